@@ -1,0 +1,114 @@
+"""Who is asking: bearer tokens (JWT, RFC 7519) checked against a JWKS, and the three roles of admin routes."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from joserfc import jwt
+from joserfc.errors import ExpiredTokenError, JoseError
+from joserfc.jwk import KeySet
+from pydantic import TypeAdapter, ValidationError
+
+from loopwright.errors import NotAuthenticated, NotPermitted
+
+_ALGORITHMS = ["Ed25519", "EdDSA", "ES256", "RS256"]  # asymmetric only: services hold no key that could sign
+_bearer = HTTPBearer(auto_error=False, description="JWT with `sub` and `roles`")
+_roles_claim = TypeAdapter(list[str])
+
+
+class Role(IntEnum):
+    """Each role may do what the ones below it may."""
+
+    VIEWER = 1
+    ENGINEER = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who is asking, and the highest role that the token gives."""
+
+    subject: str
+    role: Role
+
+
+class TokenVerifier:
+    """Checks signature, issuer, audience and times of tokens.
+
+    Args:
+        jwks: Public keys, JSON Web Key Set.
+    """
+
+    def __init__(self, jwks: str, *, issuer: str, audience: str) -> None:
+        self._keys = KeySet.import_key_set(TypeAdapter(dict[str, list[dict[str, str]]]).validate_json(jwks))  # pyright: ignore[reportArgumentType] - a JWKS is this shape
+        self._claims = jwt.JWTClaimsRegistry(
+            leeway=5,
+            iss={"essential": True, "value": issuer},
+            aud={"essential": True, "value": audience},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+
+    @classmethod
+    def from_file(cls, path: Path, *, issuer: str, audience: str) -> "TokenVerifier":
+        return cls(path.read_text(), issuer=issuer, audience=audience)
+
+    def verify(self, token: str) -> Principal:
+        """Reads a token.
+
+        Raises:
+            NotAuthenticated: it is expired, forged, meant for others, or not a token.
+            NotPermitted: it carries none of our roles.
+        """
+        try:
+            decoded = jwt.decode(token, self._keys, algorithms=_ALGORITHMS)
+            self._claims.validate(decoded.claims)
+        except ExpiredTokenError as error:
+            raise NotAuthenticated("auth.token-expired", "the token has expired") from error
+        except (JoseError, ValueError) as error:
+            raise NotAuthenticated("auth.token-invalid", "the token cannot be trusted") from error
+        return Principal(subject=str(decoded.claims["sub"]), role=_highest_role(decoded.claims.get("roles")))
+
+
+def _highest_role(claim: object) -> Role:
+    try:
+        names = _roles_claim.validate_python(claim)
+    except ValidationError as error:
+        raise NotPermitted("auth.no-role", "the token carries no list of roles") from error
+    known = [Role[name.upper()] for name in names if name.upper() in Role.__members__]
+    if not known:
+        raise NotPermitted("auth.no-role", "the token carries none of the roles viewer, engineer and admin")
+    return max(known)
+
+
+def require(role: Role) -> Callable[..., Awaitable[Principal]]:
+    """A FastAPI dependency that lets a route be used from a role upwards.
+
+    Raises (from the dependency):
+        NotAuthenticated: there is no token, or one that cannot be trusted.
+        NotPermitted: the role is too weak.
+    """
+
+    async def check(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> Principal:
+        if credentials is None:
+            raise NotAuthenticated("auth.token-missing", "this route needs a bearer token")
+        verifier: TokenVerifier = request.app.state.token_verifier
+        principal = verifier.verify(credentials.credentials)
+        if principal.role < role:
+            raise NotPermitted(
+                "auth.role-too-weak", f"this needs the role {role.name.lower()}", role=principal.role.name.lower()
+            )
+        return principal
+
+    return check
+
+
+Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
+Engineer = Annotated[Principal, Depends(require(Role.ENGINEER))]
+Admin = Annotated[Principal, Depends(require(Role.ADMIN))]

@@ -1,0 +1,145 @@
+"""A task: one job that the loop improves, declared as data and owned by registry-svc."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from loopwright.contracts.base import Event, Identifier, JsonObject, Moment, Share, Value
+
+
+class PromptTemplate(Value):
+    """What the router puts around a user's message."""
+
+    system: str = Field(description="system message of every request; empty for none")
+    user: str = Field(default="{input}", description="template of the last user message; {input} is what the user sent")
+
+
+class GenerationParameters(Value):
+    """How a variant generates when the request does not say otherwise."""
+
+    temperature: float = Field(default=0.0, ge=0, le=2, description="sampling temperature; 0 is greedy")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus mass")
+    max_tokens: int = Field(default=256, ge=1, description="most tokens of an answer")
+
+
+class MetricKind(StrEnum):
+    """The scale of a rating."""
+
+    STARS = "stars"
+    THUMB = "thumb"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+
+
+class SuccessMetric(Value):
+    """The rating that experiments on this task are decided by."""
+
+    name: Identifier = Field(description="name of the rating's metric, `stars` or `thumb` or a named one")
+    kind: MetricKind = Field(description="its scale")
+    higher_is_better: bool = Field(default=True, description="direction of improvement")
+
+
+class MaskingMode(StrEnum):
+    """What happens to personal data in samples."""
+
+    MASK = "mask"
+    DROP = "drop"
+    REPORT = "report"
+
+
+class DataPolicy(Value):
+    """How raw samples of the task become a dataset version."""
+
+    masking: MaskingMode = Field(default=MaskingMode.MASK, description="mask, drop the sample, or only report")
+    near_duplicate_threshold_0_1: Share = Field(default=0.9, description="Jaccard similarity that makes a duplicate")
+    held_out_share_0_1: Share = Field(default=0.2, description="share of prompts kept for evaluation, by hash")
+    validation_share_0_1: Share = Field(default=0.1, description="share of prompts kept for early stopping, by hash")
+    min_samples: int = Field(default=20, ge=1, description="fewer clean training samples reject the dataset")
+
+
+class Hyperparameters(Value):
+    """Settings of one fine-tuning run."""
+
+    lora_rank: int = Field(default=16, ge=1, le=512, description="rank of the adapter")
+    lora_alpha: int = Field(default=32, ge=1, description="adapter scale times rank")
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout inside the adapter")
+    learning_rate: float = Field(default=2e-4, gt=0, description="peak learning rate")
+    batch_size: int = Field(default=8, ge=1, description="samples per device and step")
+    gradient_accumulation_steps: int = Field(default=1, ge=1, description="micro-batches per optimizer step")
+    num_epochs: float = Field(default=3, gt=0, description="passes over the training split")
+    warmup_ratio: Share = Field(default=0.05, description="share of steps with rising learning rate")
+    max_seq_length: int = Field(default=512, ge=16, description="tokens; longer samples are cut")
+    checkpoint_every_steps: int = Field(default=500, ge=1, description="optimizer steps between checkpoints")
+    seed: int = Field(default=17, description="seed of data order and initialisation")
+
+
+Method = Literal["full", "lora", "qlora"]
+Objective = Literal["sft", "dpo", "kto", "distill"]
+
+
+class TrainingPolicy(Value):
+    """Whether and how a validated dataset of the task starts a job by itself."""
+
+    auto: bool = Field(default=True, description="start a job when a dataset version is validated")
+    method: Method = Field(default="lora", description="what is trained")
+    objective: Objective = Field(default="sft", description="what it is trained for")
+    hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters, description="settings of the run")
+
+
+class RetrainingPolicy(Value):
+    """When feedback has taught enough to ask for a new dataset version."""
+
+    enabled: bool = Field(default=True, description="ask for datasets without a person")
+    min_new_samples: int = Field(default=100, ge=1, description="learnable samples since the last request")
+    min_stars: float = Field(default=4, ge=1, le=5, description="a rating from here on makes the answer a sample")
+    cooldown_s: int = Field(default=0, ge=0, description="least seconds between two requests")
+
+
+class GatePolicy(Value):
+    """What a candidate must show on held-out cases before it may meet live traffic."""
+
+    min_cases: int = Field(default=20, ge=1, description="fewer held-out cases fail the gate")
+    min_accuracy_0_1: Share = Field(default=0.9, description="absolute floor of the candidate's accuracy")
+    max_regression_0_1: Share = Field(default=0.0, description="how far below the champion it may be")
+
+
+class RolloutPolicy(Value):
+    """How a candidate that passed its gate meets live traffic."""
+
+    candidate_share_0_1: Share = Field(default=0.5, description="share of units that get the candidate")
+    min_users_per_arm: int = Field(default=50, ge=2, description="no decision before this many rated users in each arm")
+    planned_users: int = Field(default=200, ge=4, description="N* at which the confidence sequence is tightest")
+    max_users: int = Field(
+        default=2000, ge=4, description="rated users at which an open experiment ends without a winner"
+    )
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="error rate of the always-valid decision")
+
+
+class PrivacyPolicy(Value):
+    """What of a conversation may leave the router."""
+
+    store_content: bool = Field(default=True, description="put request and answer into inference.completed")
+
+
+class TaskDefined(Event):
+    """A task was declared or changed; the newest version is the whole truth about it."""
+
+    task_id: Identifier = Field(description="name of the task, also the `model` that clients ask for")
+    version: int = Field(ge=1, description="rises by one with every change")
+    title: str = Field(max_length=200, description="for people")
+    description: str = Field(default="", description="what the task is for")
+    base_model: Identifier = Field(description="name of the base model that its variants start from")
+    prompt: PromptTemplate = Field(description="what is put around the user's message")
+    answer_schema: JsonObject | None = Field(default=None, description="JSON Schema of the answer, if it is structured")
+    answer_field: str | None = Field(default=None, description="field of a structured answer that evaluation compares")
+    generation: GenerationParameters = Field(description="defaults of its variants")
+    success_metric: SuccessMetric = Field(description="what experiments are decided by")
+    data_policy: DataPolicy = Field(description="raw samples to dataset")
+    training: TrainingPolicy = Field(description="dataset to job")
+    retraining: RetrainingPolicy = Field(description="feedback to dataset request")
+    gate: GatePolicy = Field(description="evaluation to live traffic")
+    rollout: RolloutPolicy = Field(description="live traffic to decision")
+    privacy: PrivacyPolicy = Field(default_factory=PrivacyPolicy, description="what events may carry")
+    defined_at: Moment = Field(description="when this version was declared")
+    defined_by: str = Field(description="subject that declared it")

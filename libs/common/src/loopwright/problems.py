@@ -1,0 +1,141 @@
+"""Errors as `application/problem+json` (RFC 9457): the only place that knows HTTP statuses of our errors."""
+
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from loopwright.errors import (
+    Conflict,
+    ContractError,
+    DependencyError,
+    Expired,
+    Fact,
+    Invalid,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    PlatformError,
+    RuleRefused,
+)
+from loopwright.telemetry import current_trace_id
+
+_log = structlog.get_logger()
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_S = 2
+
+_STATUS: tuple[tuple[type[PlatformError], HTTPStatus], ...] = (
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
+    (NotPermitted, HTTPStatus.FORBIDDEN),
+    (Expired, HTTPStatus.GONE),
+    (Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (RuleRefused, HTTPStatus.CONFLICT),
+    (ContractError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (DependencyError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+class FieldProblem(BaseModel):
+    """One thing that is wrong with a request."""
+
+    place: str = Field(description="where: body.field.index")
+    detail: str = Field(description="what")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details, with our stable code and the trace id."""
+
+    type: str = Field(description="URN of the kind of problem")
+    title: str = Field(description="the kind, for people")
+    status: int = Field(description="HTTP status")
+    detail: str | None = Field(default=None, description="this occurrence, for people")
+    instance: str | None = Field(default=None, description="path that was asked for")
+    code: str = Field(description="stable code, for programs")
+    trace_id: str | None = Field(default=None, description="trace to look this request up by")
+    facts: dict[str, Fact] | None = Field(default=None, description="typed values that the detail speaks of")
+    errors: tuple[FieldProblem, ...] | None = Field(default=None, description="each wrong field of a malformed request")
+
+
+def status_of(error: PlatformError) -> HTTPStatus:
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def problem_response(request: Request, problem: Problem) -> JSONResponse:
+    problem = problem.model_copy(update={"instance": request.url.path, "trace_id": current_trace_id()})
+    headers: dict[str, str] = {}
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(_RETRY_AFTER_S)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = f'Bearer error="{problem.code}"'
+    return JSONResponse(
+        problem.model_dump(exclude_none=True), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def problem_of(error: PlatformError) -> Problem:
+    status = status_of(error)
+    return Problem(
+        type=f"urn:loopwright:problem:{error.code}",
+        title=status.phrase,
+        status=status,
+        detail=error.detail,
+        code=error.code,
+        facts=error.facts or None,
+    )
+
+
+def _plain(status: int, code: str, detail: str | None) -> Problem:
+    phrase = HTTPStatus(status).phrase
+    return Problem(type=f"urn:loopwright:problem:{code}", title=phrase, status=status, detail=detail, code=code)
+
+
+async def _platform_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PlatformError)
+    return problem_response(request, problem_of(error))
+
+
+async def _malformed(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    fields = tuple(
+        FieldProblem(place=".".join(str(part) for part in entry["loc"]), detail=str(entry["msg"]))
+        for entry in error.errors()
+    )
+    problem = _plain(HTTPStatus.UNPROCESSABLE_ENTITY, "request.malformed", "the request does not fit the schema")
+    return problem_response(request, problem.model_copy(update={"errors": fields}))
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = "request." + HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    return problem_response(request, _plain(error.status_code, code, str(error.detail)))
+
+
+async def _unknown_error(request: Request, error: Exception) -> JSONResponse:
+    _log.exception("http.unknown-error", path=request.url.path, exc_info=error)
+    return problem_response(request, _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", None))
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Makes every error of an app a problem response."""
+    app.add_exception_handler(PlatformError, _platform_error)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unknown_error)
+
+
+def declared(*statuses: HTTPStatus) -> dict[int | str, dict[str, object]]:
+    """`responses=` of a route: the problems that it can answer with."""
+    content: dict[str, object] = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {int(status): {"description": status.phrase, "content": content} for status in statuses}
+
+
+ADMIN_PROBLEMS = declared(
+    HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT,
+    HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE,
+)  # fmt: skip

@@ -1,0 +1,87 @@
+"""Puts dead letters back onto their topics after a fix: `python -m loopwright.replay TOPIC [--code C] [--dry-run]`.
+
+Records keep their event id, so that groups which handled the event do not handle it again. Progress is committed
+after the broker has the records: a crash replays some twice, which inboxes recognise.
+"""
+
+import argparse
+import asyncio
+from collections import Counter
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from loopwright.broker import KafkaRecord
+from loopwright.contracts.registry import TOPICS, topic_named
+from loopwright.settings import CommonSettings
+
+_GROUP = "loopwright.replay"
+_IDLE_MS = 2000
+
+
+def replayed_headers(record: KafkaRecord) -> list[tuple[str, bytes]]:
+    """Headers of the original record; one that came without an envelope keeps the id that its position gave it."""
+    headers = [(name, value) for name, value in record.headers if not name.startswith("dlq_")]
+    if not any(name == "ce_id" for name, _ in headers):
+        why = dict(record.headers)
+        topic = topic_named(record.topic.removesuffix(".dlq"))
+        headers += [("ce_id", why.get("dlq_position", b"unknown")), ("ce_type", topic.event_type.encode())]
+    return headers
+
+
+async def replay(bootstrap: str, topic_name: str, *, code: str | None = None, dry_run: bool = False) -> Counter[str]:
+    """Replays the dead letters of a topic that no earlier replay has passed.
+
+    Args:
+        code: Only letters with this `dlq_code`; others are left behind for good, so look with `dry_run` first.
+        dry_run: Only count.
+
+    Returns:
+        Letters by `dlq_code` that were (or would be) replayed.
+    """
+    topic = topic_named(topic_name)
+    counts: Counter[str] = Counter()
+    consumer = AIOKafkaConsumer(
+        topic.dead_letter_name, bootstrap_servers=bootstrap, group_id=f"{_GROUP}.{topic_name}",
+        enable_auto_commit=False, auto_offset_reset="earliest",
+    )  # fmt: skip
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    await consumer.start()
+    await producer.start()
+    try:
+        while batches := await consumer.getmany(timeout_ms=_IDLE_MS):
+            letters = [record for records in batches.values() for record in records]
+            wanted = [letter for letter in letters if code is None or _code_of(letter) == code]
+            counts.update(_code_of(letter) for letter in wanted)
+            if dry_run:
+                continue
+            sent = [
+                await producer.send(topic.name, value=letter.value, key=letter.key, headers=replayed_headers(letter))
+                for letter in wanted
+            ]
+            await asyncio.gather(*sent)
+            await consumer.commit()
+    finally:
+        await producer.stop()
+        await consumer.stop()
+    return counts
+
+
+def _code_of(record: KafkaRecord) -> str:
+    return dict(record.headers).get("dlq_code", b"unknown").decode()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("topic", choices=[topic.name for topic in TOPICS])
+    parser.add_argument("--code", help="only dead letters with this code")
+    parser.add_argument("--dry-run", action="store_true", help="count, change nothing")
+    arguments = parser.parse_args()
+    counts = asyncio.run(
+        replay(CommonSettings().kafka_bootstrap, arguments.topic, code=arguments.code, dry_run=arguments.dry_run)
+    )
+    verb = "would be replayed" if arguments.dry_run else "replayed"
+    print(f"{arguments.topic}: {counts.total()} dead letters {verb}", dict(counts))  # noqa: T201 - the command's answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""How a service lives: one FastAPI app with health, metrics and problems, its relay, its consumers, its timers.
+
+`main.py` of each service builds one `Service`, adds its doors and calls `run()`.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+import uvicorn
+from fastapi import APIRouter, FastAPI, Response
+from faststream.kafka import KafkaBroker  # noqa: TID251 - owns the broker on behalf of main
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from loopwright.auth import TokenVerifier
+from loopwright.broker import Consumer, EventRouter, RetryPolicy
+from loopwright.contracts.registry import Party
+from loopwright.database import Database
+from loopwright.problems import install_problem_handlers
+from loopwright.relay import Relay
+from loopwright.settings import CommonSettings
+from loopwright.telemetry import HTTP_REQUESTS, HTTP_SECONDS, set_up_logging, set_up_tracing
+
+_log = structlog.get_logger()
+_GRACE_S = 10
+Probe = Callable[[], Awaitable[None]]
+
+
+class Readiness(BaseModel):
+    """Which parts a service can use now; a part that it cannot use comes with the reason."""
+
+    ready: bool
+    parts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _BackgroundTask:
+    name: str
+    body: Callable[[], Coroutine[object, object, None]]
+
+
+class Service:
+    """One service process.
+
+    Args:
+        party: Which service this is.
+        database: None for router-svc, which owns nothing that must outlive it.
+    """
+
+    def __init__(self, party: Party, common: CommonSettings, *, database: Database | None) -> None:
+        self.party = party
+        self.common = common
+        self.database = database
+        self._tasks: list[_BackgroundTask] = []
+        self._probes: dict[str, Probe] = {}
+        self._server: uvicorn.Server | None = None
+        self._failure: BaseException | None = None
+        self._broker: KafkaBroker | None = None
+        self._consuming = False
+        self.app = self._build_app()
+        if database is not None:
+            self._probes["database"] = database.ping
+            self.add_background("relay", Relay(database, common.kafka_bootstrap).run)
+
+    def add_routes(self, router: APIRouter) -> None:
+        self.app.include_router(router)
+
+    def add_background(self, name: str, body: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Runs a coroutine for the service's whole life; the service ends if it does."""
+        self._tasks.append(_BackgroundTask(name, body))
+
+    def add_probe(self, name: str, probe: Probe) -> None:
+        """A part that must answer before the service calls itself ready; the probe raises when it does not."""
+        self._probes[name] = probe
+
+    def add_events(self, router: EventRouter) -> None:
+        """Subscribes a service's event handlers."""
+        assert self.database is not None, "consumers need an inbox"
+        common = self.common
+        policy = RetryPolicy(
+            attempts=common.retry_attempts,
+            first_delay_s=common.retry_first_delay_s,
+            dead_letter_limit=common.dead_letter_limit,
+        )
+        broker = KafkaBroker(
+            common.kafka_bootstrap, client_id=str(self.party), graceful_timeout=_GRACE_S, logger=None,
+            allow_auto_create_topics=False,
+        )  # fmt: skip
+        consumer = Consumer(self.party, self.database, policy=policy, on_stop=self.fail)
+        for subscription in router.subscriptions:
+            consumer.subscribe(broker, subscription)
+        self._broker = broker
+        self._probes["kafka"] = self._probe_broker
+        self.add_background("consumers", self._consume)
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the process with an error; whoever runs services starts it again."""
+        if self._failure is None:
+            self._failure = error
+            _log.error("service.failed", service=str(self.party), reason=repr(error))
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def run(self, *, port: int) -> None:
+        """Serves until a signal or a failure; exits with 1 after a failure."""
+        common = self.common
+        set_up_logging(common.log_level)
+        tracing = set_up_tracing(str(self.party), otlp_endpoint=common.otlp_endpoint, trace_dir=common.trace_dir)
+        config = uvicorn.Config(
+            self.app, host=common.host, port=port, log_config=None, access_log=False, loop="uvloop",
+            timeout_graceful_shutdown=_GRACE_S,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        _log.info("service.starts", service=str(self.party), port=port)
+        self._server.run()
+        tracing.shutdown()
+        if self._failure is not None or not self._server.started:
+            sys.exit(1)
+
+    def _build_app(self) -> FastAPI:
+        app = FastAPI(title=f"Loopwright {self.party}", version="1", lifespan=self._lifespan)
+        common = self.common
+        if common.auth_jwks_file is not None:
+            app.state.token_verifier = TokenVerifier.from_file(
+                common.auth_jwks_file, issuer=common.auth_issuer, audience=common.auth_audience
+            )
+        install_problem_handlers(app)
+        app.add_middleware(_CountRequests)
+        app.add_api_route("/health", self._health, methods=["GET"], include_in_schema=True)
+        app.add_api_route("/ready", self._ready, methods=["GET"], response_model=Readiness)
+        app.add_api_route("/metrics", _metrics, methods=["GET"], include_in_schema=False)
+        return app
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncGenerator[None]:
+        running = [asyncio.create_task(self._supervise(task), name=task.name) for task in self._tasks]
+        try:
+            yield
+        finally:
+            for task in reversed(running):
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            if self.database is not None:
+                await self.database.close()
+
+    async def _supervise(self, task: _BackgroundTask) -> None:
+        try:
+            await task.body()
+        except Exception as error:  # noqa: BLE001 - whatever ends a background task ends the service, visibly
+            self.fail(error)
+        else:
+            self.fail(RuntimeError(f"{task.name} ended"))
+
+    async def _consume(self) -> None:
+        assert self._broker is not None
+        try:
+            while not self._consuming:
+                try:
+                    await self._broker.start()
+                    self._consuming = True
+                except Exception as error:  # noqa: BLE001 - the client raises many kinds while the cluster is away
+                    _log.warning("broker.waits", reason=repr(error))
+                    with suppress(Exception):
+                        await self._broker.stop()
+                    await asyncio.sleep(1)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.wait_for(self._broker.stop(), _GRACE_S)
+
+    async def _probe_broker(self) -> None:
+        if not self._consuming or self._broker is None or not await self._broker.ping(2.0):
+            raise ConnectionError("no connection to Kafka")
+
+    async def _health(self) -> dict[str, str]:
+        return {"service": str(self.party), "status": "alive"}
+
+    async def _ready(self, response: Response) -> Readiness:
+        parts: dict[str, str] = {}
+        for name, probe in self._probes.items():
+            try:
+                await asyncio.wait_for(probe(), 3)
+                parts[name] = "ok"
+            except Exception as error:  # noqa: BLE001 - a probe fails in whatever way its part fails
+                parts[name] = f"{type(error).__name__}: {error}"[:200]
+        ready = self._failure is None and all(state == "ok" for state in parts.values())
+        response.status_code = 200 if ready else 503
+        return Readiness(ready=ready, parts=parts)
+
+
+async def _metrics() -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+class _CountRequests:
+    """Counts requests by route template, never by raw path: that would be unbounded."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            HTTP_REQUESTS.labels(scope["method"], route, status).inc()
+            HTTP_SECONDS.labels(scope["method"], route).observe(time.perf_counter() - started)

@@ -1,0 +1,101 @@
+"""Large things by URI: a local folder or S3, every object named by its content."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, S3Store, from_url
+
+from loopwright.contracts.base import Artifact
+from loopwright.errors import InvalidPayload, StoreUnavailable
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Storage:
+    """Objects under one root URI, at `<root>/<kind>/<sha256[:2]>/<sha256><suffix>`.
+
+    Args:
+        root_uri: `file:///folder` or `s3://bucket/prefix`; S3 takes region, endpoint and credentials from the
+            standard AWS_* variables.
+    """
+
+    def __init__(self, root_uri: str) -> None:
+        self._root = root_uri.rstrip("/")
+        self._store = _open_store(self._root)
+
+    async def put_bytes(self, content: bytes, *, kind: str, suffix: str, media_type: str) -> Artifact:
+        """Stores bytes; storing the same bytes again changes nothing."""
+        digest = hashlib.sha256(content).hexdigest()
+        return await self._put(content, digest, len(content), f"{kind}/{digest[:2]}/{digest}{suffix}", media_type)
+
+    async def put_file(self, path: Path, *, kind: str, suffix: str, media_type: str) -> Artifact:
+        """Stores a file without reading it whole into memory."""
+        digest, size = await asyncio.to_thread(_hash_file, path)
+        return await self._put(path, digest, size, f"{kind}/{digest[:2]}/{digest}{suffix}", media_type)
+
+    async def _put(self, content: bytes | Path, digest: str, size: int, name: str, media_type: str) -> Artifact:
+        try:
+            await self._store.put_async(name, content)
+        except (BaseError, OSError) as error:
+            raise StoreUnavailable("storage.unavailable", "object storage cannot be written") from error
+        return Artifact(uri=f"{self._root}/{name}", sha256=digest, size_bytes=size, media_type=media_type)
+
+    async def chunks(self, artifact: Artifact) -> AsyncIterator[bytes]:
+        """Streams an object and checks its hash at the end.
+
+        Raises:
+            StoreUnavailable: storage cannot be reached, or the object is not there.
+            InvalidPayload: the bytes are not those that were named, or lie outside the root.
+        """
+        name = self._name_of(artifact)
+        digest = hashlib.sha256()
+        try:
+            response = await self._store.get_async(name)
+            async for chunk in response.stream(min_chunk_size=_CHUNK_BYTES):
+                piece = bytes(chunk)
+                digest.update(piece)
+                yield piece
+        except (BaseError, OSError) as error:
+            raise StoreUnavailable("storage.unavailable", f"{name} cannot be read") from error
+        if digest.hexdigest() != artifact.sha256:
+            raise InvalidPayload("storage.hash-mismatch", f"{name} does not have the bytes that were named")
+
+    async def read_bytes(self, artifact: Artifact) -> bytes:
+        """The whole object; for small ones."""
+        return b"".join([chunk async for chunk in self.chunks(artifact)])
+
+    async def fetch(self, artifact: Artifact, path: Path) -> None:
+        """Copies an object to a file; the file appears whole or not at all."""
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        with partial.open("wb") as file:
+            async for chunk in self.chunks(artifact):
+                await asyncio.to_thread(file.write, chunk)
+        partial.replace(path)
+
+    def _name_of(self, artifact: Artifact) -> str:
+        prefix = f"{self._root}/"
+        name = artifact.uri.removeprefix(prefix)
+        if name == artifact.uri or ".." in name.split("/"):
+            raise InvalidPayload("storage.foreign-uri", "the artifact lies outside this platform's storage")
+        return name
+
+
+def _open_store(root_uri: str) -> ObjectStore:
+    scheme, _, rest = root_uri.partition("://")
+    if scheme == "file":
+        return LocalStore(rest, mkdir=True)
+    if scheme == "s3":
+        store = from_url(root_uri)
+        assert isinstance(store, S3Store)
+        return store
+    raise ValueError(f"storage URI {root_uri!r} is neither file:// nor s3://")
+
+
+def _hash_file(path: Path) -> tuple[str, int]:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size

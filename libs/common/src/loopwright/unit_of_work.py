@@ -1,0 +1,94 @@
+"""`work()`: one transaction that holds a handler's rows, the facts it announces and the mark of the event it handled."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loopwright.contracts.base import Event
+from loopwright.contracts.envelope import Envelope, seal
+from loopwright.contracts.registry import Party, topic_of
+from loopwright.database import Database
+from loopwright.errors import StoreUnavailable
+from loopwright.outbox import OutboxRecord, insert_records
+from loopwright.telemetry import current_traceparent
+
+
+class Work:
+    """One open transaction.
+
+    Attributes:
+        session: For stores to load and save with; never commit it.
+        cause: Envelope of the event being handled, if a Kafka door opened this work.
+    """
+
+    def __init__(self, session: AsyncSession, source: Party, *, cause: Envelope | None = None) -> None:
+        self.session = session
+        self.cause = cause
+        self._source = source
+        self._records: list[OutboxRecord] = []
+
+    def announce(self, event: Event, *, traceparent: str | None = None) -> str:
+        """Puts a fact into the outbox of this transaction; it reaches Kafka only if the transaction commits.
+
+        Args:
+            traceparent: Trace to continue instead of the current one, for work that outlived the event that began it.
+
+        Returns:
+            The event's id.
+        """
+        topic = topic_of(event)
+        envelope = seal(topic, source=self._source, cause=self.cause, traceparent=traceparent or current_traceparent())
+        self._records.append(
+            OutboxRecord(
+                topic=topic.name,
+                key=topic.key_of(event).encode(),
+                value=event.model_dump_json().encode(),
+                headers=envelope.to_headers(),
+            )
+        )
+        return envelope.event_id
+
+    def announce_record(self, record: OutboxRecord) -> None:
+        """Puts raw bytes into the outbox: only dead letters travel so."""
+        self._records.append(record)
+
+    @property
+    def records(self) -> tuple[OutboxRecord, ...]:
+        """What this transaction will say when it commits."""
+        return tuple(self._records)
+
+
+WorkFactory = Callable[..., AbstractAsyncContextManager[Work]]
+
+
+class PostgresWork:
+    """Opens units of work on a service's database; call it as `async with work() as unit:`.
+
+    Raises (from the block):
+        StoreUnavailable: the database cannot be reached, or dropped the connection.
+    """
+
+    def __init__(self, database: Database, source: Party) -> None:
+        self._database = database
+        self._source = source
+
+    @asynccontextmanager
+    async def __call__(self, *, cause: Envelope | None = None) -> AsyncGenerator[Work]:
+        database = self._database
+        try:
+            async with database.sessions() as session, session.begin():
+                work = Work(session, self._source, cause=cause)
+                yield work
+                if work.records:
+                    await insert_records(session, database.tables.outbox, work.records)
+                    await session.execute(sa.select(sa.func.pg_notify(database.outbox_channel, "")))
+        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+            raise StoreUnavailable("store.unavailable", "the database cannot be reached") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise StoreUnavailable("store.unavailable", "the database dropped the connection") from error
+            raise
