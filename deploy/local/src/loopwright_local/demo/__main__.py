@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import Field
@@ -29,11 +29,17 @@ class DemoSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DEMO_", frozen=True)
 
-    log_file: Path | None = Field(None, description="A labelled BGL log; otherwise the shared one, else our own lines.")
+    log_file: Path | None = Field(
+        default=None, description="A labelled BGL log; otherwise the shared one, else our own lines."
+    )
     task: str = "log-anomaly"
-    own_lines: int = Field(1200, description="How many lines of our own to make where no log is at hand.")
+    own_lines: int = Field(default=1200, description="How many lines of our own to make where no log is at hand.")
     seed: int = 20
-    keep_running: bool = Field(False, description="Leave the stack up after the report, until Ctrl-C.")
+    keep_running: bool = Field(default=False, description="Leave the stack up after the report, until Ctrl-C.")
+    kill: dict[str, str] = Field(
+        default={},
+        description='Parts to kill -9, each when a stage begins: {"kafka": "experiment", "trainer-svc": "training"}.',
+    )
 
 
 def choose_lines(settings: DemoSettings) -> tuple[list[LabelledLine], str]:
@@ -60,6 +66,9 @@ async def run_demo(settings: DemoSettings, local: LocalSettings, console: Consol
         watcher = Watcher(stack.kafka_bootstrap, settings.task, say=say)
         raters = Raters(f"http://127.0.0.1:{local.router_port}", settings.task, seed=settings.seed)
         watching = asyncio.create_task(watcher.run())
+        killing = [
+            asyncio.create_task(kill_at(stack, watcher, part, stage, say=say)) for part, stage in settings.kill.items()
+        ]
         try:
             result = await turn_loop(watcher, raters, lines, limits=Limits(), say=say)
             await _report(console, local, watcher, result, data_from=data_from)
@@ -68,10 +77,17 @@ async def run_demo(settings: DemoSettings, local: LocalSettings, console: Consol
                 console.print("the stack keeps running; Ctrl-C ends it")
                 await asyncio.Event().wait()
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in (watching, *killing):
+                task.cancel()
+            await asyncio.gather(watching, *killing, return_exceptions=True)
             await raters.close()
+
+
+async def kill_at(stack: LocalStack, watcher: Watcher, part: str, stage: str, *, say: Callable[[str], None]) -> None:
+    """Kills a part with SIGKILL when a stage begins; the supervisor starts it again."""
+    await watcher.reached(stage).wait()
+    say(f"kill -9 {part} (stage: {stage})")
+    stack.kill(part)
 
 
 async def _report(
