@@ -19,7 +19,7 @@ from loopwright_local.demo.watch import LoopFailed, Watcher
 from loopwright_local.errors import LocalError
 from loopwright_local.lineage import draw, walk_back
 from loopwright_local.settings import ROOT, LocalSettings
-from loopwright_local.supervisor import LocalStack
+from loopwright_local.stack import LocalStack
 
 _SHARED_BGL = ROOT.parent / "shared/data/loghub/BGL_2k.log"
 
@@ -38,7 +38,7 @@ class DemoSettings(BaseSettings):
     keep_running: bool = Field(default=False, description="Leave the stack up after the report, until Ctrl-C.")
     kill: dict[str, str] = Field(
         default={},
-        description='Parts to kill -9, each when a stage begins: {"kafka": "experiment", "trainer-svc": "training"}.',
+        description='Parts to kill -9, each when a stage begins: {"kafka": "experiment", "trainer": "training"}.',
     )
 
 
@@ -62,9 +62,9 @@ async def run_demo(settings: DemoSettings, local: LocalSettings, console: Consol
     say(f"{len(lines)} labelled lines: {data_from}")
     say(f"starting the stack; logs are in {local.log_dir}")
     async with LocalStack(local) as stack:
-        say(f"all parts are up: console of MLflow at http://127.0.0.1:{local.mlflow_port}")
-        watcher = Watcher(stack.kafka_bootstrap, settings.task, say=say)
-        raters = Raters(f"http://127.0.0.1:{local.router_port}", settings.task, seed=settings.seed)
+        say(f"all parts are up: console of MLflow at {stack.urls.mlflow}")
+        watcher = Watcher(stack.urls.kafka_bootstrap, settings.task, say=say)
+        raters = Raters(stack.urls.router, settings.task, seed=settings.seed)
         watching = asyncio.create_task(watcher.run())
         killing = [
             asyncio.create_task(kill_at(stack, watcher, part, stage, say=say)) for part, stage in settings.kill.items()
@@ -87,7 +87,7 @@ async def kill_at(stack: LocalStack, watcher: Watcher, part: str, stage: str, *,
     """Kills a part with SIGKILL when a stage begins; the supervisor starts it again."""
     await watcher.reached(stage).wait()
     say(f"kill -9 {part} (stage: {stage})")
-    stack.kill(part)
+    await stack.kill(part)
 
 
 async def _report(
