@@ -1,0 +1,61 @@
+"""Key files of the local stack, made once: a pair that signs and checks tokens, and the router's signing key."""
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ISSUER = "loopwright-local"
+AUDIENCE = "loopwright"
+ROUTER_KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Files with keys.
+
+    Attributes:
+        private: Private half of the token key (JWK); only the token command reads it.
+        public: JWKS that the services check tokens with.
+        inference: Secret with which the router signs inference ids.
+    """
+
+    private: Path
+    public: Path
+    inference: Path
+
+
+def ensure_keys(folder: Path) -> Keys:
+    """Return the key files below `folder`, writing those that are missing."""
+    keys = Keys(folder / "token-private.json", folder / "jwks.json", folder / "inference-signing.key")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (keys.private.exists() and keys.public.exists()):
+        _make_token_keys(keys)
+    if not keys.inference.exists():
+        _write_secret(keys.inference, secrets.token_bytes(ROUTER_KEY_BYTES))
+    return keys
+
+
+def mint_token(keys: Keys, *, subject: str, roles: tuple[str, ...], ttl_s: int) -> str:
+    """Return a JWT (Ed25519, RFC 9864) for `roles`, valid for `ttl_s` seconds from now; a negative one has expired already."""
+    from joserfc import jwt  # noqa: PLC0415  # the supervisor does without
+    from joserfc.jwk import OKPKey  # noqa: PLC0415
+
+    key = OKPKey.import_key(json.loads(keys.private.read_text()))
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "roles": list(roles), "iat": now, "exp": now + ttl_s}
+    return jwt.encode({"alg": "Ed25519", "kid": key.kid}, claims, key, algorithms=["Ed25519"])
+
+
+def _make_token_keys(keys: Keys) -> None:
+    from joserfc.jwk import OKPKey  # noqa: PLC0415
+
+    key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "Ed25519"}, auto_kid=True)
+    _write_secret(keys.private, json.dumps(key.as_dict(private=True)).encode())
+    keys.public.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(content)

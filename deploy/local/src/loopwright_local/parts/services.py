@@ -1,0 +1,115 @@
+"""The five services and the two steps before them: database migrations and Kafka topics."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from loopwright_local.keys import AUDIENCE, ISSUER, Keys
+from loopwright_local.part import Part, PortClaim
+from loopwright_local.parts.kafka import bootstrap
+from loopwright_local.parts.mlflow import mlflow_uri
+from loopwright_local.parts.vllm import vllm_urls
+from loopwright_local.probes import http_probe
+from loopwright_local.settings import LocalSettings
+
+WITH_TABLES = ("dataset", "trainer", "registry", "feedback")
+USES = {"trainer": ("mlflow",), "registry": ("mlflow", "vllm"), "router": ("vllm",)}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the services are told about the rest of the stack.
+
+    Attributes:
+        database_url: postgresql+asyncpg:// URL.
+        keys: Files with signing keys.
+        started: Names of the parts that this stack starts itself.
+    """
+
+    database_url: str
+    keys: Keys
+    started: frozenset[str]
+
+
+def service_parts(settings: LocalSettings, around: Surroundings) -> tuple[Part, ...]:
+    """Return the two steps and the five services, in the order they read best in a log."""
+    env = common_env(settings, around)
+    local = around.started
+    migrations = Part(
+        name="migrations",
+        command=(sys.executable, "-m", "loopwright.migrations", *(f"services/{name}-svc" for name in WITH_TABLES)),
+        env=env,
+        needs=tuple({"postgres"} & local),
+        once=True,
+    )
+    topics = Part(
+        name="topics",
+        command=(sys.executable, "-m", "loopwright.topics"),
+        env=env,
+        needs=tuple({"kafka"} & local),
+        once=True,
+    )
+    own = _own_env(settings, around)
+    return (migrations, topics, *(_service(settings, env | own[name], name) for name in own))
+
+
+def _service(settings: LocalSettings, env: dict[str, str], name: str) -> Part:
+    port = int(env[f"{name.upper()}_PORT"])
+    return Part(
+        name=name,
+        command=(sys.executable, "-m", f"{name}_svc.main"),
+        env=env | settings.service_env,
+        needs=tuple({"migrations", "topics"} - settings.without),
+        uses=USES.get(name, ()),
+        ready=http_probe(port, "/ready"),
+        ports=(PortClaim(f"LOCAL_{name.upper()}_PORT", port),),
+        url=f"http://127.0.0.1:{port}",
+    )
+
+
+def common_env(settings: LocalSettings, around: Surroundings) -> dict[str, str]:
+    """Return what every service and every command of the project reads from its environment."""
+    return {
+        "LOOPWRIGHT_DATABASE_URL": around.database_url,
+        "LOOPWRIGHT_KAFKA_BOOTSTRAP": bootstrap(settings),
+        "LOOPWRIGHT_STORAGE_URI": _folder(settings, "storage").as_uri(),
+        "LOOPWRIGHT_MLFLOW_URI": mlflow_uri(settings),
+        "LOOPWRIGHT_AUTH_JWKS_FILE": str(around.keys.public),
+        "LOOPWRIGHT_AUTH_ISSUER": ISSUER,
+        "LOOPWRIGHT_AUTH_AUDIENCE": AUDIENCE,
+        "LOOPWRIGHT_TRACE_DIR": str(_folder(settings, "traces")),
+        "LOOPWRIGHT_HOST": "127.0.0.1",
+    }
+
+
+def _own_env(settings: LocalSettings, around: Surroundings) -> dict[str, dict[str, str]]:
+    base_models = json.dumps({settings.base_model: str(settings.model_path.resolve())})
+    return {
+        "dataset": {"DATASET_PORT": str(settings.dataset_port)},
+        "trainer": {
+            "TRAINER_PORT": str(settings.trainer_port),
+            "TRAINER_BASE_MODELS": base_models,
+            "TRAINER_WORK_DIR": str(_folder(settings, "training")),
+        },
+        "registry": {
+            "REGISTRY_PORT": str(settings.registry_port),
+            "REGISTRY_VLLM_URLS": json.dumps(vllm_urls(settings)),
+            "REGISTRY_ROUTER_URL": f"http://127.0.0.1:{settings.router_port}",
+            "REGISTRY_TASKS_DIR": str(settings.tasks_dir.resolve()),
+            "REGISTRY_ADAPTER_DIR": str(_folder(settings, "adapters")),
+            "REGISTRY_BASE_MODELS": base_models,
+        },
+        "router": {
+            "ROUTER_PORT": str(settings.router_port),
+            "ROUTER_SPOOL_DIR": str(_folder(settings, "spool")),
+            "ROUTER_SIGNING_KEY_FILE": str(around.keys.inference),
+        },
+        "feedback": {"FEEDBACK_PORT": str(settings.feedback_port)},
+    }
+
+
+def _folder(settings: LocalSettings, name: str) -> Path:
+    folder = (settings.dir / name).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

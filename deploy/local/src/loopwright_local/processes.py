@@ -1,0 +1,146 @@
+"""Operating system side of a part: launch it so that it cannot outlive the supervisor, wait for it, end it.
+
+Every child leads a session of its own, dies with the supervisor (`setpriv --pdeathsig`), and carries a marker in its
+environment, by which the next supervisor over the same folder finds whatever still runs after a `kill -9`.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from loopwright_local.part import Account, Part
+
+MARKER = "LOOPWRIGHT_LOCAL_STACK"
+WANTED_OPEN_FILES = 65_536
+
+
+class Child:
+    """One launched process of a part."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self._popen = popen
+        self.pid = popen.pid
+        self.started_at = time.monotonic()
+
+    @property
+    def status(self) -> int | None:
+        """Exit status, negative for a signal, None while it runs."""
+        return self._popen.poll()
+
+    async def wait(self) -> int:
+        """Wait for the end without a thread, by the process's file descriptor."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        descriptor = os.pidfd_open(self.pid)
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        return self._popen.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the process alone."""
+        self._popen.send_signal(number)
+
+    def kill_group(self) -> None:
+        """Kill the process and what it started in its own session; also after its death."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def end(self, number: signal.Signals, *, timeout_s: float) -> None:
+        """Ask the process to end, kill it after `timeout_s`, and leave nothing of its session behind."""
+        try:
+            if self.status is None:
+                self.send(number)
+                async with asyncio.timeout(timeout_s):
+                    await self.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self.kill_group()
+            self._popen.wait()
+
+
+def launch(part: Part, *, marker: str, log_file: Path, cwd: Path) -> Child:
+    """Start the part with both outputs appended to `log_file`."""
+    env = {name: value for name, value in _inherited().items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env |= {"PYTHONUNBUFFERED": "1", MARKER: marker} | part.env
+    with log_file.open("ab") as log:
+        return Child(
+            subprocess.Popen(
+                (*_wrapper(part), *part.command),
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+
+
+def run_as(account: Account | None, command: tuple[str, ...], *, env: dict[str, str], cwd: Path) -> str:
+    """Run a short command as `account` and return its output.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; `stdout` says why.
+    """
+    done = subprocess.run(
+        (*_account_wrapper(account), *command),
+        env=_inherited() | env,
+        cwd=cwd,
+        check=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    return done.stdout
+
+
+def end_orphans(marker: str) -> list[int]:
+    """Kill every process that carries the marker of this stack, and return their ids."""
+    wanted = f"{MARKER}={marker}".encode()
+    ended: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+                ended.append(int(entry.name))
+    return ended
+
+
+def raise_open_files_limit() -> None:
+    """Kafka, PostgreSQL and vLLM hold many files; children inherit the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = WANTED_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _inherited() -> dict[str, str]:
+    return dict(os.environ)  # noqa: TID251  # not a setting: children inherit the environment as from a shell
+
+
+def _wrapper(part: Part) -> tuple[str, ...]:
+    # setpriv becomes the command itself (same pid); the death signal is set after the change of account, which clears it
+    death_signal = ("setpriv", "--pdeathsig", part.stop_signal.name.removeprefix("SIG"))
+    account = _account_wrapper(part.account)
+    return (*death_signal, *account[1:], "--") if account else (*death_signal, "--")
+
+
+def _account_wrapper(account: Account | None) -> tuple[str, ...]:
+    if account is None:
+        return ()
+    change = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
+    if account.may_pass_closed_folders:
+        return (*change, "--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    return change
