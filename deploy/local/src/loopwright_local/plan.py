@@ -10,9 +10,7 @@ from loopwright_local.parts.mlflow import mlflow_part, mlflow_uri
 from loopwright_local.parts.postgres import DATABASE, postgres_part, postgres_server
 from loopwright_local.parts.services import Surroundings, common_env, service_parts
 from loopwright_local.parts.vllm import vllm_part, vllm_urls
-from loopwright_local.settings import LocalSettings
-
-BACKING = ("postgres", "kafka", "vllm", "mlflow")
+from loopwright_local.settings import PART_NAMES, LocalSettings
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def plan_stack(settings: LocalSettings) -> Plan:
     backing, database_url = _backing_parts(settings)
     around = Surroundings(database_url=database_url, keys=keys, started=frozenset(part.name for part in backing))
     every = (*backing, *service_parts(settings, around))
-    unknown = settings.without - {part.name for part in every} - set(BACKING)
+    unknown = settings.without - PART_NAMES
     if unknown:
         raise LocalError(f"LOCAL_WITHOUT names parts that do not exist: {', '.join(sorted(unknown))}")
     return Plan(

@@ -13,6 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from loopwright_local.errors import PartFailed
 from loopwright_local.part import Account, Part
 
 MARKER = "LOOPWRIGHT_LOCAL_STACK"
@@ -86,23 +87,31 @@ def launch(part: Part, *, marker: str, log_file: Path, cwd: Path) -> Child:
         )
 
 
-def run_as(account: Account | None, command: tuple[str, ...], *, env: dict[str, str], cwd: Path) -> str:
-    """Run a short command as `account` and return its output.
+def run_as(account: Account | None, what: str, command: tuple[str, ...], *, env: dict[str, str], cwd: Path) -> None:
+    """Run a short command as `account`.
+
+    Args:
+        account: None for the supervisor's own.
+        what: Names the command in the error.
+        command: Program and arguments.
+        env: Added to the supervisor's own environment.
+        cwd: Where it runs.
 
     Raises:
-        subprocess.CalledProcessError: it failed; `stdout` says why.
+        PartFailed: it failed; the message holds its output.
     """
     done = subprocess.run(
         (*_account_wrapper(account), *command),
         env=_inherited() | env,
         cwd=cwd,
-        check=True,
+        check=False,
         text=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    return done.stdout
+    if done.returncode != 0:
+        raise PartFailed(f"{what} failed:\n{done.stdout}")
 
 
 def end_orphans(marker: str) -> list[int]:

@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from loopwright_local.weights import BASE_MODEL
 
 ROOT = Path(__file__).resolve().parents[4]
+SERVICES = ("dataset", "trainer", "registry", "router", "feedback")
+PART_NAMES = frozenset({"postgres", "kafka", "mlflow", "vllm", "migrations", "topics", *SERVICES})
 PORT_FIELDS = (
     "postgres_port",
     "kafka_port",
@@ -98,6 +100,10 @@ class LocalSettings(BaseSettings):
     def with_free_ports(self) -> Self:
         """Return a copy in which every port is one that was free a moment ago."""
         return self.model_copy(update=dict(zip(PORT_FIELDS, free_ports(len(PORT_FIELDS)), strict=True)))
+
+    def with_only(self, *parts: str) -> Self:
+        """Return a copy that starts only these parts."""
+        return self.model_copy(update={"without": PART_NAMES - set(parts)})
 
 
 def free_ports(count: int) -> list[int]:

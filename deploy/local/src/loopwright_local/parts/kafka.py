@@ -2,12 +2,11 @@
 
 import asyncio
 import shutil
-import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
-from loopwright_local.errors import Missing, PartFailed
+from loopwright_local.errors import Missing
 from loopwright_local.part import Part, PortClaim
 from loopwright_local.probes import kafka_probe
 from loopwright_local.processes import run_as
@@ -91,7 +90,4 @@ def _prepare(config: Path, *, java: tuple[str, ...], properties: str) -> None:
     shutil.rmtree(data_dir, ignore_errors=True)
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = (*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config))
-    try:
-        run_as(None, command, env={}, cwd=config.parent)
-    except subprocess.CalledProcessError as error:
-        raise PartFailed(f"Kafka: the log folder could not be formatted:\n{error.stdout}") from error
+    run_as(None, "formatting Kafka's log folder", command, env={}, cwd=config.parent)

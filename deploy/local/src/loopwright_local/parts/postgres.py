@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,9 +145,7 @@ def _initialise(server: Server) -> None:
         *("--locale=C.UTF-8", "--no-sync", f"--pwfile={password_file}"),
     )
     try:
-        run_as(server.account, command, env={}, cwd=server.folder)
-    except subprocess.CalledProcessError as error:
-        raise PartFailed(f"PostgreSQL: initdb failed:\n{error.stdout}") from error
+        run_as(server.account, "initdb", command, env={}, cwd=server.folder)
     finally:
         password_file.unlink()
     aside.rename(server.data_dir)
