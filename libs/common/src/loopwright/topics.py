@@ -2,33 +2,21 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from loopwright.contracts.base import Event
-from loopwright.contracts.registry import TOPICS, Topic
+from loopwright.contracts.kafka_settings import DEAD_LETTER_PARTITIONS, dead_letter_settings, settings_of
+from loopwright.contracts.registry import TOPICS
 from loopwright.settings import CommonSettings
-
-_DEAD_LETTER_RETENTION = timedelta(days=90)
-
-
-def _settings_of(topic: Topic[Event]) -> dict[str, str]:
-    if topic.retention is None:
-        return {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
-    return _delete_after(topic.retention)
-
-
-def _delete_after(retention: timedelta) -> dict[str, str]:
-    return {"cleanup.policy": "delete", "retention.ms": str(int(retention.total_seconds() * 1000))}
 
 
 def wanted_topics(replication: int) -> Iterator[NewTopic]:
     """Every topic with its dead-letter topic, as Kafka should have them."""
     for topic in TOPICS:
-        yield NewTopic(topic.name, topic.partitions, replication, topic_configs=_settings_of(topic))
-        dead = _delete_after(_DEAD_LETTER_RETENTION)
-        yield NewTopic(topic.dead_letter_name, 1, replication, topic_configs=dead)
+        yield NewTopic(topic.name, topic.partitions, replication, topic_configs=settings_of(topic))
+        yield NewTopic(
+            topic.dead_letter_name, DEAD_LETTER_PARTITIONS, replication, topic_configs=dead_letter_settings()
+        )
 
 
 async def create_missing_topics(bootstrap: str, *, replication: int) -> list[str]:

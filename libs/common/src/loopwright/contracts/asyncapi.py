@@ -1,11 +1,11 @@
 """The platform's AsyncAPI 3.0 document and its picture, drawn from the registry."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from loopwright.contracts.base import Event, JsonObject
+from loopwright.contracts.kafka_settings import DEAD_LETTER_PARTITIONS, dead_letter_settings, settings_of
 from loopwright.contracts.registry import TOPICS, Party, Topic
 from loopwright.contracts.schemas import component_schemas
-from loopwright.topics import wanted_topics
 
 # router-svc reads compacted topics from their start, in no group: it has nothing in which to mark what it has seen
 _WITH_INBOX = frozenset({Party.DATASET, Party.TRAINER, Party.REGISTRY, Party.FEEDBACK})
@@ -91,14 +91,16 @@ def _channels_of(topic: Topic[Event]) -> JsonObject:
             "title": name,
             "description": f"{topic.description} Partitioned by `{topic.key}`.",
             "messages": {name: {"$ref": f"#/components/messages/{name}"}},
-            "bindings": {"kafka": _KAFKA_TOPICS[topic.name]},
+            "bindings": {"kafka": _kafka_channel(topic.name, topic.partitions, settings_of(topic))},
         },
         topic.dead_letter_name: {
             "address": topic.dead_letter_name,
             "title": f"Dead letters of {topic.name}",
             "description": "Records that a consumer could not handle, as they came, with the reason in their headers.",
             "messages": {"DeadLetter": {"$ref": "#/components/messages/DeadLetter"}},
-            "bindings": {"kafka": _KAFKA_TOPICS[topic.dead_letter_name]},
+            "bindings": {
+                "kafka": _kafka_channel(topic.dead_letter_name, DEAD_LETTER_PARTITIONS, dead_letter_settings())
+            },
         },
     }
 
@@ -154,19 +156,16 @@ def _dead_letter() -> JsonObject:
     }
 
 
-def _kafka_topics() -> dict[str, JsonObject]:
-    found: dict[str, JsonObject] = {}
-    for wanted in wanted_topics(1):
-        settings: JsonObject = {"cleanup.policy": [wanted.topic_configs["cleanup.policy"]]}
-        if "retention.ms" in wanted.topic_configs:
-            settings["retention.ms"] = int(wanted.topic_configs["retention.ms"])
-        found[wanted.name] = {
-            "topic": wanted.name,
-            "partitions": wanted.num_partitions,
-            "topicConfiguration": settings,
-            "bindingVersion": _KAFKA_BINDING,
-        }
-    return found
+def _kafka_channel(name: str, partitions: int, settings: Mapping[str, str]) -> JsonObject:
+    configuration: JsonObject = {"cleanup.policy": [settings["cleanup.policy"]]}
+    if "retention.ms" in settings:
+        configuration["retention.ms"] = int(settings["retention.ms"])
+    return {
+        "topic": name,
+        "partitions": partitions,
+        "topicConfiguration": configuration,
+        "bindingVersion": _KAFKA_BINDING,
+    }
 
 
 def _node(name: str) -> str:
@@ -175,6 +174,3 @@ def _node(name: str) -> str:
 
 def _kept(topic: Topic[Event]) -> str:
     return "newest per key" if topic.retention is None else f"{topic.retention.days} days"
-
-
-_KAFKA_TOPICS = _kafka_topics()
