@@ -23,6 +23,7 @@ help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
 
 setup: .venv/.packages .venv-vllm/.synced $(JARS)/.copied $(MODEL)/source.json ## get everything the project runs on (again: a moment)
+	@echo "setup: everything is there"
 
 up: setup ## start the whole local stack and follow its logs; Ctrl-C stops it
 	@exec $(RUN) loopwright_local up $(ARGS)

@@ -29,8 +29,7 @@ class Supervisor:
         Raises:
             LocalError: some part, not necessarily one of these, failed for good.
         """
-        keepers = [self.keepers[name] for name in names or self.keepers]
-        ready = asyncio.gather(*(keeper.ready.wait() for keeper in keepers))
+        ready = asyncio.create_task(self._all_ready([self.keepers[name] for name in names or self.keepers]))
         failed = asyncio.create_task(self.wait_failed())
         try:
             await asyncio.wait({ready, failed}, return_when=asyncio.FIRST_COMPLETED)
@@ -67,6 +66,10 @@ class Supervisor:
         for keeper in self.keepers.values():
             if keeper.child is not None:
                 keeper.child.kill_group()
+
+    async def _all_ready(self, keepers: list[Keeper]) -> None:
+        for keeper in keepers:
+            await keeper.ready.wait()
 
     async def _run(self, keeper: Keeper) -> None:
         try:
