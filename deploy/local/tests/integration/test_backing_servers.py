@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncGenerator
 
 import asyncpg
@@ -40,10 +41,14 @@ class TestPostgres:
 
     async def test_starts_over_a_pid_file_whose_number_another_process_has_now(self, stack: LocalStack) -> None:
         pid_file = stack.settings.dir / "postgres/data/postmaster.pid"
-        lines = pid_file.read_text().splitlines()
-        await stack.kill("postgres")
-        pid_file.write_text("\n".join([str(os.getpid()), *lines[1:], ""]))
-        await stack.wait_ready("postgres")
+        _, *lines = pid_file.read_text().splitlines()
+        owner = pid_file.stat().st_uid
+        # of the same account, or PostgreSQL would see by itself that it cannot be one of its own
+        with subprocess.Popen(("sleep", "60"), user=owner if os.geteuid() == 0 else None) as other:  # noqa: ASYNC220
+            await stack.kill("postgres")
+            pid_file.write_text("\n".join([str(other.pid), *lines, ""]))
+            await stack.wait_ready("postgres")
+            other.kill()
         assert int(pid_file.read_text().split()[0]) == stack.pid("postgres")
 
     async def test_has_vectors_trigrams_and_a_database_for_mlflow(self, stack: LocalStack) -> None:
