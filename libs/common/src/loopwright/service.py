@@ -29,7 +29,7 @@ from loopwright.telemetry import HTTP_REQUESTS, HTTP_SECONDS, set_up_logging, se
 
 _log = structlog.get_logger()
 _GRACE_S = 10
-Probe = Callable[[], Awaitable[None]]
+Probe = Callable[[], Awaitable[str | None]]
 
 
 class Readiness(BaseModel):
@@ -76,7 +76,10 @@ class Service:
         self._tasks.append(_BackgroundTask(name, body))
 
     def add_probe(self, name: str, probe: Probe) -> None:
-        """A part that must answer before the service calls itself ready; the probe raises when it does not."""
+        """A part that must answer before the service calls itself ready; the probe raises when it does not.
+
+        It may return a note about a part that is away while the service does without it.
+        """
         self._probes[name] = probe
 
     def add_events(self, router: EventRouter) -> None:
@@ -182,13 +185,13 @@ class Service:
 
     async def _ready(self, response: Response) -> Readiness:
         parts: dict[str, str] = {}
+        ready = self._failure is None
         for name, probe in self._probes.items():
             try:
-                await asyncio.wait_for(probe(), 3)
-                parts[name] = "ok"
+                parts[name] = (await asyncio.wait_for(probe(), 3) or "ok")[:200]
             except Exception as error:  # noqa: BLE001 - a probe fails in whatever way its part fails
                 parts[name] = f"{type(error).__name__}: {error}"[:200]
-        ready = self._failure is None and all(state == "ok" for state in parts.values())
+                ready = False
         response.status_code = 200 if ready else 503
         return Readiness(ready=ready, parts=parts)
 
