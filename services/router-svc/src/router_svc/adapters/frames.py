@@ -1,0 +1,58 @@
+"""How a record lies in a spool segment: length, CRC-32, msgpack. A torn or rotten record is recognised by either."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from loopwright.contracts.envelope import Headers
+from loopwright.outbox import OutboxRecord
+
+_HEAD = struct.Struct("<II")
+HEAD_BYTES = _HEAD.size
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[str, bytes | None, bytes | None, Headers])
+
+
+class Verdict(Enum):
+    """What stands at a place of a segment."""
+
+    WHOLE = "whole"
+    PARTIAL = "partial"  # its end is not there: not read yet, not written yet, or torn
+    DAMAGED = "damaged"  # it is all there but is not what was written
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One look at a place of a segment.
+
+    Attributes:
+        size: Bytes of the whole frame; of a partial one, bytes that are needed to say more.
+    """
+
+    verdict: Verdict
+    size: int
+    record: OutboxRecord | None = None
+
+
+def encode_frame(record: OutboxRecord) -> bytes:
+    payload = _encoder.encode((record.topic, record.key, record.value, record.headers))
+    return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def decode_frame(block: bytes, offset: int) -> Frame:
+    """Reads the frame that begins at `offset`."""
+    if len(block) - offset < HEAD_BYTES:
+        return Frame(Verdict.PARTIAL, HEAD_BYTES)
+    length, checksum = _HEAD.unpack_from(block, offset)
+    size = HEAD_BYTES + length
+    payload = block[offset + HEAD_BYTES : offset + size]
+    if length == 0 or len(payload) < length:  # no record is empty: zeros are what a power cut leaves
+        return Frame(Verdict.PARTIAL, size)
+    if zlib.crc32(payload) != checksum:
+        return Frame(Verdict.DAMAGED, size)
+    topic, key, value, headers = _decoder.decode(payload)
+    return Frame(Verdict.WHOLE, size, OutboxRecord(topic=topic, key=key, value=value, headers=headers))

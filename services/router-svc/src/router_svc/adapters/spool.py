@@ -1,0 +1,217 @@
+"""The write-ahead spool: events are on this disk before an answer ends, and leave it when Kafka has them.
+
+One folder per worker holds numbered segments of frames and the position up to which Kafka acknowledged. A start after
+a crash never appends to an old segment, so a torn record can only be the last one of its segment.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from loopwright.errors import BrokerUnavailable
+from loopwright.outbox import OutboxRecord
+from router_svc.adapters.frames import encode_frame
+from router_svc.adapters.metrics import SPOOL_BYTES, SPOOL_PENDING
+from router_svc.adapters.segments import Position, SegmentReader, segment_numbers, segment_path
+
+_log = structlog.get_logger()
+_UNRESERVED_0_1 = 0.9  # the rest of the limit is kept for what must not be shed
+
+
+class SpoolFull(BrokerUnavailable):
+    """Kafka has been away for so long that the spool's limit is reached, or the disk took nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolLimits:
+    """How large a spool grows.
+
+    Attributes:
+        segment_bytes: A segment is closed when it is larger.
+        total_bytes: All segments of the folder together.
+    """
+
+    segment_bytes: int
+    total_bytes: int
+
+
+class Spool:
+    """One worker's spool. Not for use by several threads.
+
+    Attributes:
+        appended: Set when there is something new to read.
+    """
+
+    def __init__(self, folder: Path, *, lock_fd: int, limits: SpoolLimits) -> None:
+        self.folder = folder
+        self.appended = asyncio.Event()
+        self._lock_fd = lock_fd
+        self._limits = limits
+        self._reader = SegmentReader(folder)
+        self.pending = self._reader.count()
+        self._bytes = sum(segment_path(folder, number).stat().st_size for number in segment_numbers(folder))
+        self._number = max(*segment_numbers(folder), self._reader.position.segment, 0)
+        self._fd = -1
+        self._size = 0
+        self._written = 0  # bytes of this process, the clock of `sync`
+        self._synced = 0
+        self._full: list[int] = []  # descriptors of closed segments that are not on the platter yet
+        self._syncing: asyncio.Task[None] | None = None
+        self._fd = self._open_segment()
+        self._show()
+
+    @classmethod
+    def claim(cls, root: Path, *, limits: SpoolLimits) -> "Spool":
+        """Takes the first folder below `root` that no living process holds; the lock dies with the process."""
+        number = 0
+        while (spool := cls._try_claim(root / f"worker-{number}", limits)) is None:
+            number += 1
+        return spool
+
+    @classmethod
+    def claim_orphans(cls, root: Path, *, limits: SpoolLimits) -> list["Spool"]:
+        """Takes the folders that other workers left behind, so that what is in them reaches Kafka."""
+        found = (cls._try_claim(folder, limits) for folder in sorted(root.glob("worker-*")))
+        return [spool for spool in found if spool is not None]
+
+    @classmethod
+    def _try_claim(cls, folder: Path, limits: SpoolLimits) -> "Spool | None":
+        folder.mkdir(parents=True, exist_ok=True)
+        lock_fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock_fd)
+            return None
+        return cls(folder, lock_fd=lock_fd, limits=limits)
+
+    @property
+    def size_bytes(self) -> int:
+        return self._bytes
+
+    @property
+    def limit_bytes(self) -> int:
+        return self._limits.total_bytes
+
+    def append(self, records: Sequence[OutboxRecord], *, reserved: bool = False) -> None:
+        """Writes records, all or none. They survive the end of this process, not yet a power cut.
+
+        Args:
+            reserved: Use also the part of the limit that is kept for what must not be shed.
+
+        Raises:
+            SpoolFull: the limit is reached, or the disk refuses.
+        """
+        frames = b"".join(encode_frame(record) for record in records)
+        limit = self._limits.total_bytes * (1 if reserved else _UNRESERVED_0_1)
+        if self._bytes + len(frames) > limit:
+            raise SpoolFull("spool.full", "Kafka is away and the spool has reached its limit")
+        try:
+            if self._size >= self._limits.segment_bytes:
+                self._turn_over()
+            self._write(frames)
+        except OSError as error:
+            raise SpoolFull("spool.disk-refused", "the spool's disk takes nothing") from error
+        self._size += len(frames)
+        self._bytes += len(frames)
+        self._written += len(frames)
+        self.pending += len(records)
+        self._show()
+        self.appended.set()
+
+    def _write(self, frames: bytes) -> None:
+        written = os.write(self._fd, frames)
+        if written < len(frames):
+            os.ftruncate(self._fd, self._size)
+            raise OSError(errno.ENOSPC, "the disk took a part")
+
+    async def sync(self) -> None:
+        """Returns when all that was appended before is on the platter; callers of the same moment share one fsync.
+
+        Raises:
+            SpoolFull: the disk failed.
+        """
+        goal = self._written
+        while self._synced < goal:
+            try:
+                await asyncio.shield(self._start_sync())
+            except OSError as error:
+                raise SpoolFull("spool.disk-refused", "the spool's disk failed") from error
+
+    def _start_sync(self) -> asyncio.Task[None]:
+        if self._syncing is None:
+            self._syncing = asyncio.create_task(self._sync_once())
+            self._syncing.add_done_callback(_note_failure)
+        return self._syncing
+
+    async def _sync_once(self) -> None:
+        reached, full = self._written, self._full
+        self._full = []
+        try:
+            await asyncio.to_thread(_sync_files, [*full, os.dup(self._fd)], self.folder)
+            self._synced = reached
+        finally:
+            self._syncing = None
+
+    def read(self, limit: int) -> tuple[list[OutboxRecord], Position]:
+        """Records that Kafka has not acknowledged, oldest first, and the position after them."""
+        return self._reader.read(limit)
+
+    def commit(self, position: Position, *, count: int) -> None:
+        """Kafka has `count` records up to the position: segments before it are deleted."""
+        self._bytes -= self._reader.commit(position)
+        self.pending -= count
+        self._show()
+
+    def retire(self) -> None:
+        """Gives the folder of a gone worker back, empty."""
+        self._bytes -= self._size
+        segment_path(self.folder, self._number).unlink()
+        self.close()
+
+    def close(self) -> None:
+        for descriptor in (*self._full, self._fd, self._lock_fd):
+            os.close(descriptor)
+
+    def _turn_over(self) -> None:
+        """Goes on in a new segment; the full one is flushed in the background, then closed."""
+        fresh = self._open_segment()
+        self._full.append(self._fd)
+        self._fd, self._size = fresh, 0
+        self._start_sync()
+
+    def _open_segment(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(segment_path(self.folder, self._number + 1), flags, 0o600)
+        self._number += 1
+        return descriptor
+
+    def _show(self) -> None:
+        SPOOL_BYTES.set(self._bytes)
+        SPOOL_PENDING.set(self.pending)
+
+
+def _sync_files(descriptors: Iterable[int], folder: Path) -> None:
+    """Flushes files and the folder's list of them; closes the descriptors."""
+    failure: OSError | None = None
+    for descriptor in (*descriptors, os.open(folder, os.O_RDONLY | os.O_DIRECTORY)):
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            failure = error
+        finally:
+            os.close(descriptor)
+    if failure is not None:
+        raise failure
+
+
+def _note_failure(task: asyncio.Task[None]) -> None:
+    """Nobody waits for the flush of a full segment: its failure is at least written down."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("spool.flush-failed", reason=repr(error))

@@ -1,0 +1,141 @@
+"""Kafka's door: reads the three compacted topics into the snapshot, from their beginning, in no consumer group.
+
+Every worker needs every record, and needs them all again after a restart: a group would divide them.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from loopwright.broker import KafkaRecord, dead_letter, position_of
+from loopwright.contracts.base import Event
+from loopwright.contracts.envelope import open_record
+from loopwright.contracts.registry import (
+    DEPLOYMENT_CHANGED,
+    EXPERIMENT_CHANGED,
+    TASK_DEFINED,
+    Party,
+    Topic,
+    topic_named,
+)
+from loopwright.errors import BrokerUnavailable, ContractError
+from router_svc.adapters.board import Board, SetAsideMarks
+from router_svc.adapters.metrics import SNAPSHOT_RECORDS
+from router_svc.adapters.spool import Spool, SpoolFull
+from router_svc.handlers.updating import take_in
+
+SNAPSHOT_TOPICS: tuple[Topic[Event], ...] = (TASK_DEFINED, DEPLOYMENT_CHANGED, EXPERIMENT_CHANGED)
+_POLL_MS = 500
+_PULSE_S = 2.0  # how often Kafka is asked whether it is there: a consumer alone waits in silence
+_RETRY_S = 1.0
+_log = structlog.get_logger()
+
+
+class SnapshotReader:
+    """Keeps the board up to date.
+
+    Args:
+        spool: Malformed records leave through it to their dead-letter topic.
+    """
+
+    def __init__(self, bootstrap: str, *, board: Board, spool: Spool, marks: SetAsideMarks) -> None:
+        self._bootstrap = bootstrap
+        self._board = board
+        self._spool = spool
+        self._marks = marks
+
+    async def run(self) -> None:
+        """Reads until cancelled; while Kafka is away the last snapshot stays."""
+        while True:
+            try:
+                await self._session()
+            except (KafkaError, BrokerUnavailable, OSError, TimeoutError) as error:
+                self._board.trouble = repr(error)
+                _log.warning("snapshot.waits", reason=repr(error), loaded=self._board.loaded)
+                await asyncio.sleep(_RETRY_S)
+
+    async def probe(self) -> str | None:
+        """Ready from the first whole snapshot on, with or without Kafka."""
+        board = self._board
+        if not board.loaded:
+            raise BrokerUnavailable("snapshot.not-loaded", f"the topics were not read yet: {board.trouble}")
+        return None if board.trouble is None else f"serving from the last snapshot: {board.trouble}"
+
+    async def _session(self) -> None:
+        consumer = AIOKafkaConsumer(
+            *(topic.name for topic in SNAPSHOT_TOPICS),
+            bootstrap_servers=self._bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_POLL_MS,
+        )
+        try:
+            await consumer.start()
+            partitions = _assigned(consumer)
+            await self._read_past(consumer, await consumer.end_offsets(partitions))
+            self._board.loaded = True
+            _log.info("snapshot.loaded", tasks=len(self._board.snapshot.tasks))
+            await self._follow(consumer, partitions)
+        finally:
+            await consumer.stop()
+
+    async def _read_past(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
+        for partition, end in ends.items():
+            while await consumer.position(partition) < end:
+                await self._read(consumer)
+
+    async def _follow(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> None:
+        pulse = 0.0
+        while True:
+            if time.monotonic() - pulse > _PULSE_S:
+                await asyncio.wait_for(consumer.end_offsets(partitions), _PULSE_S)
+                self._board.trouble = None
+                pulse = time.monotonic()
+            await self._read(consumer)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        batches = await consumer.getmany(timeout_ms=_POLL_MS)
+        for records in batches.values():
+            for record in records:
+                self._take(record)
+
+    def _take(self, record: KafkaRecord) -> None:
+        topic = topic_named(record.topic)
+        try:
+            received = open_record(topic, record.value, record.headers, position=position_of(record))
+            outcome = "applied" if take_in(self._board, received.event) else "stale"
+        except ContractError as error:
+            outcome = "dead-letter"
+            self._set_aside(topic, record, error)
+        SNAPSHOT_RECORDS.labels(topic.name, outcome).inc()
+
+    def _set_aside(self, topic: Topic[Event], record: KafkaRecord, error: ContractError) -> None:
+        position = position_of(record)
+        _log.error("event.dead-letter", topic=topic.name, code=error.code, reason=error.detail, position=position)
+        if self._marks.is_marked(position):
+            return
+        group = f"{Party.ROUTER}.{topic.name}"
+        letter = dead_letter(topic, record, group=group, code=error.code, reason=error.detail)
+        try:
+            self._spool.append([letter], reserved=True)
+            self._marks.mark(position)
+        except SpoolFull as full:
+            _log.error("event.dead-letter-waits", position=position, code=full.code)  # the next restart tries again
+
+
+def _assigned(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+    """Every partition of the three topics.
+
+    Raises:
+        BrokerUnavailable: a topic does not exist yet.
+    """
+    partitions = list(consumer.assignment())
+    missing = {topic.name for topic in SNAPSHOT_TOPICS} - {partition.topic for partition in partitions}
+    if missing:
+        raise BrokerUnavailable("snapshot.topic-missing", f"there is no topic {', '.join(sorted(missing))} yet")
+    return partitions
