@@ -11,13 +11,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from loopwright.errors import NotAuthenticated, NotPermitted
 
 _ALGORITHMS = ["Ed25519", "EdDSA", "ES256", "RS256"]  # asymmetric only: services hold no key that could sign
 _bearer = HTTPBearer(auto_error=False, description="JWT with `sub` and `roles`")
 _roles_claim = TypeAdapter(list[str])
+_key_set = TypeAdapter(dict[str, list[dict[str, JsonValue]]])
 
 
 class Role(IntEnum):
@@ -44,7 +45,7 @@ class TokenVerifier:
     """
 
     def __init__(self, jwks: str, *, issuer: str, audience: str) -> None:
-        self._keys = KeySet.import_key_set(TypeAdapter(dict[str, list[dict[str, str]]]).validate_json(jwks))  # pyright: ignore[reportArgumentType] - a JWKS is this shape
+        self._keys = KeySet.import_key_set(_key_set.validate_json(jwks))  # pyright: ignore[reportArgumentType] - a JWKS is this shape
         self._claims = jwt.JWTClaimsRegistry(
             leeway=5,
             iss={"essential": True, "value": issuer},
@@ -98,7 +99,9 @@ def require(role: Role) -> Callable[..., Awaitable[Principal]]:
     ) -> Principal:
         if credentials is None:
             raise NotAuthenticated("auth.token-missing", "this route needs a bearer token")
-        verifier: TokenVerifier = request.app.state.token_verifier
+        verifier: TokenVerifier | None = getattr(request.app.state, "token_verifier", None)
+        if verifier is None:
+            raise NotAuthenticated("auth.no-keys", "this service was started without keys to check tokens with")
         principal = verifier.verify(credentials.credentials)
         if principal.role < role:
             raise NotPermitted(

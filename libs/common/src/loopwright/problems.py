@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): the only place that knows HTTP statuses of our errors."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import structlog
@@ -66,15 +67,15 @@ def status_of(error: PlatformError) -> HTTPStatus:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def problem_response(request: Request, problem: Problem) -> JSONResponse:
+def problem_response(request: Request, problem: Problem, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
     problem = problem.model_copy(update={"instance": request.url.path, "trace_id": current_trace_id()})
-    headers: dict[str, str] = {}
+    sent = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(_RETRY_AFTER_S)
+        sent["Retry-After"] = str(_RETRY_AFTER_S)
     if problem.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = f'Bearer error="{problem.code}"'
+        sent["WWW-Authenticate"] = f'Bearer error="{problem.code}"'
     return JSONResponse(
-        problem.model_dump(exclude_none=True), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE
+        problem.model_dump(exclude_none=True), status_code=problem.status, headers=sent, media_type=MEDIA_TYPE
     )
 
 
@@ -113,7 +114,8 @@ async def _malformed(request: Request, error: Exception) -> JSONResponse:
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = "request." + HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return problem_response(request, _plain(error.status_code, code, str(error.detail)))
+    problem = _plain(error.status_code, code, str(error.detail))
+    return problem_response(request, problem, headers=error.headers)
 
 
 async def _unknown_error(request: Request, error: Exception) -> JSONResponse:

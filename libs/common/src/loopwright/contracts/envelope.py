@@ -102,7 +102,8 @@ def open_record(
 
 
 def _read_envelope(topic: Topic[E], headers: Mapping[str, bytes], *, position: str) -> Envelope:
-    text = {name: value.decode("utf-8", "replace") for name, value in headers.items()}
+    # a header may be null on the wire, whatever its type says
+    text = {name: (value or b"").decode("utf-8", "replace") for name, value in headers.items()}
     event_id, event_type = text.get("ce_id"), text.get("ce_type")
     if event_id is None and event_type is None and Party.UPSTREAM in topic.producers:
         event_id, event_type = position, topic.event_type

@@ -38,7 +38,7 @@ class TokenMint:
             "exp": now + ttl_s,
         }
         kept = {name: value for name, value in (standard | claims).items() if value is not None}
-        return jwt.encode({"alg": "EdDSA", "kid": self.key.kid}, kept, self.key, algorithms=["EdDSA"])
+        return jwt.encode({"alg": "Ed25519", "kid": self.key.kid}, kept, self.key, algorithms=["Ed25519"])
 
     def header(self, *roles: str) -> dict[str, str]:
         """`Authorization` header with a token for `roles`."""
