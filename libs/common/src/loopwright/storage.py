@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
 from loopwright.contracts.base import Artifact
@@ -48,7 +48,7 @@ class Storage:
         """Streams an object and checks its hash at the end.
 
         Raises:
-            StoreUnavailable: storage cannot be reached, or the object is not there.
+            StoreUnavailable: storage cannot be reached, or the object is not there (code `storage.object-missing`).
             InvalidPayload: the bytes are not those that were named, or lie outside the root.
         """
         name = self._name_of(artifact)
@@ -59,6 +59,8 @@ class Storage:
                 piece = bytes(chunk)
                 digest.update(piece)
                 yield piece
+        except (NotFoundError, FileNotFoundError) as error:
+            raise StoreUnavailable("storage.object-missing", f"{name} is not there") from error
         except (BaseError, OSError) as error:
             raise StoreUnavailable("storage.unavailable", f"{name} cannot be read") from error
         if digest.hexdigest() != artifact.sha256:
