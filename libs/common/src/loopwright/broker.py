@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
+import sqlalchemy as sa
 import structlog
 from aiokafka import ConsumerRecord
 from faststream import AckPolicy, Context
+from faststream.exceptions import StopConsume
 from faststream.kafka import KafkaBroker, KafkaMessage  # noqa: TID251 - this is the one place
 from faststream.kafka import Topic as KafkaTopic
 from opentelemetry.trace import SpanKind, StatusCode
@@ -113,9 +115,10 @@ class Consumer:
             try:
                 for record in records:
                     await self.consume_record(subscription, record)
-            except ConsumerStopped as error:
+            except Exception as error:
+                # Whatever it was, nothing may be acknowledged past it: not this batch, and not the next.
                 self._on_stop(error)
-                await asyncio.Event().wait()  # holds the batch unacknowledged until the service has ended
+                raise StopConsume from error
             await message.ack()
 
         broker.subscriber(
@@ -147,7 +150,7 @@ class Consumer:
                     raise ConsumerStopped(f"{topic.name}: {error}") from error
             except Exception as error:  # noqa: BLE001 - any bug of a handler ends in the dead-letter topic, with its reason
                 failure = error
-                if attempt == self._policy.attempts:
+                if attempt == self._policy.attempts or await self._is_set_aside(topic, record):
                     outcome = await self._set_aside(topic, record, code=_code_of(error), reason=repr(error))
                     break
             _log.warning("event.retry", topic=topic.name, attempt=attempt, reason=repr(failure))
@@ -184,6 +187,16 @@ class Consumer:
                 return "refused"
         return "handled"
 
+    async def _is_set_aside(self, topic: Topic[Event], record: KafkaRecord) -> bool:
+        """Whether a redelivered record has used up its tries already; else a batch of them would outlast its lease."""
+        inbox = self._database.tables.inbox
+        mine = (inbox.c.consumer_group == self.group_of(topic)) & (inbox.c.event_id == f"dlq:{position_of(record)}")
+        try:
+            async with self._work() as work:
+                return bool(await work.session.scalar(sa.select(sa.exists().where(mine))))
+        except DependencyError as error:
+            raise ConsumerStopped(f"{topic.name}: {error}") from error
+
     async def _set_aside(self, topic: Topic[Event], record: KafkaRecord, *, code: str, reason: str) -> str:
         """Announces the record to the dead-letter topic, once however often it is delivered."""
         self._count_dead_letter(topic)
@@ -217,7 +230,7 @@ def position_of(record: KafkaRecord) -> str:
 
 def dead_letter(topic: Topic[Event], record: KafkaRecord, *, group: str, code: str, reason: str) -> OutboxRecord:
     """The record as it came, with headers that say why, where and for whom it could not be handled."""
-    kept = tuple((name, value.decode("utf-8", "backslashreplace")) for name, value in record.headers)
+    kept = ((name, (value or b"").decode("utf-8", "backslashreplace")) for name, value in record.headers)
     why = (
         ("dlq_code", code),
         ("dlq_reason", reason[:2000]),
@@ -225,7 +238,13 @@ def dead_letter(topic: Topic[Event], record: KafkaRecord, *, group: str, code: s
         ("dlq_group", group),
         ("dlq_at", datetime.now(UTC).isoformat()),
     )
-    return OutboxRecord(topic=topic.dead_letter_name, key=record.key, value=record.value, headers=kept + why)
+    headers = tuple((_storable(name), _storable(value)) for name, value in (*kept, *why))
+    return OutboxRecord(topic=topic.dead_letter_name, key=record.key, value=record.value, headers=headers)
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text has no NUL."""
+    return text.replace("\0", "\\x00")
 
 
 def _code_of(error: Exception) -> str:

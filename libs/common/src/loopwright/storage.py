@@ -2,11 +2,11 @@
 
 import asyncio
 import hashlib
-import os
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
 from loopwright.contracts.base import Artifact
@@ -59,8 +59,10 @@ class Storage:
                 piece = bytes(chunk)
                 digest.update(piece)
                 yield piece
-        except (NotFoundError, FileNotFoundError) as error:
+        except FileNotFoundError as error:
             raise StoreUnavailable("storage.object-missing", f"{name} is not there") from error
+        except ValueError as error:
+            raise InvalidPayload("storage.foreign-uri", "the artifact's URI names no object") from error
         except (BaseError, OSError) as error:
             raise StoreUnavailable("storage.unavailable", f"{name} cannot be read") from error
         if digest.hexdigest() != artifact.sha256:
@@ -73,11 +75,15 @@ class Storage:
     async def fetch(self, artifact: Artifact, path: Path) -> None:
         """Copies an object to a file; the file appears whole or not at all."""
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            async for chunk in self.chunks(artifact):
-                await asyncio.to_thread(file.write, chunk)
-        partial.replace(path)
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        try:
+            with partial.open("wb") as file:
+                async for chunk in self.chunks(artifact):
+                    await asyncio.to_thread(file.write, chunk)
+            await asyncio.to_thread(partial.replace, path)
+        except BaseException:
+            await asyncio.to_thread(partial.unlink, missing_ok=True)
+            raise
 
     def _name_of(self, artifact: Artifact) -> str:
         prefix = f"{self._root}/"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from loopwright.contracts.base import Event
 from loopwright.contracts.registry import Party, Topic
@@ -92,6 +93,8 @@ def open_record(
     envelope = _read_envelope(topic, dict(headers), position=position)
     if value is None:
         raise InvalidPayload("event.empty", "the record has no value")
+    if _holds_nul(value):
+        raise InvalidPayload("event.nul-character", "a text holds U+0000, which PostgreSQL cannot store")
     try:
         event = topic.event.model_validate_json(value)
     except ValidationError as error:
@@ -102,8 +105,8 @@ def open_record(
 
 
 def _read_envelope(topic: Topic[E], headers: Mapping[str, bytes], *, position: str) -> Envelope:
-    # a header may be null on the wire, whatever its type says
-    text = {name: (value or b"").decode("utf-8", "replace") for name, value in headers.items()}
+    # a header may be null on the wire, whatever its type says; PostgreSQL's text has no NUL
+    text = {name: (value or b"").decode("utf-8", "replace").replace("\0", "\ufffd") for name, value in headers.items()}
     event_id, event_type = text.get("ce_id"), text.get("ce_type")
     if event_id is None and event_type is None and Party.UPSTREAM in topic.producers:
         event_id, event_type = position, topic.event_type
@@ -120,6 +123,26 @@ def _read_envelope(topic: Topic[E], headers: Mapping[str, bytes], *, position: s
         causation_id=text.get("ce_causationid"),
         traceparent=text.get("traceparent"),
     )
+
+
+def _holds_nul(value: bytes) -> bool:
+    if rb"\u0000" not in value:
+        return False
+    try:
+        found = [from_json(value)]
+    except ValueError:
+        return False  # the model says better what is wrong with it
+    while found:
+        match found.pop():
+            case str(text) if "\0" in text:
+                return True
+            case list(entries):
+                found += entries
+            case dict(entries):
+                found += [*entries.keys(), *entries.values()]
+            case _:
+                pass
+    return False
 
 
 def _read_time(text: str | None) -> datetime:
