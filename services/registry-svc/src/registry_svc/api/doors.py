@@ -1,0 +1,40 @@
+"""What every route needs: units of work, and which part of a list is wanted."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from loopwright.unit_of_work import WorkFactory
+from registry_svc.adapters.serving import Serving
+from registry_svc.queries.pages import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doorway:
+    """What the routes use, put onto the app by `main.py`.
+
+    Attributes:
+        base_models: Names that a task may start from.
+    """
+
+    work: WorkFactory
+    serving: Serving
+    base_models: frozenset[str]
+
+
+def _doorway(request: Request) -> Doorway:
+    doorway = request.app.state.doorway
+    assert isinstance(doorway, Doorway), "main.py sets it"
+    return doorway
+
+
+def _window(
+    limit: Annotated[int, Query(ge=1, le=500, description="most items")] = 50,
+    offset: Annotated[int, Query(ge=0, le=1_000_000, description="items to leave out first")] = 0,
+) -> Window:
+    return Window(limit=limit, offset=offset)
+
+
+Door = Annotated[Doorway, Depends(_doorway)]
+Part = Annotated[Window, Depends(_window)]

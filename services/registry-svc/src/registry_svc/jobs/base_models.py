@@ -1,0 +1,68 @@
+"""Puts the base model in charge of every task that nothing serves yet."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from loopwright.errors import ServingUnavailable
+from loopwright.unit_of_work import WorkFactory
+from registry_svc.adapters.mlflow import MlflowRegistry, Registration
+from registry_svc.adapters.vllm import VllmServers
+from registry_svc.handlers.deployments import deploy_base
+from registry_svc.handlers.reconciliation import Unserved, unserved_tasks
+from registry_svc.handlers.releases import register_base_model
+
+_log = structlog.get_logger()
+
+
+class BaseModels:
+    """Registers and deploys base models.
+
+    Args:
+        folders: Base models by name, with the folders that vLLM serves them from.
+    """
+
+    def __init__(
+        self, work: WorkFactory, *, mlflow: MlflowRegistry, servers: VllmServers, folders: Mapping[str, Path]
+    ) -> None:
+        self._work = work
+        self._mlflow = mlflow
+        self._servers = servers
+        self._folders = folders
+
+    async def step(self) -> bool:
+        """Deploys what can be deployed now; a base model that no server has loaded yet is looked for again."""
+        async with self._work() as unit:
+            waiting = await unserved_tasks(unit)
+        for task in waiting:
+            try:
+                backend_urls = await self._servers.backends_of(task.base_model)
+            except ServingUnavailable as error:
+                # a starting vLLM is no failure that should slow the next look down
+                _log.info("base-model.waits", task_id=task.task_id, reason=error.detail)
+                continue
+            if not task.registered:
+                await self._register(task)
+            async with self._work() as unit:
+                await deploy_base(task.task_id, unit, backend_urls=backend_urls)
+            _log.info("base-model.deployed", task_id=task.task_id, base_model=task.base_model)
+        return False
+
+    async def _register(self, task: Unserved) -> None:
+        name = task.base_model
+        tracked = await self._mlflow.register(
+            Registration(
+                name=name,
+                subject=f"base:{name}",
+                run_id=None,
+                reference={"kind": "huggingface", "name": name, "folder": str(self._folders.get(name, "unknown"))},
+                files=None,
+                tags={"loopwright.format": "huggingface"},
+                description=f"Base model {name}, served from its own folder",
+            )
+        )
+        async with self._work() as unit:
+            await register_base_model(
+                name, unit, task_id=task.task_id, mlflow_version=tracked.version, mlflow_run_id=tracked.run_id
+            )

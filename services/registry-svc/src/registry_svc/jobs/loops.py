@@ -1,0 +1,37 @@
+"""The loops of long work, side by side; one replica of the service runs them at a time."""
+
+import asyncio
+from dataclasses import dataclass
+
+from loopwright.repeating import repeat
+from registry_svc.jobs.base_models import BaseModels
+from registry_svc.jobs.packs import PackReader
+from registry_svc.jobs.reconciling import AliasReconciler, ServingReconciler
+from registry_svc.jobs.releases import ReleasePipeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loops:
+    """Everything that registry-svc does by itself.
+
+    Attributes:
+        pack_scan_s: Seconds between looks at the packs; the others alike.
+    """
+
+    packs: PackReader
+    base_models: BaseModels
+    releases: ReleasePipeline
+    serving: ServingReconciler
+    aliases: AliasReconciler
+    pack_scan_s: float
+    reconcile_s: float
+    alias_reconcile_s: float
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(repeat(self.packs.step, name="packs", idle_s=self.pack_scan_s))
+            group.create_task(repeat(self.base_models.step, name="base-models", idle_s=self.reconcile_s))
+            group.create_task(repeat(self.releases.step, name="releases", idle_s=0.25))
+            group.create_task(repeat(self.serving.step, name="serving", idle_s=self.reconcile_s))
+            group.create_task(repeat(self.aliases.step, name="aliases", idle_s=self.alias_reconcile_s))

@@ -1,0 +1,119 @@
+"""Model versions."""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loopwright.contracts.base import Artifact
+from loopwright.errors import NotFound
+from registry_svc.domain.models import ModelStatus, ModelVersion, VariantId
+from registry_svc.store.pages import Paged, Window, fetch_page
+from registry_svc.store.tables import model_versions
+
+_columns = model_versions.c
+
+
+def _model(row: sa.Row[tuple[object, ...]]) -> ModelVersion:
+    return ModelVersion(
+        variant=VariantId(row.model_name, row.version),
+        task_id=row.task_id,
+        base_model=row.base_model,
+        format=row.format,
+        artifact=None if row.artifact is None else Artifact.model_validate(row.artifact),
+        status=ModelStatus(row.status),
+        job_id=row.job_id,
+        dataset_version_id=row.dataset_version_id,
+        mlflow_version=row.mlflow_version,
+        mlflow_run_id=row.mlflow_run_id,
+        description=row.description,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _is(variant: VariantId) -> sa.ColumnElement[bool]:
+    return sa.and_(_columns.model_name == variant.model_name, _columns.version == variant.version)
+
+
+async def find_model(session: AsyncSession, variant: VariantId) -> ModelVersion | None:
+    row = (await session.execute(sa.select(model_versions).where(_is(variant)))).one_or_none()
+    return None if row is None else _model(row)
+
+
+async def get_model(session: AsyncSession, variant: VariantId) -> ModelVersion:
+    """One model version.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    model = await find_model(session, variant)
+    if model is None:
+        raise NotFound("model.version-not-found", f"there is no model version {variant}", variant=str(variant))
+    return model
+
+
+async def list_models(session: AsyncSession, name: str) -> list[ModelVersion]:
+    """Every version of a model, newest first."""
+    query = sa.select(model_versions).where(_columns.model_name == name).order_by(_columns.version.desc())
+    return [_model(row) for row in await session.execute(query)]
+
+
+async def page_models(
+    session: AsyncSession, window: Window, *, name: str | None, status: ModelStatus | None
+) -> Paged[ModelVersion]:
+    """Model versions by name, newest first."""
+    query = sa.select(model_versions).order_by(_columns.model_name, _columns.version.desc())
+    if name is not None:
+        query = query.where(_columns.model_name == name)
+    if status is not None:
+        query = query.where(_columns.status == status)
+    return await fetch_page(session, query, window, build=_model)
+
+
+async def list_variants(session: AsyncSession, variants: Iterable[VariantId]) -> dict[VariantId, ModelVersion]:
+    """The named versions, as far as they exist."""
+    keys = [(variant.model_name, variant.version) for variant in variants]
+    query = sa.select(model_versions).where(sa.tuple_(_columns.model_name, _columns.version).in_(keys))
+    models = [_model(row) for row in await session.execute(query)]
+    return {model.variant: model for model in models}
+
+
+async def list_model_names(session: AsyncSession) -> Sequence[str]:
+    return (await session.execute(sa.select(_columns.model_name).distinct())).scalars().all()
+
+
+async def next_version(session: AsyncSession, name: str) -> int:
+    """The number that a new version of a model gets; the caller's transaction is the only one to take it."""
+    await session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"registry.model:{name}"))))
+    highest = await session.scalar(sa.select(sa.func.max(_columns.version)).where(_columns.model_name == name))
+    return (highest or 0) + 1
+
+
+async def add_model(session: AsyncSession, model: ModelVersion) -> None:
+    await session.execute(
+        sa.insert(model_versions).values(
+            model_name=model.variant.model_name,
+            version=model.variant.version,
+            task_id=model.task_id,
+            base_model=model.base_model,
+            format=model.format,
+            artifact=None if model.artifact is None else model.artifact.model_dump(mode="json"),
+            status=model.status,
+            job_id=model.job_id,
+            dataset_version_id=model.dataset_version_id,
+            mlflow_version=model.mlflow_version,
+            mlflow_run_id=model.mlflow_run_id,
+            description=model.description,
+            created_by=model.created_by,
+            created_at=model.created_at,
+            updated_at=model.updated_at,
+        )
+    )
+
+
+async def save_status(session: AsyncSession, model: ModelVersion) -> None:
+    await session.execute(
+        sa.update(model_versions).where(_is(model.variant)).values(status=model.status, updated_at=model.updated_at)
+    )
