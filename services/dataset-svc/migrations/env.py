@@ -1,0 +1,4 @@
+from dataset_svc.store.tables import metadata
+from loopwright.migrations import run_env
+
+run_env(metadata)

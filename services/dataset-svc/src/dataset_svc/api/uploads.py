@@ -1,0 +1,111 @@
+"""HTTP door of uploads: a file of chat rows goes the same way as an export of feedback."""
+
+import uuid
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TypeVar
+
+from fastapi import APIRouter, Request, Response
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import FormData
+
+from dataset_svc.api.bodies import spooled_file, text_field
+from dataset_svc.api.doors import Door
+from dataset_svc.api.schemas import Accepted, Text
+from dataset_svc.domain.requests import Origin, VersionRequest
+from dataset_svc.handlers.requests import record_request
+from loopwright.auth import Engineer
+from loopwright.contracts.base import Artifact, Identifier
+from loopwright.contracts.tasks import DataPolicy
+from loopwright.errors import Invalid
+from loopwright.problems import ADMIN_PROBLEMS, declared
+from loopwright.telemetry import current_traceparent
+
+T = TypeVar("T")
+PREFIX = "/api/v1/admin/training/datasets"
+_MOST_FIELDS = 20
+_FIELD_BYTES = 64 << 10
+routes = APIRouter(prefix=PREFIX, tags=["uploads"], responses=ADMIN_PROBLEMS)
+
+_identifier = TypeAdapter[str](Identifier)
+_text = TypeAdapter[str](Text)
+_FORM = {
+    "type": "object",
+    "required": ["file", "task_id"],
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "JSON Lines; a line has at least `messages`"},
+        "task_id": {"type": "string", "description": "task that the samples teach"},
+        "dataset_name": {"type": "string", "description": "dataset that gets a new version; the task's id if left out"},
+        "description": {"type": "string", "description": "of the dataset, if this makes it"},
+        "policy": {"type": "string", "description": "data policy as JSON; what it leaves out has its default"},
+    },
+}
+
+
+@routes.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=declared(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+)
+async def post_dataset(principal: Engineer, door: Door, request: Request, response: Response) -> Accepted:
+    """Takes a file and queues it; the version appears when it is built, the reasons if it is not."""
+    async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES) as form:
+        task_id = _field(form, "task_id", _identifier)
+        if task_id is None:
+            raise Invalid("upload.no-task", "the form has no task_id", field="task_id")
+        name = _field(form, "dataset_name", _identifier) or task_id
+        description = _field(form, "description", _text) or ""
+        policy = _policy(form)
+        async with spooled_file(form, "file") as path:
+            source = await door.storage.put_file(path, kind="uploads", suffix=".jsonl", media_type="application/jsonl")
+    wanted = _request_for(
+        source, task_id=task_id, name=name, description=description, policy=policy, by=principal.subject
+    )
+    async with door.work() as unit:
+        await record_request(unit, wanted)
+    response.headers["Location"] = f"{PREFIX}/requests/{wanted.request_id}"
+    return Accepted(
+        request_id=wanted.request_id, dataset_name=name, task_id=task_id, size_bytes=wanted.source.size_bytes
+    )
+
+
+def _request_for(
+    source: Artifact, *, task_id: str, name: str, description: str, policy: DataPolicy, by: str
+) -> VersionRequest:
+    return VersionRequest(
+        request_id=f"upload-{uuid.uuid4().hex}",
+        task_id=task_id,
+        dataset_name=name,
+        description=description,
+        origin=Origin.UPLOAD,
+        requested_by=by,
+        requested_at=datetime.now(UTC),
+        reason="upload",
+        source=source,
+        sample_count=None,
+        policy=policy,
+        traceparent=current_traceparent(),
+    )
+
+
+def _field(form: FormData, name: str, adapter: TypeAdapter[T]) -> T | None:
+    text = text_field(form, name)
+    if text is None:
+        return None
+    try:
+        return adapter.validate_python(text)
+    except ValidationError as error:
+        raise Invalid("upload.bad-field", f"{name}: {error.errors()[0]['msg']}", field=name) from error
+
+
+def _policy(form: FormData) -> DataPolicy:
+    text = text_field(form, "policy")
+    if text is None:
+        return DataPolicy()
+    try:
+        return DataPolicy.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(("policy", *(str(part) for part in first["loc"])))
+        raise Invalid("upload.bad-field", f"{place}: {first['msg']}", field="policy") from error

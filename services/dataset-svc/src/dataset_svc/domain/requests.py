@@ -1,0 +1,67 @@
+"""A request for a version: where it came from, where it stands, and when it is refused unread."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from dataset_svc.domain.lifecycle import Status
+from loopwright.contracts.base import Artifact
+from loopwright.contracts.tasks import DataPolicy
+
+
+class Origin(StrEnum):
+    """How a request came."""
+
+    EVENT = "event"
+    UPLOAD = "upload"
+
+
+class RequestState(StrEnum):
+    """Where a request stands."""
+
+    PENDING = "pending"
+    VALIDATED = "validated"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRequest:
+    """What somebody asked for.
+
+    Attributes:
+        description: Of the dataset, should this request be its first.
+        requested_by: Service or subject.
+    """
+
+    request_id: str
+    task_id: str
+    dataset_name: str
+    description: str
+    origin: Origin
+    requested_by: str
+    requested_at: datetime
+    reason: str
+    source: Artifact
+    sample_count: int | None
+    policy: DataPolicy
+    traceparent: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownDataset:
+    """The dataset that a request names, if there is one already."""
+
+    task_id: str
+    status: Status
+
+
+def objections_to(request: VersionRequest, dataset: KnownDataset | None, *, max_source_bytes: int) -> tuple[str, ...]:
+    """Why the request cannot be fulfilled whatever its source says; empty if it may be tried."""
+    found: list[str] = []
+    if dataset is not None and dataset.task_id != request.task_id:
+        found.append(f"the dataset {request.dataset_name} belongs to the task {dataset.task_id}")
+    if dataset is not None and dataset.status is Status.ARCHIVED:
+        found.append(f"the dataset {request.dataset_name} is archived")
+    if request.source.size_bytes > max_source_bytes:
+        found.append(f"the source has {request.source.size_bytes} bytes, and at most {max_source_bytes} are read")
+    return tuple(found)

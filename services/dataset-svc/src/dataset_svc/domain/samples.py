@@ -1,0 +1,78 @@
+"""What a training sample is: a conversation that ends in the answer to learn, and where it came from."""
+
+import hashlib
+import unicodedata
+from enum import StrEnum
+
+import msgspec
+
+from loopwright.contracts.datasets import SampleSource
+
+
+class SplitName(StrEnum):
+    """The three parts of a version."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    HELD_OUT = "held_out"
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One message of a conversation."""
+
+    role: str
+    content: str
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a split file, field by field in the order in which it is written.
+
+    Attributes:
+        input: What the user sent last, before any template was put around it.
+        messages: The conversation as the model sees it; the last turn is the assistant's answer.
+        unit_hash: Keyed hash of the person whose rating or correction it is; None if nobody's.
+    """
+
+    sample_id: str
+    task_id: str
+    input: str
+    messages: tuple[Turn, ...]
+    source: SampleSource
+    inference_id: str | None
+    rating_ids: tuple[str, ...]
+    unit_hash: str | None
+    weight_0_1: float
+
+    @property
+    def question(self) -> str:
+        """What the answer answers: never the system prompt, which all samples of a task share."""
+        turns = [turn for turn in self.messages[:-1] if turn.role != "system"]
+        if len(turns) == 1:
+            return self.input
+        return "\n".join(f"{turn.role}: {turn.content}" for turn in turns)
+
+    @property
+    def answer(self) -> str:
+        return self.messages[-1].content
+
+    @property
+    def preference(self) -> tuple[bool, float, str]:
+        """Sorts the better of two samples first: a correction, then the heavier, then by id."""
+        return (self.source is not SampleSource.CORRECTION, -self.weight_0_1, self.sample_id)
+
+
+def encode(sample: Sample) -> bytes:
+    """The sample as one line of JSON; equal samples give equal bytes."""
+    return msgspec.json.encode(sample) + b"\n"
+
+
+def same_text(text: str) -> str:
+    """Texts that differ in composition and spacing only become one; case is kept, for it can carry meaning.
+
+    NUL goes as well: PostgreSQL cannot keep it.
+    """
+    return " ".join(unicodedata.normalize("NFC", text.replace("\0", " ")).split())
+
+
+def sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

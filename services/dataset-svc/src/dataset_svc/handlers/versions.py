@@ -1,0 +1,165 @@
+"""A build becomes a version: rows, lineage and the announcement in one transaction, or nothing."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from dataset_svc.domain.building import Built, Memory
+from dataset_svc.domain.lifecycle import Status
+from dataset_svc.domain.requests import RequestState, VersionRequest, objections_to
+from dataset_svc.domain.samples import SplitName
+from dataset_svc.handlers.requests import reject_request
+from dataset_svc.store import datasets, erasures, questions, requests
+from dataset_svc.store.tables import DatasetRow, RequestRow, VersionRow
+from loopwright.contracts.base import Artifact
+from loopwright.contracts.datasets import DatasetValidated, Split
+from loopwright.unit_of_work import Work
+
+
+class Publication(StrEnum):
+    """What became of an attempt to publish a build."""
+
+    PUBLISHED = "published"
+    REJECTED = "rejected"
+    STALE = "stale"  # another version or an erasure came between; build again
+    NOT_DUE = "not_due"  # somebody else finished the request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Materials:
+    """What a build starts from besides its source.
+
+    Attributes:
+        parent_version_id: Version that the new one will follow; None if it is the first.
+        objections: Why the build need not be tried.
+    """
+
+    memory: Memory
+    parent_version_id: str | None
+    objections: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A build whose files are in storage."""
+
+    built: Built
+    splits: dict[SplitName, Split]
+    report: Artifact
+
+
+async def load_materials(unit: Work, request: VersionRequest, *, max_source_bytes: int) -> Materials:
+    session = unit.session
+    dataset = await datasets.find_by_name(session, request.dataset_name)
+    known = None if dataset is None else datasets.as_known(dataset)
+    latest = None if dataset is None else await datasets.find_latest_version(session, dataset.dataset_id)
+    return Materials(
+        memory=Memory(
+            erased_units=await erasures.list_units(session),
+            questions=() if dataset is None else await questions.list_questions(session, dataset.dataset_id),
+        ),
+        parent_version_id=None if latest is None else latest.version_id,
+        objections=objections_to(request, known, max_source_bytes=max_source_bytes),
+    )
+
+
+async def publish_version(
+    unit: Work, request: VersionRequest, stored: Stored, *, parent_version_id: str | None, now: datetime
+) -> Publication:
+    """Makes a build the next version of its dataset, if what it was built on still holds."""
+    session = unit.session
+    row = await requests.find_pending(session, request.request_id)
+    if row is None:
+        return Publication.NOT_DUE
+    dataset = await datasets.lock_or_add(session, _new_dataset(request, now))
+    objections = objections_to(request, datasets.as_known(dataset), max_source_bytes=request.source.size_bytes)
+    if objections:
+        await reject_request(unit, request.request_id, reasons=objections, now=now, report=stored.report)
+        return Publication.REJECTED
+    await erasures.lock(session)
+    parent = await datasets.find_latest_version(session, dataset.dataset_id)
+    if (parent.version_id if parent else None) != parent_version_id or await _holds_erased_units(unit, stored.built):
+        return Publication.STALE
+    version = _version_row(dataset, parent, request, stored, now)
+    session.add(version)
+    await session.flush()
+    for name, split in stored.built.splits.items():
+        await datasets.add_samples(session, version.version_id, name, split.samples)
+        await questions.remember(session, dataset.dataset_id, name, split.samples)
+    _end_validated(row, stored, now)
+    unit.announce(_validated(dataset, version))
+    return Publication.PUBLISHED
+
+
+async def _holds_erased_units(unit: Work, built: Built) -> bool:
+    samples = [built_sample.sample for split in built.splits.values() for built_sample in split.samples]
+    units = {sample.unit_hash for sample in samples if sample.unit_hash is not None}
+    return await erasures.any_erased(unit.session, units)
+
+
+def _new_dataset(request: VersionRequest, now: datetime) -> DatasetRow:
+    return DatasetRow(
+        dataset_id=f"ds-{uuid.uuid4().hex}",
+        name=request.dataset_name,
+        task_id=request.task_id,
+        description=request.description,
+        status=Status.ACTIVE,
+        created_by=request.requested_by,
+        created_at=now,
+    )
+
+
+def _version_row(
+    dataset: DatasetRow, parent: VersionRow | None, request: VersionRequest, stored: Stored, now: datetime
+) -> VersionRow:
+    number = parent.number + 1 if parent else 1
+    content = content_sha256(stored.splits)
+    identity = f"{dataset.dataset_id}\n{number}\n{content}"
+    return VersionRow(
+        version_id=f"dsv-{hashlib.sha256(identity.encode()).hexdigest()[:32]}",
+        dataset_id=dataset.dataset_id,
+        number=number,
+        parent_version_id=parent.version_id if parent else None,
+        request_id=request.request_id,
+        content_sha256=content,
+        train=stored.splits[SplitName.TRAIN],
+        validation=stored.splits[SplitName.VALIDATION],
+        held_out=stored.splits[SplitName.HELD_OUT],
+        report=stored.report,
+        quality_score_0_1=stored.built.report.quality_score_0_1,
+        status=Status.ACTIVE,
+        created_at=now,
+    )
+
+
+def content_sha256(splits: dict[SplitName, Split]) -> str:
+    """Hash over the parts' hashes: equal contents, equally divided, have equal hashes."""
+    lines = "".join(f"{name}:{splits[name].artifact.sha256}\n" for name in SplitName)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _end_validated(row: RequestRow, stored: Stored, now: datetime) -> None:
+    row.state = RequestState.VALIDATED
+    row.report = stored.report
+    row.finished_at = now
+
+
+def _validated(dataset: DatasetRow, version: VersionRow) -> DatasetValidated:
+    return DatasetValidated(
+        dataset_id=dataset.dataset_id,
+        dataset_name=dataset.name,
+        version=version.number,
+        version_id=version.version_id,
+        parent_version_id=version.parent_version_id,
+        task_id=dataset.task_id,
+        request_id=version.request_id,
+        content_sha256=version.content_sha256,
+        train=version.train,
+        validation=version.validation,
+        held_out=version.held_out,
+        quality_score_0_1=version.quality_score_0_1,
+        report=version.report,
+        validated_at=version.created_at,
+    )

@@ -1,0 +1,53 @@
+"""Requests for versions as readers see them."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from dataset_svc.domain.requests import Origin, RequestState
+from dataset_svc.queries.pages import Page, View, Window, read_page
+from dataset_svc.store.tables import RequestRow
+from loopwright.contracts.base import Artifact
+from loopwright.contracts.tasks import DataPolicy
+from loopwright.errors import NotFound
+from loopwright.unit_of_work import Work
+
+
+class RequestView(View):
+    """A request and what became of it."""
+
+    request_id: str
+    task_id: str
+    dataset_name: str
+    origin: Origin = Field(description="how it came")
+    requested_by: str = Field(description="service or subject")
+    requested_at: datetime
+    reason: str
+    source: Artifact = Field(description="JSON Lines of raw samples")
+    sample_count: int | None = Field(description="lines that were promised; none for uploads")
+    data_policy: DataPolicy
+    state: RequestState
+    attempts: int = Field(description="builds that were started")
+    rejected_because: tuple[str, ...] = Field(description="why there is no version; empty if there is or may be one")
+    report: Artifact | None = Field(description="quality report, once the source was read")
+    finished_at: datetime | None
+
+
+async def list_requests(unit: Work, window: Window, *, state: RequestState | None) -> Page[RequestView]:
+    statement = sa.select(RequestRow).order_by(RequestRow.requested_at.desc(), RequestRow.request_id)
+    if state is not None:
+        statement = statement.where(RequestRow.state == state)
+    return await read_page(unit.session, statement, window, RequestView)
+
+
+async def read_request(unit: Work, request_id: str) -> RequestView:
+    """One request.
+
+    Raises:
+        NotFound: there is none with that id.
+    """
+    row = await unit.session.get(RequestRow, request_id)
+    if row is None:
+        raise NotFound("dataset.request-not-found", "there is no such request", request_id=request_id)
+    return RequestView.model_validate(row)

@@ -1,0 +1,146 @@
+"""Tables of the schema `dataset`, as classes."""
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from loopwright.contracts.base import Artifact, Value
+from loopwright.contracts.datasets import Split
+from loopwright.contracts.tasks import DataPolicy
+from loopwright.database import messaging_tables
+
+V = TypeVar("V", bound=Value)
+_Time = sa.DateTime(timezone=True)
+
+
+class AsJson(sa.TypeDecorator[V], Generic[V]):
+    """A frozen contract value in one JSONB column."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def __init__(self, kind: type[V]) -> None:
+        super().__init__(none_as_null=True)
+        self.kind = kind
+
+    def process_bind_param(self, value: V | None, dialect: Dialect) -> object:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else value.model_dump(mode="json")
+
+    def process_result_value(self, value: object, dialect: Dialect) -> V | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else self.kind.model_validate(value)
+
+
+class Base(DeclarativeBase):
+    metadata = sa.MetaData(schema="dataset")
+
+
+class DatasetRow(Base):
+    """A name under which versions of one task's data grow."""
+
+    __tablename__ = "datasets"
+
+    dataset_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    name: Mapped[str] = mapped_column(sa.Text, unique=True)
+    task_id: Mapped[str] = mapped_column(sa.Text)
+    description: Mapped[str] = mapped_column(sa.Text)
+    status: Mapped[str] = mapped_column(sa.Text)
+    status_reason: Mapped[str | None] = mapped_column(sa.Text)
+    created_by: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[datetime] = mapped_column(_Time)
+
+
+class RequestRow(Base):
+    """Somebody asked for a version: by event or by upload. The queue of builds, and its history."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        sa.Index("ix_requests_pending", "next_attempt_at", postgresql_where=sa.text("state = 'pending'")),
+    )
+
+    request_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    task_id: Mapped[str] = mapped_column(sa.Text)
+    dataset_name: Mapped[str] = mapped_column(sa.Text)
+    description: Mapped[str] = mapped_column(sa.Text)
+    origin: Mapped[str] = mapped_column(sa.Text)
+    requested_by: Mapped[str] = mapped_column(sa.Text)
+    requested_at: Mapped[datetime] = mapped_column(_Time)
+    reason: Mapped[str] = mapped_column(sa.Text)
+    source: Mapped[Artifact] = mapped_column(AsJson(Artifact))
+    sample_count: Mapped[int | None] = mapped_column(sa.Integer)
+    data_policy: Mapped[DataPolicy] = mapped_column(AsJson(DataPolicy))
+    traceparent: Mapped[str | None] = mapped_column(sa.Text)
+    state: Mapped[str] = mapped_column(sa.Text)
+    attempts: Mapped[int] = mapped_column(sa.Integer)
+    next_attempt_at: Mapped[datetime] = mapped_column(_Time)
+    rejected_because: Mapped[list[str]] = mapped_column(ARRAY(sa.Text))
+    report: Mapped[Artifact | None] = mapped_column(AsJson(Artifact))
+    finished_at: Mapped[datetime | None] = mapped_column(_Time)
+
+
+class VersionRow(Base):
+    """An immutable version; only its status may change."""
+
+    __tablename__ = "versions"
+    __table_args__ = (sa.UniqueConstraint("dataset_id", "number"),)
+
+    version_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.datasets.dataset_id"))
+    number: Mapped[int] = mapped_column(sa.Integer)
+    parent_version_id: Mapped[str | None] = mapped_column(sa.ForeignKey("dataset.versions.version_id"))
+    request_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.requests.request_id"), unique=True)
+    content_sha256: Mapped[str] = mapped_column(sa.Text)
+    train: Mapped[Split] = mapped_column(AsJson(Split))
+    validation: Mapped[Split] = mapped_column(AsJson(Split))
+    held_out: Mapped[Split] = mapped_column(AsJson(Split))
+    report: Mapped[Artifact] = mapped_column(AsJson(Artifact))
+    quality_score_0_1: Mapped[float] = mapped_column(sa.Double)
+    status: Mapped[str] = mapped_column(sa.Text)
+    status_reason: Mapped[str | None] = mapped_column(sa.Text)
+    created_at: Mapped[datetime] = mapped_column(_Time)
+
+
+class SampleRow(Base):
+    """Where one sample of a version came from; its text is line `position` of the part's file."""
+
+    __tablename__ = "samples"
+
+    version_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.versions.version_id"), primary_key=True)
+    sample_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    split: Mapped[str] = mapped_column(sa.Text)
+    position: Mapped[int] = mapped_column(sa.Integer)
+    content_sha256: Mapped[str] = mapped_column(sa.Text)
+    question_sha256: Mapped[str] = mapped_column(sa.Text, index=True)
+    source: Mapped[str] = mapped_column(sa.Text)
+    inference_id: Mapped[str | None] = mapped_column(sa.Text)
+    rating_ids: Mapped[list[str]] = mapped_column(ARRAY(sa.Text))
+    unit_hash: Mapped[str | None] = mapped_column(sa.Text, index=True)
+    weight_0_1: Mapped[float] = mapped_column(sa.Double)
+
+
+class QuestionRow(Base):
+    """A question that a version of the dataset holds, and the side of the split that it is on for good."""
+
+    __tablename__ = "questions"
+
+    dataset_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.datasets.dataset_id"), primary_key=True)
+    question_sha256: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    split: Mapped[str] = mapped_column(sa.Text)
+    question: Mapped[str] = mapped_column(sa.Text)
+
+
+class ErasedUnitRow(Base):
+    """A person whose data must not enter any later version."""
+
+    __tablename__ = "erased_units"
+
+    unit_hash: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    erasure_id: Mapped[str] = mapped_column(sa.Text)
+    erased_at: Mapped[datetime] = mapped_column(_Time)
+
+
+metadata = Base.metadata
+tables = messaging_tables(metadata)
