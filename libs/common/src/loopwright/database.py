@@ -55,7 +55,7 @@ class Database:
         if metadata.schema is None:
             raise ValueError("a service's metadata names its schema")
         self.url = url
-        self.schema = metadata.schema
+        self.schema = str(metadata.schema)  # a plain str: asyncpg refuses SQLAlchemy's quoted_name
         self.tables = tables
         self.engine: AsyncEngine = create_async_engine(
             url,
