@@ -16,6 +16,10 @@ from loopwright.errors import StoreUnavailable
 from loopwright.outbox import OutboxRecord, insert_records
 from loopwright.telemetry import current_traceparent
 
+# SQLSTATE classes (PostgreSQL, appendix A): connection lost, out of connections or memory, starting or stopping,
+# serialization failure, deadlock, lock not available
+_TRY_LATER = ("08", "53", "57P", "40001", "40P01", "55P03")
+
 
 class Work:
     """One open transaction.
@@ -69,7 +73,7 @@ class PostgresWork:
     """Opens units of work on a service's database; call it as `async with work() as unit:`.
 
     Raises (from the block):
-        StoreUnavailable: the database cannot be reached, or dropped the connection.
+        StoreUnavailable: the database cannot be reached, dropped the connection, or let another transaction go first.
     """
 
     def __init__(self, database: Database, source: Party) -> None:
@@ -89,6 +93,11 @@ class PostgresWork:
         except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
             raise StoreUnavailable("store.unavailable", "the database cannot be reached") from error
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise StoreUnavailable("store.unavailable", "the database dropped the connection") from error
+            if error.connection_invalidated or _state_of(error).startswith(_TRY_LATER):
+                raise StoreUnavailable("store.unavailable", "the database cannot do this now") from error
             raise
+
+
+def _state_of(error: DBAPIError) -> str:
+    """SQLSTATE of the server's answer; empty if it gave none."""
+    return getattr(error.orig, "sqlstate", None) or ""
