@@ -1,0 +1,108 @@
+"""Requests for dataset versions: pending until the samples are written and the request is announced."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from feedback_svc.store.tables import dataset_requests
+from loopwright.contracts.base import Artifact
+from loopwright.contracts.tasks import DataPolicy
+
+
+class RequestState(StrEnum):
+    """Life of a request."""
+
+    PENDING = "pending"
+    ANNOUNCED = "announced"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRequest:
+    """One request.
+
+    Attributes:
+        number: Counts the requests of one task, from 1; its export holds the samples of all requests up to it.
+        new_samples: Samples that were learned since the request before.
+        traceparent: Trace of the rating that made it due.
+    """
+
+    request_id: str
+    task_id: str
+    number: int
+    state: RequestState
+    new_samples: int
+    reason: str
+    data_policy: DataPolicy
+    traceparent: str | None
+    requested_at: datetime
+
+
+async def find_last_request(session: AsyncSession, task_id: str) -> DatasetRequest | None:
+    query = (
+        sa.select(dataset_requests)
+        .where(dataset_requests.c.task_id == task_id)
+        .order_by(dataset_requests.c.number.desc())
+        .limit(1)
+    )
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else _request(row)
+
+
+async def add_request(session: AsyncSession, request: DatasetRequest) -> None:
+    await session.execute(
+        sa.insert(dataset_requests).values(
+            request_id=request.request_id, task_id=request.task_id, number=request.number, state=request.state,
+            new_samples=request.new_samples, reason=request.reason,
+            data_policy=request.data_policy.model_dump(mode="json"), traceparent=request.traceparent,
+            requested_at=request.requested_at,
+        )
+    )  # fmt: skip
+
+
+async def find_oldest_pending(session: AsyncSession) -> DatasetRequest | None:
+    query = (
+        sa.select(dataset_requests)
+        .where(dataset_requests.c.state == RequestState.PENDING)
+        .order_by(dataset_requests.c.requested_at, dataset_requests.c.request_id)
+        .limit(1)
+    )
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else _request(row)
+
+
+async def is_pending(session: AsyncSession, request_id: str) -> bool:
+    """Whether nobody finished it; nobody else can until the end of the transaction."""
+    query = sa.select(dataset_requests.c.state).where(dataset_requests.c.request_id == request_id).with_for_update()
+    return (await session.execute(query)).scalar_one() == RequestState.PENDING
+
+
+async def mark_announced(
+    session: AsyncSession, request_id: str, *, source: Artifact, sample_count: int, now: datetime
+) -> None:
+    await session.execute(
+        sa.update(dataset_requests)
+        .where(dataset_requests.c.request_id == request_id)
+        .values(
+            state=RequestState.ANNOUNCED,
+            source=source.model_dump(mode="json"),
+            sample_count=sample_count,
+            announced_at=now,
+        )
+    )
+
+
+def _request(row: sa.Row[*tuple[object, ...]]) -> DatasetRequest:
+    return DatasetRequest(
+        request_id=row.request_id,
+        task_id=row.task_id,
+        number=row.number,
+        state=RequestState(row.state),
+        new_samples=row.new_samples,
+        reason=row.reason,
+        data_policy=DataPolicy.model_validate(row.data_policy),
+        traceparent=row.traceparent,
+        requested_at=row.requested_at,
+    )
