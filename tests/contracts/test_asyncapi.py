@@ -57,6 +57,7 @@ SHAPE = {
                                                 "items": {"enum": ["compact", "delete"]},
                                             },
                                             "retention.ms": {"type": "integer", "minimum": -1},
+                                            "max.message.bytes": {"type": "integer", "minimum": 1},
                                         },
                                         "additionalProperties": False,
                                     },

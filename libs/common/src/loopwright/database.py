@@ -1,10 +1,32 @@
 """One PostgreSQL schema per service: engine, metadata, and the two messaging tables that every schema has."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+V = TypeVar("V", bound=BaseModel)
+
+
+class AsJson(sa.TypeDecorator[V], Generic[V]):
+    """A frozen contract value in one JSONB column."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def __init__(self, kind: type[V]) -> None:
+        super().__init__(none_as_null=True)
+        self.kind = kind
+
+    def process_bind_param(self, value: V | None, dialect: Dialect) -> object:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else value.model_dump(mode="json")
+
+    def process_result_value(self, value: object, dialect: Dialect) -> V | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else self.kind.model_validate(value)
 
 
 @dataclass(frozen=True)

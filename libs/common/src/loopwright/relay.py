@@ -9,6 +9,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from loopwright.contracts.kafka_settings import MAX_RECORD_BYTES
 from loopwright.database import Database
 from loopwright.telemetry import OUTBOX_PENDING, OUTBOX_PUBLISHED
 
@@ -47,7 +48,11 @@ class Relay:
             await self._become_active(connection)
             await connection.add_listener(self._database.outbox_channel, self._on_notify)
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap, enable_idempotence=True, acks="all", request_timeout_ms=10_000
+                bootstrap_servers=self._bootstrap,
+                enable_idempotence=True,
+                acks="all",
+                request_timeout_ms=10_000,
+                max_request_size=MAX_RECORD_BYTES,
             )
             await producer.start()
             try:
@@ -90,13 +95,18 @@ class Relay:
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
         acknowledgements = [
             await producer.send(
-                row["topic"], value=row["value"], key=row["key"], headers=_decode_headers(row["headers"])
+                row["topic"], value=_value_of(row), key=row["key"], headers=_decode_headers(row["headers"])
             )
             for row in rows
         ]
         await asyncio.gather(*acknowledgements)
         for row in rows:
             OUTBOX_PUBLISHED.labels(row["topic"]).inc()
+
+
+def _value_of(row: asyncpg.Record) -> bytes | None:
+    """The client refuses a record of neither key nor value, as which a dead letter may well have come."""
+    return b"" if row["value"] is None and row["key"] is None else row["value"]
 
 
 def _decode_headers(text: str) -> list[tuple[str, bytes]]:

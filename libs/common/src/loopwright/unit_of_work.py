@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loopwright.contracts.base import Event
 from loopwright.contracts.envelope import Envelope, seal
+from loopwright.contracts.kafka_settings import MAX_EVENT_BYTES
 from loopwright.contracts.registry import Party, topic_of
 from loopwright.database import Database
-from loopwright.errors import StoreUnavailable
+from loopwright.errors import InvalidPayload, StoreUnavailable
 from loopwright.outbox import OutboxRecord, insert_records
 from loopwright.telemetry import current_traceparent
 
@@ -43,14 +44,20 @@ class Work:
 
         Returns:
             The event's id.
+
+        Raises:
+            InvalidPayload: the event is too large for Kafka; large things travel as artifacts.
         """
         topic = topic_of(event)
+        value = event.model_dump_json().encode()
+        if len(value) > MAX_EVENT_BYTES:
+            raise InvalidPayload("event.too-large", f"{topic.name}: {len(value)} bytes", limit=MAX_EVENT_BYTES)
         envelope = seal(topic, source=self._source, cause=self.cause, traceparent=traceparent or current_traceparent())
         self._records.append(
             OutboxRecord(
                 topic=topic.name,
                 key=topic.key_of(event).encode(),
-                value=event.model_dump_json().encode(),
+                value=value,
                 headers=envelope.to_headers(),
             )
         )

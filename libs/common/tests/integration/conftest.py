@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from loopwright.broker import KafkaRecord
 from loopwright.contracts import registry
 from loopwright.contracts.base import Event
+from loopwright.contracts.kafka_settings import dead_letter_settings
 from loopwright.contracts.registry import Topic
 from loopwright.settings import CommonSettings
 from loopwright.testing.gate import Gate
@@ -66,7 +67,10 @@ async def fresh_topic(kafka_bootstrap: str) -> AsyncGenerator[Callable[[Topic[Ev
 
         async def make(original: Topic[Event]) -> Topic[Event]:
             topic = replace(original, name=f"test{uuid.uuid4().hex[:10]}.{original.name}")
-            new = [NewTopic(topic.name, topic.partitions, 1), NewTopic(topic.dead_letter_name, 1, 1)]
+            new = [
+                NewTopic(topic.name, topic.partitions, 1),
+                NewTopic(topic.dead_letter_name, 1, 1, topic_configs=dead_letter_settings()),
+            ]
             await admin.create_topics(new)
             made.extend(entry.name for entry in new)
             patch.setitem(registry._BY_EVENT, topic.event, topic)

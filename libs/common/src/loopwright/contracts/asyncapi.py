@@ -158,8 +158,9 @@ def _dead_letter() -> JsonObject:
 
 def _kafka_channel(name: str, partitions: int, settings: Mapping[str, str]) -> JsonObject:
     configuration: JsonObject = {"cleanup.policy": [settings["cleanup.policy"]]}
-    if "retention.ms" in settings:
-        configuration["retention.ms"] = int(settings["retention.ms"])
+    for figure in ("retention.ms", "max.message.bytes"):
+        if figure in settings:
+            configuration[figure] = int(settings[figure])
     return {
         "topic": name,
         "partitions": partitions,

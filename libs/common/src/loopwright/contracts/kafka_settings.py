@@ -8,6 +8,8 @@ from loopwright.contracts.registry import Topic
 _DEAD_LETTER_RETENTION = timedelta(days=90)
 
 DEAD_LETTER_PARTITIONS = 1
+MAX_EVENT_BYTES = 1_000_000  # what Kafka's default limit of 1 MiB a record leaves beside key, headers and framing
+MAX_RECORD_BYTES = 2 * 1024 * 1024  # a dead letter is its record, however full that was, and the reason
 
 
 def settings_of(topic: Topic[Event]) -> dict[str, str]:
@@ -19,7 +21,7 @@ def settings_of(topic: Topic[Event]) -> dict[str, str]:
 
 def dead_letter_settings() -> dict[str, str]:
     """Kafka's configuration of every dead-letter topic."""
-    return _delete_after(_DEAD_LETTER_RETENTION)
+    return _delete_after(_DEAD_LETTER_RETENTION) | {"max.message.bytes": str(MAX_RECORD_BYTES)}
 
 
 def _delete_after(retention: timedelta) -> dict[str, str]:
