@@ -49,6 +49,8 @@ def kafka_probe(bootstrap: str) -> Probe:
     """
 
     async def probe() -> bool:
+        if not await _listens(bootstrap):
+            return False
         import aiokafka.admin  # noqa: PLC0415  # `status` and `token` do without
         import aiokafka.errors  # noqa: PLC0415
 
@@ -65,6 +67,18 @@ def kafka_probe(bootstrap: str) -> Probe:
         return len(brokers) > 0
 
     return probe
+
+
+async def _listens(address: str) -> bool:
+    """Try the plain connection first: Kafka's client writes a warning for every attempt that fails."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 async def _http_status(port: int, path: str) -> int:

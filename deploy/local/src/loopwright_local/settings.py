@@ -70,6 +70,9 @@ class LocalSettings(BaseSettings):
     )
     vllm_python: Path = ROOT / ".venv-vllm/bin/python"
     vllm_max_model_len: int = Field(default=1024, description="Longest prompt and answer together, in tokens.")
+    vllm_dtype: str | None = Field(
+        default=None, description="bfloat16 or float32; by default what this CPU does faster."
+    )
     vllm_threads: int = Field(default=2, description="OpenMP threads of vLLM.")
     kafka_heap_mb: int = 400
     restart_limit: int = Field(default=10, description="Deaths of one part in a row after which the stack gives up.")

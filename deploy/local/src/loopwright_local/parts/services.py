@@ -80,6 +80,8 @@ def common_env(settings: LocalSettings, around: Surroundings) -> dict[str, str]:
         "LOOPWRIGHT_AUTH_AUDIENCE": AUDIENCE,
         "LOOPWRIGHT_TRACE_DIR": str(_folder(settings, "traces")),
         "LOOPWRIGHT_HOST": "127.0.0.1",
+        # training shares the cores with vLLM: threads that wait by spinning would starve it
+        "OMP_WAIT_POLICY": "PASSIVE",
     }
 
 

@@ -1,5 +1,7 @@
 """vLLM on CPU: the base model, with adapters loaded and unloaded while it runs."""
 
+from pathlib import Path
+
 from loopwright_local.errors import Missing
 from loopwright_local.part import Part, PortClaim
 from loopwright_local.probes import http_probe
@@ -7,6 +9,7 @@ from loopwright_local.settings import LocalSettings
 
 MAX_LORA_RANK = 16
 MAX_LORAS = 4
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def vllm_part(settings: LocalSettings) -> Part:
@@ -27,6 +30,7 @@ def vllm_part(settings: LocalSettings) -> Part:
             *("--host", "127.0.0.1", "--port", str(settings.vllm_port)),
             *("--enable-lora", "--max-lora-rank", str(MAX_LORA_RANK), "--max-loras", str(MAX_LORAS)),
             *("--max-model-len", str(settings.vllm_max_model_len), "--enforce-eager"),
+            *("--dtype", settings.vllm_dtype or _faster_dtype()),
             *("--distributed-executor-backend", "uni", "--disable-uvicorn-access-log"),
         ),
         env={
@@ -38,12 +42,20 @@ def vllm_part(settings: LocalSettings) -> Part:
             # engine inside the server process: one import of vLLM instead of two, 0.7 GB less
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            # threads that wait by spinning starve each other as soon as training runs beside: 5 times slower on 2 cores
+            "OMP_WAIT_POLICY": "PASSIVE",
             "OMP_NUM_THREADS": str(settings.vllm_threads),
         },
         ready=http_probe(settings.vllm_port, "/health"),
         ports=(PortClaim("LOCAL_VLLM_PORT", settings.vllm_port),),
         url=f"http://127.0.0.1:{settings.vllm_port}",
     )
+
+
+def _faster_dtype() -> str:
+    """Return the format that this CPU computes with; without bfloat16 instructions float32 is about 3 times faster."""
+    words = set(Path("/proc/cpuinfo").read_text().split())
+    return "bfloat16" if words & BFLOAT16_FLAGS else "float32"
 
 
 def vllm_urls(settings: LocalSettings) -> tuple[str, ...]:
