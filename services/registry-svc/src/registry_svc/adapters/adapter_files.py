@@ -61,7 +61,7 @@ def _unpack(packed: Path, folder: Path) -> None:
         with tarfile.open(packed) as archive:
             members = archive.getmembers()
             _check_members(members)
-            # "data" refuses absolute paths, paths that leave the folder, links out of it and devices (PEP 706)
+            # "data" refuses whatever else could leave the folder, and takes set-uid bits away (PEP 706)
             archive.extractall(partial, members=members, filter="data")
         missing = [name for name in (_CONFIG, _WEIGHTS) if not (partial / name).is_file()]
         if missing:
@@ -76,6 +76,8 @@ def _unpack(packed: Path, folder: Path) -> None:
 def _check_members(members: list[tarfile.TarInfo]) -> None:
     if len(members) > _MOST_FILES or sum(member.size for member in members) > _LARGEST_BYTES:
         raise InvalidPayload("adapter.too-large", "the adapter's tar holds too many files or bytes")
-    strange = [member.name for member in members if not (member.isreg() or member.isdir())]
-    if strange:
-        raise InvalidPayload("adapter.unsafe", f"the adapter's tar holds more than files and folders: {strange[0]}")
+    for member in members:
+        if not (member.isreg() or member.isdir()):
+            raise InvalidPayload("adapter.unsafe", f"the adapter's tar holds {member.name}, neither file nor folder")
+        if member.name.startswith("/") or ".." in member.name.split("/"):
+            raise InvalidPayload("adapter.unsafe", f"the adapter's tar holds {member.name}, which leaves its folder")

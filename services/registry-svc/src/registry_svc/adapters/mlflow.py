@@ -59,6 +59,7 @@ class MlflowRegistry:
     def __init__(self, uri: str) -> None:
         mlflow_env.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(0)  # whoever calls retries, and says so
         mlflow_env.MLFLOW_HTTP_REQUEST_TIMEOUT.set(_TIMEOUT_S)
+        mlflow_env.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # standard output is our log
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     async def register(self, registration: Registration) -> TrackedVersion:

@@ -31,7 +31,7 @@ WORKED_ON = (ReleaseState.RECEIVED, ReleaseState.REGISTERED, ReleaseState.LOADED
 
 _NEXT: dict[ReleaseState, frozenset[ReleaseState]] = {
     ReleaseState.RECEIVED: frozenset({ReleaseState.REGISTERED, ReleaseState.FAILED}),
-    ReleaseState.REGISTERED: frozenset({ReleaseState.LOADED, ReleaseState.FAILED}),
+    ReleaseState.REGISTERED: frozenset({ReleaseState.LOADED, ReleaseState.PROMOTED, ReleaseState.FAILED}),
     ReleaseState.LOADED: frozenset(
         {ReleaseState.ON_TRIAL, ReleaseState.REJECTED, ReleaseState.PROMOTED, ReleaseState.FAILED}
     ),

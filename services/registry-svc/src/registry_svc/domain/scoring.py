@@ -119,7 +119,7 @@ class _Json:
 def _parse(text: str) -> _Json | None:
     try:
         return _Json(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):  # a model may write nothing but opening brackets
         return None
 
 

@@ -76,20 +76,20 @@ class Evaluator:
 
     async def _ask_all(self, opened: OpenEvaluation, questions: list[_Question]) -> None:
         todo = iter(questions)
+        failures: list[DependencyError] = []
 
         async def worker() -> None:
             for case, variant in todo:
-                await self._ask(opened, case, variant)
+                if failures:
+                    return  # those who are asking now may still bring their answers home
+                try:
+                    await self._ask(opened, case, variant)
+                except DependencyError as error:
+                    failures.append(error)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._concurrency, len(questions))):
-                    group.create_task(worker())
-        except ExceptionGroup as failures:
-            away, other = failures.split(DependencyError)
-            if away is not None and other is None:
-                raise away.exceptions[0] from failures
-            raise
+        await asyncio.gather(*(worker() for _ in range(min(self._concurrency, len(questions)))))
+        if failures:
+            raise failures[0]
 
     async def _ask(self, opened: OpenEvaluation, case: HeldOutCase, variant: VariantId) -> None:
         pack = opened.task.pack

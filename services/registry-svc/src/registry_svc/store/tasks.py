@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loopwright.errors import NotFound
@@ -66,6 +66,10 @@ async def lock_task(session: AsyncSession, task_id: str) -> None:
     await session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"registry.task:{task_id}"))))
 
 
+def _newest_of_each() -> sa.Select[tuple[object, ...]]:
+    return sa.select(tasks).ext(distinct_on(tasks.c.task_id)).order_by(tasks.c.task_id, tasks.c.version.desc())
+
+
 async def find_task(session: AsyncSession, task_id: str) -> Task | None:
     newest = sa.select(tasks).where(tasks.c.task_id == task_id).order_by(tasks.c.version.desc()).limit(1)
     row = (await session.execute(newest)).one_or_none()
@@ -86,14 +90,12 @@ async def get_task(session: AsyncSession, task_id: str) -> Task:
 
 async def list_tasks(session: AsyncSession) -> list[Task]:
     """The newest version of every task, by name."""
-    newest = sa.select(tasks).distinct(tasks.c.task_id).order_by(tasks.c.task_id, tasks.c.version.desc())
-    return [_task(row) for row in await session.execute(newest)]
+    return [_task(row) for row in await session.execute(_newest_of_each())]
 
 
 async def page_tasks(session: AsyncSession, window: Window) -> Paged[Task]:
     """As `list_tasks`, a part at a time."""
-    newest = sa.select(tasks).distinct(tasks.c.task_id).order_by(tasks.c.task_id, tasks.c.version.desc())
-    return await fetch_page(session, newest, window, build=_task)
+    return await fetch_page(session, _newest_of_each(), window, build=_task)
 
 
 async def page_task_versions(session: AsyncSession, task_id: str, window: Window) -> Paged[Task]:

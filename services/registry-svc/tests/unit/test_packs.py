@@ -1,0 +1,94 @@
+"""Task packs: what is wrong with them, said so that it helps."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from registry_svc.domain.packs import PackRefused, TaskPack, parse_pack
+
+BASE = "smollm2-135m-instruct"
+SHIPPED = Path(__file__).parents[4] / "deploy/tasks"
+GOOD = {
+    "task_id": "mood",
+    "title": "Mood",
+    "base_model": BASE,
+    "prompt": {"system": "", "user": "{input}"},
+    "success_metric": {"name": "stars", "kind": "stars"},
+}
+
+
+def parse(**changes: object) -> TaskPack:
+    return parse_pack(yaml.safe_dump(GOOD | changes), base_models={BASE})
+
+
+def problems(**changes: object) -> dict[str, str]:
+    with pytest.raises(PackRefused) as refused:
+        parse(**changes)
+    return {problem.field: problem.reason for problem in refused.value.problems}
+
+
+class TestParsePack:
+    def test_reads_a_pack_and_fills_in_defaults(self):
+        pack = parse(gate={"min_cases": 7})
+
+        assert pack.task_id == "mood"
+        assert pack.gate.min_cases == 7
+        assert pack.rollout.alpha == 0.05
+
+    def test_reports_every_wrong_field_at_once(self):
+        found = problems(title=None, gate={"min_accuracy_0_1": 2}, rollout={"alpha": "much"})
+
+        assert set(found) == {"title", "gate.min_accuracy_0_1", "rollout.alpha"}
+        assert "less than or equal to 1" in found["gate.min_accuracy_0_1"]
+
+    def test_refuses_fields_that_nobody_knows_at_any_depth(self):
+        found = problems(colour="red", training={"hyperparameters": {"lora_rnak": 8}})
+
+        assert found == {"colour": "no such field", "training.hyperparameters.lora_rnak": "no such field"}
+
+    def test_says_which_base_models_are_known(self):
+        assert problems(base_model="gpt-9") == {
+            "base_model": f"gpt-9 is not a known base model (known: {BASE})",
+        }
+
+    def test_says_where_yaml_breaks(self):
+        with pytest.raises(PackRefused, match=r"pack: not YAML: .*line 2"):
+            parse_pack("title: x\n  task_id: [", base_models={BASE})
+
+    def test_refuses_what_is_no_mapping(self):
+        with pytest.raises(PackRefused, match="must be a mapping"):
+            parse_pack("- a\n- b", base_models={BASE})
+
+    def test_refuses_an_answer_schema_that_is_none(self):
+        assert "is not a JSON Schema" in problems(answer_schema={"type": "objekt"})["answer_schema"]
+
+    def test_refuses_an_answer_field_that_the_schema_lacks(self):
+        schema = {"type": "object", "properties": {"status": {}}}
+
+        assert parse(answer_schema=schema, answer_field="status").answer_field == "status"
+        assert set(problems(answer_schema=schema, answer_field="state")) == {"answer_field"}
+        assert set(problems(answer_field="state")) == {"answer_field"}
+
+    def test_refuses_a_template_without_the_input(self):
+        assert "{input}" in problems(prompt={"system": "", "user": "hello"})["prompt.user"]
+
+    def test_refuses_shares_that_leave_nothing_to_train_on(self):
+        found = problems(data_policy={"held_out_share_0_1": 0.6, "validation_share_0_1": 0.4})
+
+        assert "nothing to train on" in found["data_policy"]
+
+    def test_refuses_a_rollout_that_can_never_be_decided(self):
+        assert "rollout.max_users" in problems(rollout={"min_users_per_arm": 50, "max_users": 60})
+
+    def test_refuses_names_that_would_read_as_variants(self):
+        assert "task_id" in problems(task_id="a:1")
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_pack_that_ships_is_accepted(path: Path):
+    assert parse_pack(path.read_text(), base_models={BASE}).task_id == path.stem
+
+
+def test_packs_ship():
+    assert list(SHIPPED.glob("*.yaml"))
