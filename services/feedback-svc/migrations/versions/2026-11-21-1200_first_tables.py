@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from loopwright.migrations import create_messaging_tables_v1
 
-revision = "2026-11-21-1300"
+revision = "feedback_0001"
 down_revision = None
 branch_labels = None
 depends_on = None
