@@ -1,0 +1,73 @@
+"""The training process: dies with the service, sees its own device only, speaks JSON lines."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+
+from trainer_svc.recipes.progress import AnyLine, parse_line
+
+_log = structlog.get_logger()
+_LONGEST_LINE_BYTES = 1 << 20
+
+
+class TrainingProcess:
+    """One running recipe.
+
+    `setpriv --pdeathsig` has the kernel kill it when the service dies, however that happens; a session of its own
+    keeps the terminal's Ctrl-C away from it, so that it is stopped in order.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def launch(cls, module: str, job_file: Path, *, device: str, log_file: Path) -> "TrainingProcess":
+        """Starts a recipe.
+
+        Args:
+            device: `cpu:0` or `cuda:0`, as in TRAINER_DEVICE_SLOTS.
+            log_file: Takes what the process writes on standard error, after what earlier attempts wrote.
+        """
+        kind, _, number = device.partition(":")
+        with log_file.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                "setpriv", "--pdeathsig", "KILL", "--",
+                "env", f"CUDA_VISIBLE_DEVICES={number if kind == 'cuda' else ''}", "PYTHONUNBUFFERED=1",
+                "nice", "-n", "5", sys.executable, "-m", module, str(job_file),
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log,
+                start_new_session=True, limit=_LONGEST_LINE_BYTES,
+            )  # fmt: skip
+        return cls(process)
+
+    async def lines(self) -> AsyncIterator[AnyLine]:
+        """What the recipe says, until it ends; lines that are not its own are logged and passed over."""
+        assert self._process.stdout is not None
+        async for raw in self._process.stdout:
+            try:
+                yield parse_line(raw)
+            except ValidationError:
+                _log.warning("training.strange-line", text=raw[:200].decode("utf-8", "replace"))
+
+    async def wait(self) -> int:
+        """Exit status; negative is the signal that ended it."""
+        return await self._process.wait()
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM: the recipe writes a checkpoint and exits."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL, for the whole group."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)

@@ -1,0 +1,51 @@
+"""A job ends, once: its row and `job.finished` in one transaction."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from loopwright.contracts.base import RunState
+from loopwright.contracts.jobs import JobFinished
+from loopwright.unit_of_work import Work
+from trainer_svc.domain.jobs import Ending, Lease
+from trainer_svc.store import jobs
+
+JobRow = sa.Row[*tuple[object, ...]]
+
+
+async def end_attempt(unit: Work, lease: Lease, ending: Ending) -> bool:
+    """Ends what a lease holds: for good, or back to the queue.
+
+    Returns:
+        False, and nothing changed, if the lease was lost.
+    """
+    row = await jobs.update_held(unit.session, lease, {"lease_expires_at": None, "lease_owner": None, "device": None})
+    if row is None:
+        return False
+    if ending.state is RunState.QUEUED:
+        await jobs.change(unit.session, lease.job_id, {"state": RunState.QUEUED, "reason": ending.reason})
+        return True
+    await announce_finished(unit, row, ending)
+    return True
+
+
+async def announce_finished(unit: Work, row: JobRow, ending: Ending) -> None:
+    """Writes a job's end and says so, in the trace that asked for the job; the caller holds the row."""
+    now = datetime.now(UTC)
+    await jobs.change(
+        unit.session,
+        row.job_id,
+        {
+            "state": ending.state, "reason": ending.reason, "adapter": ending.adapter, "finished_at": now,
+            "validation_loss": ending.validation_loss, "loss": ending.final_loss, "eta_s": None,
+        },
+    )  # fmt: skip
+    unit.announce(
+        JobFinished(
+            job_id=row.job_id, job_name=row.job_name, task_id=row.task_id, state=ending.state,
+            base_model=row.base_model, method=row.method, training_data=row.training_data, adapter=ending.adapter,
+            final_loss=ending.final_loss, validation_loss=ending.validation_loss, mlflow_run_id=row.mlflow_run_id,
+            attempts=max(row.attempt, 1), reason=ending.reason, started_at=row.started_at, finished_at=now,
+        ),
+        traceparent=row.traceparent,
+    )  # fmt: skip

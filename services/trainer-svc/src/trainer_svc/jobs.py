@@ -1,0 +1,296 @@
+"""The worker: takes jobs from the queue under leases, runs each in a process of its own, brings each to one end."""
+
+import asyncio
+import fcntl
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from loopwright.contracts.base import Artifact, RunState
+from loopwright.errors import ContractError, DependencyError, TrackingUnavailable
+from loopwright.repeating import repeat
+from loopwright.settings import CommonSettings
+from loopwright.storage import Storage
+from loopwright.telemetry import continued_span, current_traceparent
+from loopwright.unit_of_work import PostgresWork
+from trainer_svc.adapters.packing import pack
+from trainer_svc.adapters.processes import TrainingProcess
+from trainer_svc.adapters.tracking import MlflowRuns
+from trainer_svc.domain.jobs import Ending, Job, ending_of_dead_process
+from trainer_svc.handlers.endings import end_attempt
+from trainer_svc.handlers.running import (
+    Holding,
+    heartbeat,
+    keep_run_id,
+    record_checkpoint,
+    record_line,
+    release_all,
+    take_next_job,
+)
+from trainer_svc.recipes.job_file import JobFile, TraceTarget, TrackingTarget
+from trainer_svc.recipes.progress import AnyLine, Checkpointed, Evaluated, Failed, Finished, Started, Stepped
+from trainer_svc.settings import Settings
+
+_log = structlog.get_logger()
+_ANNOUNCE_EVERY_S = 2.0
+_RUN_STATUS = {RunState.SUCCEEDED: "FINISHED", RunState.FAILED: "FAILED", RunState.STOPPED: "KILLED"}
+
+
+@dataclass
+class _Attempt:
+    """One running attempt, and what its process has said so far."""
+
+    job: Job
+    folder: Path
+    process: TrainingProcess | None = None
+    last: AnyLine | None = None
+    stop_asked: bool = False
+    lost: bool = False
+    announced_at: float = field(default=0.0)
+
+
+class Worker:
+    """Runs jobs on this machine's devices.
+
+    Args:
+        common: Where traces and MLflow are.
+    """
+
+    def __init__(self, work: PostgresWork, storage: Storage, *, common: CommonSettings, settings: Settings) -> None:
+        self._work = work
+        self._storage = storage
+        self._common = common
+        self._settings = settings
+        self._runs = MlflowRuns(common.mlflow_uri)
+        self._ttl = timedelta(seconds=settings.lease_ttl_s)
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Works until cancelled; then asks its processes for a checkpoint and gives their jobs back.
+
+        Raises:
+            BlockingIOError: another process works under this name and folder.
+        """
+        folder = self._settings.work_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".worker.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # nobody else works under this name: what it still holds was left by a process that is dead
+            await self._release_leases()
+            try:
+                await repeat(self._start_next, name="training queue")
+            finally:
+                for task in self._running:
+                    task.cancel()
+                await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _release_leases(self) -> None:
+        while True:
+            try:
+                async with self._work() as unit:
+                    released = await release_all(unit, self._settings.worker_name)
+            except DependencyError:
+                await asyncio.sleep(1)
+            else:
+                break
+        if released:
+            _log.info("jobs.released", jobs=list(released))
+
+    async def _start_next(self) -> bool:
+        settings = self._settings
+        if len(self._running) >= settings.max_concurrent_jobs:
+            return False
+        async with self._work() as unit:
+            job = await take_next_job(
+                unit, owner=settings.worker_name, slots=settings.device_slots, most=settings.max_concurrent_jobs,
+                base_models=tuple(settings.base_models), ttl=self._ttl,
+            )  # fmt: skip
+        if job is None:
+            return False
+        task = asyncio.create_task(self._run_job(job), name=job.lease.job_id)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return True
+
+    async def _run_job(self, job: Job) -> None:
+        _log.info("job.starts", job_id=job.lease.job_id, attempt=job.lease.attempt, device=job.device)
+        attempt = _Attempt(job, self._settings.work_dir / job.lease.job_id)
+        beating = asyncio.create_task(self._keep_lease(attempt))
+        attributes = {"job_id": job.lease.job_id, "attempt": job.lease.attempt}
+        with continued_span("train", traceparent=job.traceparent, attributes=attributes):
+            try:
+                ending = await self._attempt(attempt)
+            except asyncio.CancelledError:
+                beating.cancel()
+                await self._give_back(attempt)
+                raise
+            except ContractError as error:  # its data is not what was promised
+                ending = Ending(state=RunState.FAILED, reason=f"the training data cannot be used: {error.detail}")
+            except Exception as error:  # noqa: BLE001 - one job must not end the worker
+                _log.exception("job.attempt-broke-off", job_id=job.lease.job_id, exc_info=error)
+                ending = self._ending_after_crash(job, status=1)
+            beating.cancel()
+            await self._end(attempt, ending)
+
+    async def _attempt(self, attempt: _Attempt) -> Ending:
+        job_file = await self._prepare(attempt)
+        device = attempt.job.device.rpartition("/")[2]
+        process = await TrainingProcess.launch(
+            self._settings.module, job_file, device=device, log_file=attempt.folder / "log.txt"
+        )
+        attempt.process = process
+        try:
+            async for line in process.lines():
+                attempt.last = line
+                await self._patiently(attempt, line)
+            status = await process.wait()
+        except asyncio.CancelledError:
+            process.ask_to_stop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), self._settings.stop_grace_s)
+            raise
+        finally:
+            process.kill()
+        return await self._ending(attempt, status=status)
+
+    async def _prepare(self, attempt: _Attempt) -> Path:
+        """Lays out the job's folder: data by content, and the job file."""
+        job, folder = attempt.job, attempt.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        data = job.training_data
+        await self._fetch(data.train.artifact, folder / "train.jsonl")
+        validation = None
+        if data.validation.samples:
+            validation = folder / "validation.jsonl"
+            await self._fetch(data.validation.artifact, validation)
+        content = JobFile(
+            job_id=job.lease.job_id, attempt=job.lease.attempt, base_model=self._settings.base_models[job.base_model],
+            train_file=folder / "train.jsonl", validation_file=validation, checkpoint_dir=folder / "checkpoints",
+            output_dir=folder / "adapter", method=job.method, hyperparameters=job.hyperparameters,
+            cpu_threads=self._settings.cpu_threads, tracking=await self._tracking(job),
+            trace=TraceTarget(
+                traceparent=current_traceparent(), otlp_endpoint=self._common.otlp_endpoint,
+                trace_dir=self._common.trace_dir,
+            ),
+        )  # fmt: skip
+        job_file = folder / "job.json"
+        job_file.write_text(content.model_dump_json(indent=1))
+        return job_file
+
+    async def _fetch(self, artifact: Artifact, path: Path) -> None:
+        while True:
+            try:
+                await self._storage.fetch(artifact, path)
+            except DependencyError as error:  # storage is away: the job holds its lease and waits
+                _log.warning("job.waits", reason=str(error))
+                await asyncio.sleep(2)
+            else:
+                return
+
+    async def _tracking(self, job: Job) -> TrackingTarget | None:
+        try:
+            run_id = job.mlflow_run_id or await self._runs.ensure_run(job)
+            async with self._work() as unit:
+                await keep_run_id(unit, job.lease, run_id)
+        except DependencyError as error:  # figures are kept in our own rows as well: training need not wait for MLflow
+            _log.warning("job.untracked", job_id=job.lease.job_id, reason=str(error))
+            return None
+        return TrackingTarget(uri=self._runs.uri, run_id=run_id)
+
+    async def _patiently(self, attempt: _Attempt, line: AnyLine) -> None:
+        """Records a line; while the database is away the process is left to fill its pipe and wait."""
+        while not attempt.lost:
+            try:
+                await self._record(attempt, line)
+            except DependencyError:
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def _record(self, attempt: _Attempt, line: AnyLine) -> None:
+        match line:
+            case Checkpointed():
+                async with self._work() as unit:
+                    await record_checkpoint(unit, attempt.job, line)
+            case Started() | Stepped() | Evaluated():
+                now = time.monotonic()
+                due = not isinstance(line, Stepped) or now - attempt.announced_at >= _ANNOUNCE_EVERY_S
+                async with self._work() as unit:
+                    await record_line(unit, attempt.job, line, announce=due)
+                attempt.announced_at = now if due else attempt.announced_at
+            case _:
+                pass
+
+    async def _ending(self, attempt: _Attempt, *, status: int) -> Ending:
+        line = attempt.last
+        if isinstance(line, Finished) and status == 0:
+            archive = attempt.folder / "adapter.tar"
+            await asyncio.to_thread(pack, Path(line.adapter_dir), archive)
+            adapter = await self._storage.put_file(
+                archive, kind="adapters", suffix=".tar", media_type="application/x-tar"
+            )
+            return Ending(
+                state=RunState.SUCCEEDED, adapter=adapter, final_loss=line.final_loss, validation_loss=line.eval_loss
+            )
+        if isinstance(line, Failed):
+            return Ending(state=RunState.FAILED, reason=f"{line.reason}. {line.advice} ({line.code})")
+        if attempt.stop_asked:
+            return Ending(state=RunState.STOPPED, reason="stopped on request; its last checkpoint is kept")
+        return self._ending_after_crash(attempt.job, status=status)
+
+    def _ending_after_crash(self, job: Job, *, status: int) -> Ending:
+        return ending_of_dead_process(
+            status=status, attempt=job.lease.attempt, max_attempts=self._settings.max_attempts
+        )
+
+    async def _end(self, attempt: _Attempt, ending: Ending) -> None:
+        while not attempt.lost:
+            try:
+                async with self._work() as unit:
+                    attempt.lost = not await end_attempt(unit, attempt.job.lease, ending)
+                break
+            except DependencyError:
+                await asyncio.sleep(0.5)
+        _log.info("job.attempt-ended", job_id=attempt.job.lease.job_id, state=ending.state, reason=ending.reason)
+        if attempt.job.mlflow_run_id is not None or ending.state in _RUN_STATUS:
+            await self._end_run(attempt.job, ending.state)
+
+    async def _end_run(self, job: Job, state: RunState) -> None:
+        if state not in _RUN_STATUS:
+            return
+        try:
+            await self._runs.end_run(await self._runs.ensure_run(job), status=_RUN_STATUS[state])
+        except TrackingUnavailable as error:
+            _log.warning("job.run-left-open", job_id=job.lease.job_id, reason=str(error))
+
+    async def _give_back(self, attempt: _Attempt) -> None:
+        with suppress(DependencyError):  # if the database is away, the lease runs out by itself
+            async with self._work() as unit:
+                ending = Ending(state=RunState.QUEUED, reason="the worker stopped; resumes from its last checkpoint")
+                await end_attempt(unit, attempt.job.lease, ending)
+
+    async def _keep_lease(self, attempt: _Attempt) -> None:
+        """Heartbeats; stops the process when asked to, kills it when the lease is lost or may be."""
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(self._settings.lease_ttl_s / 4)
+            try:
+                async with self._work() as unit:
+                    holding = await heartbeat(unit, attempt.job.lease, expires_at=datetime.now(UTC) + self._ttl)
+                renewed = time.monotonic()
+            except DependencyError:
+                late = time.monotonic() - renewed > self._settings.lease_ttl_s
+                holding = Holding.LOST if late else Holding.HELD
+            if holding is Holding.LOST:
+                attempt.lost = True
+                _log.warning("job.lease-lost", job_id=attempt.job.lease.job_id)
+                if attempt.process is not None:
+                    attempt.process.kill()
+                return
+            if holding is Holding.STOP_ASKED and not attempt.stop_asked and attempt.process is not None:
+                attempt.stop_asked = True
+                attempt.process.ask_to_stop()

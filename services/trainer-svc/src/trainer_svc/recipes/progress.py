@@ -1,0 +1,128 @@
+"""What a recipe says while it runs: one JSON object a line on standard output, nothing else there."""
+
+import os
+import sys
+from typing import Annotated, Literal, Self, TextIO
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+EXIT_FAILED = 1
+EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, go on later
+
+
+class Line(BaseModel):
+    """A line of progress."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+
+class Started(Line):
+    """Data and model are loaded; the first step follows."""
+
+    kind: Literal["started"] = "started"
+    step: int = Field(description="optimizer steps that an earlier attempt already did")
+    total_steps: int = Field(description="optimizer steps planned")
+    device: str = Field(description="cpu or cuda:N")
+    precision: str = Field(description="float32 or bfloat16")
+    train_samples: int = Field(description="samples that are learned from")
+    validation_samples: int = Field(description="samples that are watched")
+    trainable_parameters: int = Field(description="parameters that change")
+
+
+class Stepped(Line):
+    """Figures of the steps since the last such line."""
+
+    kind: Literal["step"] = "step"
+    step: int = Field(description="optimizer steps done")
+    total_steps: int = Field(description="optimizer steps planned")
+    epoch: float = Field(description="passes over the data")
+    loss: float = Field(description="mean training loss, nats per answer token")
+    perplexity: float = Field(description="exp(loss)")
+    learning_rate: float = Field(description="of the last step")
+    grad_norm: float | None = Field(default=None, description="before clipping")
+    tokens_per_s: float = Field(description="tokens read, padding not counted")
+    device_memory_bytes: int = Field(description="peak memory: of the GPU, or resident memory on CPU")
+    eta_s: float = Field(description="estimated seconds left")
+
+
+class Evaluated(Line):
+    """Loss on the validation split."""
+
+    kind: Literal["evaluation"] = "evaluation"
+    step: int = Field(description="optimizer steps done")
+    total_steps: int = Field(description="optimizer steps planned")
+    epoch: float = Field(description="passes over the data")
+    eval_loss: float = Field(description="nats per answer token")
+    perplexity: float = Field(description="exp(eval_loss)")
+
+
+class Checkpointed(Line):
+    """A checkpoint is complete on disk."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    step: int = Field(description="optimizer steps done")
+    epoch: float = Field(description="passes over the data")
+    path: str = Field(description="its folder")
+    size_bytes: int = Field(description="bytes of its files")
+
+
+class Finished(Line):
+    """The adapter is on disk."""
+
+    kind: Literal["finished"] = "finished"
+    step: int = Field(description="optimizer steps done")
+    adapter_dir: str = Field(description="folder of the adapter, or of the whole model after full fine-tuning")
+    final_loss: float | None = Field(default=None, description="last training loss, nats per answer token")
+    eval_loss: float | None = Field(default=None, description="best validation loss, nats per answer token")
+    train_seconds: float = Field(description="seconds of this attempt spent in training steps")
+    tokens: int = Field(description="tokens read by this attempt")
+
+
+class Stopped(Line):
+    """Asked to stop; what was learned is in the newest checkpoint."""
+
+    kind: Literal["stopped"] = "stopped"
+    step: int = Field(description="optimizer steps done")
+
+
+class Failed(Line):
+    """It cannot go on."""
+
+    kind: Literal["failed"] = "failed"
+    code: str = Field(description="stable code, such as training.out-of-memory")
+    reason: str = Field(description="what happened, for a person")
+    advice: str = Field(description="what to do about it")
+
+
+AnyLine = Annotated[
+    Started | Stepped | Evaluated | Checkpointed | Finished | Stopped | Failed, Field(discriminator="kind")
+]
+_ADAPTER: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
+
+
+def parse_line(text: str | bytes) -> AnyLine:
+    """Reads one line of a recipe.
+
+    Raises:
+        pydantic.ValidationError: it is not one.
+    """
+    return _ADAPTER.validate_json(text)
+
+
+class ProgressStream:
+    """Writes lines for whoever started the recipe."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    @classmethod
+    def taking_stdout(cls) -> Self:
+        """Owns standard output: what libraries print lands on standard error from here on."""
+        sys.stdout.flush()
+        stream = cls(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+        os.dup2(2, 1)
+        return stream
+
+    def say(self, line: AnyLine) -> None:
+        self._file.write(line.model_dump_json() + "\n")
+        self._file.flush()
