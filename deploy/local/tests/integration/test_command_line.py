@@ -17,9 +17,11 @@ from loopwright.auth import Role, TokenVerifier
 from loopwright_local.errors import AlreadyRunning, PortTaken
 from loopwright_local.folder import holder, read_statuses
 from loopwright_local.keys import ensure_keys
+from loopwright_local.part import Part, PortClaim
 from loopwright_local.plan import plan_stack
+from loopwright_local.ports import refuse_taken_ports
 from loopwright_local.processes import end_orphans
-from loopwright_local.settings import LocalSettings
+from loopwright_local.settings import LocalSettings, free_ports
 from loopwright_local.stack import LocalStack
 from loopwright_local.testing import settings_for_tests
 
@@ -117,17 +119,11 @@ async def test_reports_a_taken_port_before_anything_starts(settings: LocalSettin
     assert not (settings.dir / "postgres/data").exists()
 
 
-async def test_starts_no_server_that_a_setting_points_at(
-    settings: LocalSettings, database_url: str, kafka_bootstrap: str
-) -> None:
-    elsewhere = {"database_url": database_url, "kafka_bootstrap": kafka_bootstrap, "mlflow_uri": "http://127.0.0.1:1"}
-    pointed = settings.model_copy(update=elsewhere | {"vllm_urls": ("http://127.0.0.1:2",), "without": frozenset()})
-    plan = plan_stack(pointed)
-    assert {"postgres", "kafka", "mlflow", "vllm"}.isdisjoint(part.name for part in plan.parts)
-    registry = next(part for part in plan.parts if part.name == "registry")
-    assert registry.env["LOOPWRIGHT_KAFKA_BOOTSTRAP"] == kafka_bootstrap
-    assert registry.env["LOOPWRIGHT_DATABASE_URL"] == database_url
-    assert json.loads(registry.env["REGISTRY_VLLM_URLS"]) == ["http://127.0.0.1:2"]
+def test_refuses_one_port_for_two_parts() -> None:
+    (port,) = free_ports(1)
+    parts = [Part(name=name, command=(), ports=(PortClaim(f"LOCAL_{name}_PORT", port),)) for name in ("A", "B")]
+    with pytest.raises(PortTaken, match=f"port {port} is wanted by A and B: change LOCAL_B_PORT"):
+        refuse_taken_ports(parts)
 
 
 def test_prints_a_token_that_the_public_keys_confirm(settings: LocalSettings) -> None:
