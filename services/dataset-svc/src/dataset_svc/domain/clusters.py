@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from datasketch import MinHash
+
 from dataset_svc.domain.report import Check, DroppedDuplicate
 from dataset_svc.domain.samples import Sample, SplitName
 from dataset_svc.domain.similarity import Shingles, SimilarityIndex, jaccard, shingles_of
@@ -60,12 +62,14 @@ class NearSift:
 
     def remember(self, question: RememberedQuestion) -> None:
         shingles = shingles_of(question.text)
-        self._add(_Node(question=shingles, sample=None, answer=None, split=question.split))
+        node = _Node(question=shingles, sample=None, answer=None, split=question.split)
+        self._add(node, self._index.sketch(shingles))
 
     def take(self, sample: Sample) -> None:
         """Keeps a sample, or drops it in favour of the kept one most like it."""
         question, answer = shingles_of(sample.question), shingles_of(sample.answer)
-        alike = self._alike(question)
+        sketch = self._index.sketch(question)
+        alike = self._alike(question, sketch)
         copies = [
             (similarity, likeness, place)
             for place, similarity in alike
@@ -75,7 +79,7 @@ class NearSift:
             similarity, likeness, place = max(copies, key=lambda copy: (copy[0], copy[1], -copy[2]))
             self._drop(sample, place, similarity=similarity, likeness=likeness)
             return
-        own = self._add(_Node(question=question, sample=sample, answer=answer, split=None))
+        own = self._add(_Node(question=question, sample=sample, answer=answer, split=None), sketch)
         for place, _ in alike:
             self._join(own, place)
 
@@ -90,9 +94,9 @@ class NearSift:
         occupied = tuple(cluster for cluster in clusters.values() if cluster.samples)
         return Sifted(clusters=occupied, dropped=tuple(self._dropped))
 
-    def _alike(self, question: Shingles) -> list[tuple[int, float]]:
+    def _alike(self, question: Shingles, sketch: MinHash) -> list[tuple[int, float]]:
         found: list[tuple[int, float]] = []
-        for key in self._index.candidates(self._index.sketch(question)):
+        for key in self._index.candidates(sketch):
             assert isinstance(key, int)
             similarity = jaccard(question, self._nodes[key].question)
             if similarity >= self._threshold:
@@ -117,11 +121,11 @@ class NearSift:
             )
         )
 
-    def _add(self, node: _Node) -> int:
+    def _add(self, node: _Node, sketch: MinHash) -> int:
         place = len(self._nodes)
         self._nodes.append(node)
         self._parents.append(place)
-        self._index.insert(place, self._index.sketch(node.question))
+        self._index.insert(place, sketch)
         return place
 
     def _root(self, place: int) -> int:

@@ -1,0 +1,149 @@
+"""What is found, and what only looks like it. Numbers here are made up, published examples, or reserved for examples."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dataset_svc.domain.detectors import PersonalKind
+from dataset_svc.domain.masking import PLACEHOLDERS, mask_text
+from dataset_svc.domain.personal_data import find_personal_data
+
+S, E, R, F, C, P, I = PersonalKind  # noqa: E741 - in the order of the enumeration
+
+FOUND = [
+    # registration numbers: a shape or a label is enough, with particles and full-width digits too
+    (R, "홍길동의 주민등록번호는 123456-1234567입니다.", "홍길동의 주민등록번호는 [주민등록번호]입니다."),
+    (R, "900101-1234567", "[주민등록번호]"),
+    (R, "900101 - 1234567", "[주민등록번호]"),
+    (R, "９００１０１－１２３４５６７", "[주민등록번호]"),
+    (R, "주민번호 900101-1******", "주민번호 [주민등록번호]"),
+    (R, "주민번호: 9001011234567", "주민번호: [주민등록번호]"),
+    (R, "RRN 900101 1234567", "RRN [주민등록번호]"),
+    (R, "resident registration number is 9001011234567.", "resident registration number is [주민등록번호]."),
+    (R, "9001011234568", "[주민등록번호]"),
+    (F, "외국인등록번호 900101-5234567", "외국인등록번호 [외국인등록번호]"),
+    # phones
+    (P, "010-1234-5678로 연락 주세요", "[전화번호]로 연락 주세요"),
+    (P, "01012345678", "[전화번호]"),
+    (P, "010 1234 5678", "[전화번호]"),
+    (P, "010.1234.5678", "[전화번호]"),
+    (P, "(010) 1234-5678", "[전화번호]"),
+    (P, "011-123-4567", "[전화번호]"),
+    (P, "02-123-4567", "[전화번호]"),
+    (P, "031)1234-5678", "[전화번호]"),
+    (P, "070-1234-5678", "[전화번호]"),
+    (P, "+82 10-1234-5678", "[전화번호]"),
+    (P, "+821012345678", "[전화번호]"),
+    (P, "고객센터 전화: 1588-0000", "고객센터 전화: [전화번호]"),
+    (P, "call (212) 555-0123 now", "call [전화번호] now"),
+    (P, "212-555-0123", "[전화번호]"),
+    (P, "phone 2125550123", "phone [전화번호]"),
+    (P, "+44 20 7946 0958", "[전화번호]"),
+    # e-mail
+    (E, "kim@example.com로 보내", "[이메일]로 보내"),
+    (E, "메일은first.last+tag@mail.example.co.kr입니다", "메일은[이메일]입니다"),
+    (E, "<kim@example.com>", "<[이메일]>"),
+    (E, "-kim@example.com", "-[이메일]"),
+    # cards: published test numbers
+    (C, "4111 1111 1111 1111", "[카드번호]"),
+    (C, "카드 4111111111111111로 결제", "카드 [카드번호]로 결제"),
+    (C, "5555-5555-5555-4444", "[카드번호]"),
+    (C, "1234-5678-9012-3456", "[카드번호]"),
+    (C, "378282246310005", "[카드번호]"),
+    (C, "3782 822463 10005", "[카드번호]"),
+    # addresses of machines
+    (I, "10.1.2.3입니다", "[IP주소]입니다"),
+    (I, "from 192.0.2.7 port 22", "from [IP주소] port 22"),
+    (I, "socket to 172.16.96.116:33569", "socket to [IP주소]:33569"),
+    (I, "2001:db8::8a2e:370:7334", "[IP주소]"),
+    (I, "fe80::1", "[IP주소]"),
+    # secrets
+    (S, "AKIAIOSFODNN7EXAMPLE", "[비밀키]"),
+    (S, "key sk-abcdefghijklmnop1234 here", "key [비밀키] here"),
+    (S, "ghp_0123456789abcdefghij0123456789abcdef", "[비밀키]"),
+    (S, "api_key=ABCD1234EFGH5678", "api_key=[비밀키]"),
+    (S, '{"access_token": "abcd1234efgh5678"}', '{"access_token": "[비밀키]"}'),
+    (S, "Authorization: Bearer abcdef1234567890abcd", "Authorization: Bearer [비밀키]"),
+    (S, "password: hunter22", "password: [비밀키]"),
+    (S, "비밀번호는 abc123!@입니다", "비밀번호는 [비밀키]입니다"),
+    (S, "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0abc.c2lnbmF0dXJl", "[비밀키]"),
+    (S, "-----BEGIN PRIVATE KEY-----\nMIIB/abc+\n-----END PRIVATE KEY-----", "[비밀키]"),
+]
+
+# shapes of machine logs, as they come from supercomputers, file systems and login servers, and other innocent numbers
+CLEAN = [
+    "R02-M1-N0-C:J12-U11 RAS KERNEL INFO instruction cache parity error corrected",
+    "1117838570 2005.06.03 R02-M1-N0-C:J12-U11 2005-06-03-15.42.50.675872",
+    "R63-M0-NF-C:J02-U01 generating core.2275",
+    "data TLB error interrupt at 0x00544eb8, r20=0x0018c380 lr:00544ea8 cr:24000048",
+    "ddr: excessive soft failures, rank 0, symbol 12 over 1024 seconds total of 123456 1234567",
+    "ciod: generated 128 core files for program /g/g24/user1/FILE_NAME.202506-1234.567",
+    "081109 203615 148 INFO dfs.DataNode$PacketResponder: PacketResponder 1 for block blk_38865049064139660 terminating",
+    "block blk_-6952295868487656571 size 67108864 blk_4111111111111111",
+    "Dec 10 06:55:46 LabSZ sshd[24200]: input_userauth_request: invalid user webmaster [preauth]",
+    "Failed password for invalid user admin from somewhere port 38926 ssh2",
+    "[Sun Dec 04 04:47:44 2005] [error] jk2_init() Can't find child 6725 in scoreboard",
+    "trace 4bf92f3577b34da6a3ce929d0e0e4736 uuid 12345678-1234-1234-1234-123456789012",
+    "mac 00:1a:2b:3c:4d:5e at 12:34:56, took 00:01:02.345",
+    "std::vector<int> a; abc::def(); face::b00c",
+    "version 1.2.3.4 and v10.20.30.40, release 2.0.0.1",
+    "127.0.0.1:8080 0.0.0.0/0 255.255.255.0",
+    "sum 1700101123456 ms, 9001011234567 ticks, 12345678901234567890 cycles",
+    "4111111111111112 and 4111 1111 1111 1112 fail their check digit",
+    "1588-0000 alone is a company's, 2024-01-05 a date, 20240105 too",
+    "ratio 010.1234.5678.9, range 100-200-3000, 3.1415926535897",
+    "token ring at 0x1234567890abcdef1234, token = 0x1234567890abcdef1234",
+    "password: required, pwd=/home/user1/project",
+    "비밀번호는 초기화해 주세요",
+    "write to @everyone or user@localhost",
+    "12+34=46, (x-1)(x-2)=0, 1,000,000원, 50%",
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "masked"), FOUND)
+def test_finds_and_masks(kind: PersonalKind, text: str, masked: str) -> None:
+    assert [finding.kind for finding in find_personal_data(text)] == [kind]
+    assert mask_text(text) == (masked, {kind: 1})
+
+
+@pytest.mark.parametrize("text", CLEAN)
+def test_leaves_alone(text: str) -> None:
+    assert mask_text(text) == (text, {})
+
+
+@pytest.mark.parametrize(("kind", "text", "_masked"), FOUND)
+@pytest.mark.parametrize("frame", ["{}", "값: {} 확인", "({})", '"{}",', "{}\n다음 줄", "앞 줄\n{}"])
+def test_what_stands_around_does_not_hide_it(kind: PersonalKind, text: str, _masked: str, frame: str) -> None:
+    assert kind in mask_text(frame.format(text))[1]
+
+
+def test_finds_each_of_several_and_counts_them() -> None:
+    masked, found = mask_text("김씨 010-1234-5678, 이씨 010-8765-4321, kim@example.com / 192.0.2.7")
+    assert masked == "김씨 [전화번호], 이씨 [전화번호], [이메일] / [IP주소]"
+    assert found == {P: 2, E: 1, I: 1}
+
+
+@given(st.lists(st.sampled_from([text for _, text, _ in FOUND] + CLEAN + list(PLACEHOLDERS.values())), max_size=6), st.sampled_from(["", " ", "-", ".", ",", "\n", "로 ", "1"]))  # fmt: skip
+@example(["010-1234-5678", "010-1234-5678"], "-")
+def test_masking_twice_is_masking_once(pieces: list[str], glue: str) -> None:
+    once, _ = mask_text(glue.join(pieces))
+    assert mask_text(once) == (once, {})
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_masked_into_something_that_stays(text: str) -> None:
+    once, found = mask_text(text)
+    assert mask_text(once) == (once, {})
+    assert found or once == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.2.3.4 " * 5_000, "1.2.3.4-" * 5_000, "a@" * 20_000, "eyJ" * 13_000, "0" * 40_000, "1-" * 20_000,
+        "-----BEGIN PRIVATE KEY-----" * 1_500, "password" * 5_000, "token: " * 6_000, "a:" * 20_000, "전화 " * 13_000,
+    ],
+)  # fmt: skip
+@pytest.mark.timeout(20)
+def test_hostile_text_takes_bounded_time(text: str) -> None:
+    mask_text(text)
