@@ -5,7 +5,6 @@ Every worker needs every record, and needs them all again after a restart: a gro
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -30,7 +29,9 @@ from router_svc.handlers.updating import take_in
 
 SNAPSHOT_TOPICS: tuple[Topic[Event], ...] = (TASK_DEFINED, DEPLOYMENT_CHANGED, EXPERIMENT_CHANGED)
 _POLL_MS = 500
-_PULSE_S = 2.0  # how often Kafka is asked whether it is there: a consumer alone waits in silence
+_REQUEST_TIMEOUT_MS = 5000
+_PULSE_S = 2.0
+_ASSIGN_S = 10.0
 _RETRY_S = 1.0
 _log = structlog.get_logger()
 
@@ -54,8 +55,7 @@ class SnapshotReader:
             try:
                 await self._session()
             except (KafkaError, BrokerUnavailable, OSError, TimeoutError) as error:
-                self._board.trouble = repr(error)
-                _log.warning("snapshot.waits", reason=repr(error), loaded=self._board.loaded)
+                self._note_trouble(error)
                 await asyncio.sleep(_RETRY_S)
 
     async def probe(self) -> str | None:
@@ -67,36 +67,49 @@ class SnapshotReader:
 
     async def _session(self) -> None:
         consumer = AIOKafkaConsumer(
-            *(topic.name for topic in SNAPSHOT_TOPICS),
             bootstrap_servers=self._bootstrap,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_POLL_MS,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         try:
             await consumer.start()
-            partitions = _assigned(consumer)
+            partitions = await _assign(consumer)
             await self._read_past(consumer, await consumer.end_offsets(partitions))
             self._board.loaded = True
             _log.info("snapshot.loaded", tasks=len(self._board.snapshot.tasks))
-            await self._follow(consumer, partitions)
+            await self._follow(consumer)
         finally:
-            await consumer.stop()
+            # aiokafka 0.14: while Kafka is away, stopping a consumer raises the cancellation of its own fetches
+            await asyncio.gather(consumer.stop(), return_exceptions=True)
 
     async def _read_past(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
         for partition, end in ends.items():
             while await consumer.position(partition) < end:
                 await self._read(consumer)
 
-    async def _follow(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> None:
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         pulse = 0.0
         while True:
             if time.monotonic() - pulse > _PULSE_S:
-                await asyncio.wait_for(consumer.end_offsets(partitions), _PULSE_S)
-                self._board.trouble = None
+                await self._feel_pulse(consumer)
                 pulse = time.monotonic()
             await self._read(consumer)
+
+    async def _feel_pulse(self, consumer: AIOKafkaConsumer) -> None:
+        """Notes whether Kafka is there; the consumer itself waits for it in silence, and goes on by itself."""
+        try:
+            await consumer.topics()
+        except (KafkaError, OSError) as error:
+            self._note_trouble(error)
+        else:
+            self._board.trouble = None
+
+    def _note_trouble(self, error: Exception) -> None:
+        self._board.trouble = repr(error)
+        _log.warning("snapshot.waits", reason=repr(error), loaded=self._board.loaded)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         batches = await consumer.getmany(timeout_ms=_POLL_MS)
@@ -128,14 +141,18 @@ class SnapshotReader:
             _log.error("event.dead-letter-waits", position=position, code=full.code)  # the next restart tries again
 
 
-def _assigned(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-    """Every partition of the three topics.
+async def _assign(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+    """Gives the consumer every partition of the three topics.
 
     Raises:
-        BrokerUnavailable: a topic does not exist yet.
+        BrokerUnavailable: a topic does not exist yet; subscribing to it would wait for ever, and silently.
     """
-    partitions = list(consumer.assignment())
-    missing = {topic.name for topic in SNAPSHOT_TOPICS} - {partition.topic for partition in partitions}
+    names = {topic.name for topic in SNAPSHOT_TOPICS}
+    missing = names - await consumer.topics()
     if missing:
         raise BrokerUnavailable("snapshot.topic-missing", f"there is no topic {', '.join(sorted(missing))} yet")
-    return partitions
+    consumer.subscribe(names)
+    async with asyncio.timeout(_ASSIGN_S):
+        while {partition.topic for partition in consumer.assignment()} != names:  # noqa: ASYNC110 - the client tells nobody
+            await asyncio.sleep(0.02)
+    return list(consumer.assignment())

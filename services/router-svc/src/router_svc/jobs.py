@@ -29,13 +29,17 @@ class SpoolPublisher:
 
     async def run(self) -> None:
         """Publishes until cancelled. What a crash leaves unconfirmed is sent again; consumers know it by its id."""
-        while True:
-            try:
-                await self._session()
-            except (KafkaError, OSError, TimeoutError) as error:
-                self._trouble = repr(error)
-                _log.warning("spool.waits", reason=repr(error), pending=self._spool.pending)
-                await asyncio.sleep(_RETRY_S)
+        try:
+            while True:
+                try:
+                    await self._session()
+                except (KafkaError, OSError, TimeoutError) as error:
+                    self._trouble = repr(error)
+                    _log.warning("spool.waits", reason=repr(error), pending=self._spool.pending)
+                    await asyncio.sleep(_RETRY_S)
+        finally:
+            for spool in (self._spool, *self._orphans):
+                spool.close()
 
     async def probe(self) -> str | None:
         """Never a reason not to be ready: events wait on disk."""

@@ -37,7 +37,8 @@ def build(common: CommonSettings, settings: Settings) -> Service:
     reader = SnapshotReader(common.kafka_bootstrap, board=board, spool=spool, marks=marks)
     publisher = SpoolPublisher(common.kafka_bootstrap, spool=spool, orphans=orphans)
     gate = Gate(settings.concurrency_limit)
-    service.add_routes(inference_routes(serving, gate, max_body_bytes=settings.max_body_bytes))
+    # beside FastAPI's routers, not inside one: nothing of FastAPI runs on the request path
+    service.app.router.routes.extend(inference_routes(serving, gate, max_body_bytes=settings.max_body_bytes))
     service.add_routes(model_routes(board))
     service.add_routes(rating_routes(desk))
     service.add_routes(snapshot_routes(board, spool))

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from fastapi import APIRouter
 from starlette.datastructures import Headers as RequestHeaders
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -52,12 +51,14 @@ class InferenceDoor:
     """One endpoint of the OpenAI API as an ASGI application."""
 
     def __init__(self, endpoint: Endpoint, serving: Serving, gate: Gate, *, max_body_bytes: int) -> None:
+        self.path = f"/v1/{endpoint}"
         self._endpoint = endpoint
         self._serving = serving
         self._gate = gate
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self  # FastAPI names only its own routes to middleware, which counts by `path`
         reply = AsgiReply(send)
         try:
             body = await self._read_body(receive)
@@ -106,15 +107,7 @@ async def _until_gone(serving: Serving, ask: Ask, reply: AsgiReply, receive: Rec
         raise ClientGone from None
 
 
-def inference_routes(serving: Serving, gate: Gate, *, max_body_bytes: int) -> APIRouter:
+def inference_routes(serving: Serving, gate: Gate, *, max_body_bytes: int) -> list[Route]:
     """POST /v1/chat/completions and /v1/completions."""
-    doors = (
-        Route(
-            f"/v1/{endpoint}",
-            InferenceDoor(endpoint, serving, gate, max_body_bytes=max_body_bytes),
-            methods=["POST"],
-            name=endpoint.name.lower(),
-        )
-        for endpoint in Endpoint
-    )
-    return APIRouter(routes=list(doors))
+    doors = [InferenceDoor(endpoint, serving, gate, max_body_bytes=max_body_bytes) for endpoint in Endpoint]
+    return [Route(door.path, door, methods=["POST"]) for door in doors]

@@ -106,7 +106,7 @@ def _with_text(message: Message, text: str) -> msgspec.Raw:
         fields["content"] = _raw(text)
         return _raw(fields)
     parts = _parts.decode(content)
-    places = [place for place, part in enumerate(parts) if part.get("type") == b'"text"']
+    places = [place for place, part in enumerate(parts) if bytes(part.get("type", b"")) == b'"text"']
     first = places[0] if places else 0
     kept = [part for place, part in enumerate(parts) if place not in places]
     fields["content"] = _raw([*kept[:first], {"type": "text", "text": text}, *kept[first:]])

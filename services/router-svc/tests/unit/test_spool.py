@@ -1,0 +1,247 @@
+"""The spool gives back what was put in, once it was put in, over crashes, torn tails, rot and full disks."""
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from loopwright.outbox import OutboxRecord
+from router_svc.adapters.segments import segment_numbers, segment_path
+from router_svc.adapters.spool import Spool, SpoolFull, SpoolLimits
+
+LIMITS = SpoolLimits(segment_bytes=400, total_bytes=1 << 20)
+
+
+def a_record(number: int, *, size: int = 50) -> OutboxRecord:
+    headers = (("ce_id", f"id-{number}"), ("traceparent", "00-a-b-01"))
+    return OutboxRecord(topic="inference.rated", key=f"key-{number}".encode(), value=b"v" * size, headers=headers)
+
+
+def claim(root: Path, limits: SpoolLimits = LIMITS) -> Spool:
+    return Spool.claim(root, limits=limits)
+
+
+def drain(spool: Spool, limit: int = 3) -> list[OutboxRecord]:
+    drained: list[OutboxRecord] = []
+    while True:
+        records, position = spool.read(limit)
+        spool.commit(position, count=len(records))
+        if not records:
+            return drained
+        drained += records
+
+
+def fill(spool: Spool, *, reserved: bool) -> None:
+    with suppress(SpoolFull):
+        while True:
+            spool.append([a_record(0)], reserved=reserved)
+
+
+class TestReading:
+    async def test_gives_back_what_was_appended_in_order(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        records = [a_record(number) for number in range(20)]
+        for record in records:
+            spool.append([record])
+        await spool.sync()
+        assert len(segment_numbers(spool.folder)) > 1
+        assert spool.pending == 20
+        assert drain(spool) == records
+        assert spool.pending == 0
+        spool.close()
+
+    async def test_reads_again_what_was_not_committed(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        spool.append([a_record(1), a_record(2)])
+        assert spool.read(10)[0] == spool.read(10)[0] == [a_record(1), a_record(2)]
+        spool.close()
+
+    async def test_follows_what_is_appended_later(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        for number in range(30):
+            spool.append([a_record(number)])
+            assert drain(spool) == [a_record(number)]
+        await spool.sync()
+        spool.close()
+
+    async def test_reads_a_record_that_is_larger_than_a_block(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        spool.append([a_record(1, size=700_000), a_record(2)])
+        assert drain(spool) == [a_record(1, size=700_000), a_record(2)]
+        spool.close()
+
+
+class TestDeletion:
+    async def test_deletes_segments_that_kafka_has_and_no_others(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        for number in range(12):
+            spool.append([a_record(number)])
+        before = segment_numbers(spool.folder)
+        records, position = spool.read(7)
+        assert segment_numbers(spool.folder) == before
+        spool.commit(position, count=len(records))
+        assert segment_numbers(spool.folder)[0] == position.segment
+        drain(spool)
+        assert len(segment_numbers(spool.folder)) == 1
+        assert spool.size_bytes == segment_path(spool.folder, segment_numbers(spool.folder)[0]).stat().st_size
+        await spool.sync()
+        spool.close()
+
+
+class TestRestart:
+    async def test_resumes_where_kafka_left_off(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        for number in range(10):
+            spool.append([a_record(number)])
+        records, position = spool.read(4)
+        spool.commit(position, count=len(records))
+        await spool.sync()
+        spool.close()
+        again = claim(tmp_path)
+        assert again.pending == 6
+        again.append([a_record(10)])
+        assert drain(again) == [a_record(number) for number in range(4, 11)]
+        again.close()
+
+    async def test_does_not_forget_its_place_when_everything_was_sent(self, tmp_path: Path) -> None:
+        for round_number in range(3):
+            spool = claim(tmp_path)
+            spool.append([a_record(round_number)])
+            assert drain(spool) == [a_record(round_number)]
+            spool.close()
+
+    @pytest.mark.parametrize("lost", [1, 5, 60])
+    async def test_recognises_a_torn_last_record(self, tmp_path: Path, lost: int) -> None:
+        spool = claim(tmp_path)
+        spool.append([a_record(1)])
+        spool.append([a_record(2)])
+        path = segment_path(spool.folder, segment_numbers(spool.folder)[-1])
+        spool.close()
+        os.truncate(path, path.stat().st_size - lost)
+        again = claim(tmp_path)
+        again.append([a_record(3)])
+        assert drain(again) == [a_record(1), a_record(3)]
+        assert [kept.name for kept in again.folder.glob("*.damaged")] == [path.with_suffix(".damaged").name]
+        again.close()
+
+    async def test_recognises_zeros_that_a_power_cut_left(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        spool.append([a_record(1)])
+        path = segment_path(spool.folder, segment_numbers(spool.folder)[-1])
+        spool.close()
+        with path.open("ab") as segment:
+            segment.write(bytes(4096))
+        again = claim(tmp_path)
+        again.append([a_record(2)])
+        assert drain(again) == [a_record(1), a_record(2)]
+        again.close()
+
+    async def test_skips_a_rotten_record_alone_and_keeps_the_file(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        for number in range(3):
+            spool.append([a_record(number)])
+        path = segment_path(spool.folder, segment_numbers(spool.folder)[-1])
+        spool.close()
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
+        again = claim(tmp_path)
+        again.append([a_record(3)])
+        assert drain(again) == [a_record(0), a_record(2), a_record(3)]
+        assert len(list(again.folder.glob("*.damaged"))) == 1
+        again.close()
+
+    async def test_starts_over_without_a_readable_position(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        spool.append([a_record(1)])
+        drain(spool)
+        (spool.folder / "position").write_text("")
+        spool.close()
+        again = claim(tmp_path)
+        assert drain(again) == [a_record(1)]
+        again.close()
+
+
+class TestOwnership:
+    async def test_two_workers_have_two_folders(self, tmp_path: Path) -> None:
+        first, second = claim(tmp_path), claim(tmp_path)
+        assert first.folder != second.folder
+        first.close()
+        assert claim(tmp_path).folder == first.folder
+        second.close()
+
+    async def test_what_a_gone_worker_left_is_adopted_and_given_back(self, tmp_path: Path) -> None:
+        first, second = claim(tmp_path), claim(tmp_path)
+        second.append([a_record(1)])
+        second.close()
+        orphans = Spool.claim_orphans(tmp_path, limits=LIMITS)
+        assert [orphan.folder for orphan in orphans] == [second.folder]
+        assert drain(orphans[0]) == [a_record(1)]
+        orphans[0].retire()
+        heir = claim(tmp_path)
+        heir.append([a_record(2)])
+        assert drain(heir) == [a_record(2)]
+        heir.close()
+        first.close()
+
+
+class TestLimits:
+    async def test_sheds_at_its_limit_but_keeps_room_for_ratings(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path, SpoolLimits(segment_bytes=1 << 20, total_bytes=10_000))
+        fill(spool, reserved=False)
+        shed_at = spool.size_bytes
+        assert 8_500 < shed_at <= 9_000
+        spool.append([a_record(1)], reserved=True)
+        fill(spool, reserved=True)
+        assert 9_500 < spool.size_bytes <= 10_000
+        spool.close()
+
+    async def test_takes_a_batch_as_a_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path, SpoolLimits(segment_bytes=1 << 20, total_bytes=1_000))
+        with pytest.raises(SpoolFull):
+            spool.append([a_record(number) for number in range(20)])
+        assert drain(spool) == []
+        spool.close()
+
+    async def test_undoes_what_a_full_disk_took_in_part(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        spool = claim(tmp_path)
+        spool.append([a_record(1)])
+        whole = os.write
+        monkeypatch.setattr(os, "write", lambda fd, content: whole(fd, content[:10]))
+        with pytest.raises(SpoolFull):
+            spool.append([a_record(2)])
+        monkeypatch.undo()
+        spool.append([a_record(3)])
+        assert drain(spool) == [a_record(1), a_record(3)]
+        spool.close()
+
+
+class TestSync:
+    async def test_callers_of_one_moment_share_a_flush(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        flushed: list[int] = []
+        fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", lambda fd: (flushed.append(fd), fsync(fd)))
+        spool = claim(tmp_path, SpoolLimits(segment_bytes=1 << 20, total_bytes=1 << 20))
+
+        async def put(number: int) -> None:
+            spool.append([a_record(number)])
+            await spool.sync()
+
+        await asyncio.gather(*(put(number) for number in range(50)))
+        assert 2 <= len(flushed) <= 4  # file and folder, once or twice
+        spool.close()
+
+    async def test_a_failing_disk_is_told_to_who_waits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(_: int) -> None:
+            raise OSError(5, "rotten")
+
+        spool = claim(tmp_path)
+        spool.append([a_record(1)])
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(SpoolFull):
+            await spool.sync()
+        monkeypatch.undo()
+        await spool.sync()
+        spool.close()
