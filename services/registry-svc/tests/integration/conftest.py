@@ -1,15 +1,15 @@
-"""A registry-svc in parts over real PostgreSQL and MLflow, with small HTTP servers in the places of vLLM and the router.
+"""A registry-svc in parts over real PostgreSQL, with small HTTP servers in the places of vLLM and the router.
 
 The two servers behave like the documented APIs that registry-svc uses: vLLM's model list and run-time adapters
 (refusing a name that is loaded, a folder without an adapter, an unknown name to unload), and the router's model list
-and chat completions.
+and chat completions. MLflow is real in the tests that are about it (`tracked_world`), in memory elsewhere.
 """
 
 import io
 import json
 import tarfile
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ from loopwright.testing.examples import an_event
 from loopwright.testing.records import a_record
 from loopwright.unit_of_work import PostgresWork
 from registry_svc.adapters.adapter_files import AdapterFiles
-from registry_svc.adapters.mlflow import MlflowRegistry
+from registry_svc.adapters.mlflow import MlflowRegistry, Registration, TrackedVersion
 from registry_svc.adapters.router import RouterDoor
 from registry_svc.adapters.serving import Serving
 from registry_svc.adapters.vllm import VllmServers
@@ -153,14 +153,37 @@ class FakeRouter:
         return web.json_response({"id": "x", "choices": [choice]}, headers=headers)
 
 
+class MemoryMlflow(MlflowRegistry):
+    """What MlflowRegistry promises, without a server; it passes the tests of the real one (test_mlflow.py)."""
+
+    def __init__(self) -> None:
+        self._subjects: dict[tuple[str, str], TrackedVersion] = {}
+        self._aliases: dict[str, dict[str, int]] = {}
+
+    async def register(self, registration: Registration) -> TrackedVersion:
+        known = [key for key in self._subjects if key[0] == registration.name]
+        self._aliases.setdefault(registration.name, {})
+        new = TrackedVersion(version=len(known) + 1, run_id=registration.run_id or uuid.uuid4().hex)
+        return self._subjects.setdefault((registration.name, registration.subject), new)
+
+    async def aliases(self, name: str) -> dict[str, int] | None:
+        return dict(self._aliases[name]) if name in self._aliases else None
+
+    async def set_alias(self, name: str, alias: str, *, version: int) -> None:
+        self._aliases[name][alias] = version
+
+    async def delete_alias(self, name: str, alias: str) -> None:
+        del self._aliases[name][alias]
+
+
 class World:
     """Everything that a test of registry-svc touches."""
 
-    def __init__(self, database: Database, *, storage_uri: str, mlflow_uri: str, folder: Path) -> None:
+    def __init__(self, database: Database, *, storage_uri: str, mlflow: MlflowRegistry, folder: Path) -> None:
         self.database = database
         self.work = PostgresWork(database, Party.REGISTRY)
         self.storage = Storage(storage_uri)
-        self.mlflow = MlflowRegistry(mlflow_uri)
+        self.mlflow = mlflow
         self.vllm, self.second_vllm, self.router = FakeVllm(), FakeVllm(), FakeRouter()
         self.folder = folder
         self.stopped: list[BaseException] = []
@@ -314,25 +337,39 @@ def tar_of(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def world(
-    migrated_database: Callable[[tuple[str, ...]], object], mlflow_uri: str, storage_uri: str, tmp_path: Path
-) -> AsyncGenerator[World]:
-    """A registry-svc in parts, with an empty database."""
-    url = await migrated_database(("services/registry-svc",))  # type: ignore[misc]
-    world = World(
-        Database(url, metadata, messaging), storage_uri=storage_uri, mlflow_uri=mlflow_uri, folder=tmp_path / "adapters"
-    )
+MigratedDatabase = Callable[[tuple[str, ...]], Awaitable[str]]
+
+
+async def _world(make_database: MigratedDatabase, storage_uri: str, folder: Path, mlflow: MlflowRegistry) -> World:
+    url = await make_database(("services/registry-svc",))
+    world = World(Database(url, metadata, messaging), storage_uri=storage_uri, mlflow=mlflow, folder=folder)
     await world.start()
+    return world
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(migrated_database: MigratedDatabase, storage_uri: str, tmp_path: Path) -> AsyncGenerator[World]:
+    """A registry-svc in parts, with an empty database and MLflow in memory."""
+    world = await _world(migrated_database, storage_uri, tmp_path / "adapters", MemoryMlflow())
+    yield world
+    await world.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tracked_world(
+    migrated_database: MigratedDatabase, storage_uri: str, tmp_path: Path, mlflow_uri: str
+) -> AsyncGenerator[World]:
+    """A world with the real MLflow."""
+    world = await _world(migrated_database, storage_uri, tmp_path / "adapters", MlflowRegistry(mlflow_uri))
     yield world
     await world.stop()
 
 
 @pytest.fixture
-def base_model() -> str:
-    return BASE
+def memory_mlflow() -> MlflowRegistry:
+    return MemoryMlflow()
 
 
 @pytest.fixture
-def make_tar() -> Callable[[dict[str, bytes]], bytes]:
-    return tar_of
+def base_model() -> str:
+    return BASE

@@ -14,7 +14,7 @@ from loopwright.database import Database
 from loopwright.telemetry import continued_span
 from loopwright.testing.records import a_raw_record, a_record
 from loopwright.testing.waiting import eventually
-from registry_svc.adapters.mlflow import MlflowRegistry, Registration, TrackedVersion
+from registry_svc.adapters.mlflow import MlflowRegistry
 from registry_svc.domain.models import VariantId
 from registry_svc.events import events
 from registry_svc.handlers.deployments import put_in_charge
@@ -322,36 +322,7 @@ class TestDependencyDown:
         assert statuses[world.task_id] == "archived"
 
 
-class DyingAfterRegistration(MlflowRegistry):
-    """Stands for a process that is killed after MLflow has answered and before our commit."""
-
-    async def register(self, registration: Registration) -> TrackedVersion:
-        await super().register(registration)
-        raise KeyboardInterrupt
-
-
-class TestKilled:
-    async def test_between_mlflow_and_our_commit_makes_no_second_version(self, world, mlflow_uri):
-        await world.declare_and_serve()
-        event = await world.a_finished_job()
-        await world.handle(event)
-        dying = ReleasePipeline(
-            world.work,
-            mlflow=DyingAfterRegistration(mlflow_uri),
-            serving=world.serving,
-            evaluator=world.pipeline._evaluator,
-        )
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
-                await dying.step()
-        assert (await state_of(world))[0] == "received"
-
-        await world.pipeline.step()
-        found = world.mlflow._client.search_model_versions(f"name = '{world.task_id}'")
-        assert [(version.version, version.tags["loopwright.job_id"]) for version in found] == [("1", event.job_id)]
-        (row,) = [row for row in await world.rows("model_versions") if row["job_id"]]
-        assert (row["version"], row["mlflow_version"]) == (1, 1)
-
+class TestChampionChanged:
     async def test_the_champion_changed_during_the_evaluation_starts_it_again(self, world, base_model):
         await world.declare_and_serve()
         first, second, base = f"{world.task_id}:1", f"{world.task_id}:2", f"{base_model}:1"

@@ -1,0 +1,159 @@
+"""`experiment.concluded`: the winner is put in charge, anything else takes the candidate away."""
+
+import pytest
+import pytest_asyncio
+from pydantic import JsonValue
+
+from loopwright.broker import Consumer, ConsumerStopped, RetryPolicy
+from loopwright.contracts.experiments import ExperimentConcluded
+from loopwright.contracts.registry import DEPLOYMENT_CHANGED, EXPERIMENT_CONCLUDED, Party
+from loopwright.database import Database
+from loopwright.testing.examples import an_event
+from loopwright.testing.records import a_raw_record, a_record
+from registry_svc.domain.models import VariantId
+from registry_svc.events import events
+from registry_svc.queries.lineage import read_lineage
+from registry_svc.store.tables import messaging, metadata
+
+pytestmark = pytest.mark.integration
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def trial(world, base_model):
+    """A world with a candidate that passed its gate."""
+    await world.declare_and_serve()
+    candidate, champion = f"{world.task_id}:1", f"{base_model}:1"
+    world.list_variants(candidate, champion)
+    world.router.answers = lambda variant, _: f'{{"status": "{"alert" if variant == candidate else "normal"}"}}'
+    await world.release_job(await world.a_finished_job())
+    return world
+
+
+def concluded(world, base_model: str, **changes: JsonValue) -> ExperimentConcluded:
+    standard: dict[str, JsonValue] = {
+        "task_id": world.task_id,
+        "champion_variant_id": f"{base_model}:1",
+        "candidate_variant_id": f"{world.task_id}:1",
+        "winner_variant_id": f"{world.task_id}:1",
+    }
+    return an_event(EXPERIMENT_CONCLUDED, **(standard | changes))
+
+
+async def statuses(world) -> dict[str, str]:
+    return {row["model_name"]: row["status"] for row in await world.rows("model_versions")}
+
+
+async def release_state(world) -> str:
+    (row,) = await world.rows("releases", "state")
+    return row["state"]
+
+
+class TestPromotion:
+    async def test_puts_the_winner_in_charge_and_says_why_in_figures(self, trial, base_model):
+        await trial.handle(concluded(trial, base_model))
+
+        last = (await trial.announced(DEPLOYMENT_CHANGED))[-1]
+        assert last.champion.variant.variant_id == f"{trial.task_id}:1"
+        assert last.candidates == ()
+        assert last.revision == 3
+        assert set(last.champion.backend_urls) == {trial.vllm.url, trial.second_vllm.url}
+        for words in ("exp-5d2a41", "effect +1.910 [+1.220, +2.600]", "58 users with the candidate", "61"):
+            assert words in last.reason
+        assert await statuses(trial) == {base_model: "archived", trial.task_id: "production"}
+        assert await release_state(trial) == "promoted"
+
+    async def test_the_lineage_names_job_data_proof_experiment_and_deployments(self, trial, base_model):
+        await trial.handle(concluded(trial, base_model))
+        async with trial.work() as unit:
+            lineage = await read_lineage(unit, VariantId(trial.task_id, 1))
+
+        assert lineage.job is not None
+        assert lineage.job.release_state == "promoted"
+        assert lineage.training_data is not None
+        assert lineage.training_data.version_id == "d1v1"
+        assert lineage.adapter == lineage.model.artifact
+        assert lineage.mlflow_uri == f"models:/{trial.task_id}/1"
+        assert [evaluation.passed for evaluation in lineage.evaluations] == [True]
+        assert [(one.experiment_id, one.applied) for one in lineage.experiments] == [("exp-5d2a41", True)]
+        assert [change.revision for change in lineage.deployments] == [3, 2]
+
+    async def test_a_base_model_that_serves_another_task_stays_in_production(self, trial, base_model):
+        first = trial.task_id
+        trial.task_id = f"{first}-other"
+        await trial.declare_and_serve()
+        trial.task_id = first
+
+        await trial.handle(concluded(trial, base_model))
+        assert await statuses(trial) == {base_model: "production", first: "production"}
+
+
+class TestOtherOutcomes:
+    @pytest.mark.parametrize("outcome", ["rollback", "inconclusive", "invalid", "stopped"])
+    async def test_the_candidate_leaves_and_the_champion_stays(self, trial, base_model, outcome):
+        await trial.handle(concluded(trial, base_model, outcome=outcome, winner_variant_id=None))
+
+        last = (await trial.announced(DEPLOYMENT_CHANGED))[-1]
+        assert (last.champion.variant.variant_id, last.candidates) == (f"{base_model}:1", ())
+        assert outcome in last.reason
+        assert await statuses(trial) == {base_model: "production", trial.task_id: "archived"}
+        assert await release_state(trial) == "retired"
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"task_id": "nobody-knows"}, "nothing serves the task"),
+            ({"champion_variant_id": "other:1"}, "other:1 is no longer in charge"),
+            ({"candidate_variant_id": "other:1", "winner_variant_id": "other:1"}, "not among the candidates"),
+            ({"winner_variant_id": None}, "must name the candidate"),
+            ({"candidate_variant_id": "no-variant-at-all"}, "not among the candidates"),
+        ],
+    )
+    async def test_what_does_not_speak_of_the_deployment_is_recorded_and_ignored(
+        self, trial, base_model, changes, words
+    ):
+        before = await trial.announced(DEPLOYMENT_CHANGED)
+        await trial.handle(concluded(trial, base_model, **changes))
+
+        (row,) = await trial.rows("conclusions")
+        assert not row["applied"]
+        assert words in row["note"]
+        assert await trial.announced(DEPLOYMENT_CHANGED) == before
+        assert await release_state(trial) == "on_trial"
+
+
+class TestDuplicate:
+    async def test_an_experiment_ends_once(self, trial, base_model):
+        record = a_record(concluded(trial, base_model))
+        await trial.consume(record)
+        said = await trial.announced(DEPLOYMENT_CHANGED)
+
+        await trial.consume(record)  # delivered again
+        await trial.handle(concluded(trial, base_model, outcome="rollback"))  # said again, and otherwise
+
+        assert await trial.announced(DEPLOYMENT_CHANGED) == said
+        assert len(await trial.rows("conclusions")) == 1
+
+
+class TestPoison:
+    async def test_what_is_no_conclusion_goes_to_the_dead_letters(self, trial, base_model):
+        headers = list(a_record(concluded(trial, base_model)).headers)
+        await trial.consume(a_raw_record(EXPERIMENT_CONCLUDED, b'{"outcome": "victory"}', headers=headers))
+
+        (letter,) = await trial.headers("experiment.concluded.dlq")
+        assert letter["dlq_code"] == "event.invalid-payload"
+        assert await trial.rows("conclusions") == []
+
+
+class TestDependencyDown:
+    async def test_the_consumer_stops_without_a_database_and_follows_afterwards(self, trial, base_model):
+        record = a_record(concluded(trial, base_model))
+        away = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", metadata, messaging)
+        policy = RetryPolicy(attempts=2, first_delay_s=0.01)
+        consumer = Consumer(Party.REGISTRY, away, policy=policy, on_stop=trial.stopped.append)
+        subscription = next(one for one in events.subscriptions if one.topic.name == EXPERIMENT_CONCLUDED.name)
+        with pytest.raises(ConsumerStopped):
+            await consumer.consume_record(subscription, record)
+        await away.close()
+
+        await trial.consume(record)
+        assert await release_state(trial) == "promoted"
