@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 import structlog
 from aiokafka import ConsumerRecord
-from faststream import AckPolicy, Context
+from faststream import AckPolicy
 from faststream.exceptions import StopConsume
 from faststream.kafka import KafkaBroker, KafkaMessage  # noqa: TID251 - this is the one place
 from faststream.kafka import Topic as KafkaTopic
@@ -109,7 +109,7 @@ class Consumer:
     def subscribe(self, broker: KafkaBroker, subscription: Subscription[Event]) -> None:
         """Declares a batch subscriber with manual acknowledgement on a broker."""
 
-        async def consume(message: Annotated[KafkaMessage, Context()]) -> None:
+        async def consume(message: KafkaMessage) -> None:
             raw = message.raw_message
             records: Sequence[KafkaRecord] = raw if isinstance(raw, tuple | list) else (raw,)
             try:
@@ -144,6 +144,8 @@ class Consumer:
             try:
                 outcome = await self._attempt(subscription, record)
                 break
+            except ConsumerStopped:
+                raise
             except DependencyError as error:
                 failure: Exception = error
                 if attempt == self._policy.attempts:

@@ -7,15 +7,16 @@ after the broker has the records: a crash replays some twice, which inboxes reco
 import argparse
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from loopwright.broker import KafkaRecord
 from loopwright.contracts.registry import TOPICS, topic_named
 from loopwright.settings import CommonSettings
 
 _GROUP = "loopwright.replay"
-_IDLE_MS = 2000
+_POLL_MS = 500
 
 
 def replayed_headers(record: KafkaRecord) -> list[tuple[str, bytes]]:
@@ -29,7 +30,7 @@ def replayed_headers(record: KafkaRecord) -> list[tuple[str, bytes]]:
 
 
 async def replay(bootstrap: str, topic_name: str, *, code: str | None = None, dry_run: bool = False) -> Counter[str]:
-    """Replays the dead letters of a topic that no earlier replay has passed.
+    """Replays the dead letters that are on a topic now and that no earlier replay has passed.
 
     Args:
         code: Only letters with this `dlq_code`; others are left behind for good, so look with `dry_run` first.
@@ -48,8 +49,9 @@ async def replay(bootstrap: str, topic_name: str, *, code: str | None = None, dr
     await consumer.start()
     await producer.start()
     try:
-        while batches := await consumer.getmany(timeout_ms=_IDLE_MS):
-            letters = [record for records in batches.values() for record in records]
+        # what is still broken comes back as a new letter: those are for the next replay
+        ends = await consumer.end_offsets(consumer.assignment())
+        while letters := await _letters_before(ends, consumer):
             wanted = [letter for letter in letters if code is None or _code_of(letter) == code]
             counts.update(_code_of(letter) for letter in wanted)
             if dry_run:
@@ -59,11 +61,27 @@ async def replay(bootstrap: str, topic_name: str, *, code: str | None = None, dr
                 for letter in wanted
             ]
             await asyncio.gather(*sent)
-            await consumer.commit()
+            await consumer.commit({_partition_of(letter): letter.offset + 1 for letter in letters})
     finally:
         await producer.stop()
         await consumer.stop()
     return counts
+
+
+async def _letters_before(ends: Mapping[TopicPartition, int], consumer: AIOKafkaConsumer) -> list[KafkaRecord]:
+    """The next letters, in order; empty when there are no more before these offsets."""
+    while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+        batches = await consumer.getmany(timeout_ms=_POLL_MS)
+        letters = [
+            letter for batch in batches.values() for letter in batch if letter.offset < ends[_partition_of(letter)]
+        ]
+        if letters:
+            return letters
+    return []
+
+
+def _partition_of(letter: KafkaRecord) -> TopicPartition:
+    return TopicPartition(letter.topic, letter.partition)
 
 
 def _code_of(record: KafkaRecord) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 import uvicorn
+from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI, Response
 from faststream.kafka import KafkaBroker  # noqa: TID251 - owns the broker on behalf of main
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -167,7 +168,7 @@ class Service:
                 try:
                     await self._broker.start()
                     self._consuming = True
-                except Exception as error:  # noqa: BLE001 - the client raises many kinds while the cluster is away
+                except (KafkaError, OSError) as error:
                     _log.warning("broker.waits", reason=repr(error))
                     with suppress(Exception):
                         await self._broker.stop()

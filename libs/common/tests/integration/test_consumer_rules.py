@@ -218,6 +218,7 @@ class TestTooManyDeadLetters:
         with pytest.raises(ConsumerStopped, match="5 dead letters"):
             await consumer.consume_record(erase(Handler(probe)), a_raw_record(USER_ERASED, b"poison", offset=5))
         assert len(await letters(probe)) == 5
+        assert len(consumer._dead[USER_ERASED.name]) == 6, "a stop is not tried again"
 
     async def test_are_counted_for_each_topic_and_forgotten_after_a_minute(
         self, probe: Probe, monkeypatch: pytest.MonkeyPatch
