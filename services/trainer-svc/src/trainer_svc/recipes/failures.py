@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # safetensors and torch.save report a failed write as their own errors, with only the text to go by
-_NO_ROOM_WORDS = ("no space left", "os error 28", "file too large", "os error 27", "disk quota", "file write failed")
+_NO_ROOM_WORDS = (
+    "no space left", "os error 28", "file too large", "os error 27", "disk quota", "os error 122",
+    "iostream error", "file write failed",
+)  # fmt: skip
 _NO_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 
 

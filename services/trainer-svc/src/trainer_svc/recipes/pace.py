@@ -1,5 +1,7 @@
 """When a run logs, evaluates, checkpoints and stops, and what it says of each: a callback of the trainer."""
 
+# ruff: noqa: ARG002 - the trainer hands every hook the same arguments
+
 import math
 import resource
 import signal
