@@ -18,7 +18,6 @@ import sqlalchemy as sa
 import structlog
 from aiokafka import ConsumerRecord
 from faststream import AckPolicy
-from faststream.exceptions import StopConsume
 from faststream.kafka import KafkaBroker, KafkaMessage  # noqa: TID251 - this is the one place
 from faststream.kafka import Topic as KafkaTopic
 from opentelemetry.trace import SpanKind, StatusCode
@@ -38,6 +37,7 @@ KafkaRecord = ConsumerRecord[bytes | None, bytes | None]
 Handler = Callable[[Received[E], Work], Awaitable[None]]
 _log = structlog.get_logger()
 _LONGEST_DELAY_S = 15.0
+_STOPPED_PAUSE_S = 0.2  # between the batches that a stopped consumer lets pass unread while its service ends
 
 
 @dataclass(frozen=True)
@@ -108,18 +108,23 @@ class Consumer:
 
     def subscribe(self, broker: KafkaBroker, subscription: Subscription[Event]) -> None:
         """Declares a batch subscriber with manual acknowledgement on a broker."""
+        stopped = False
 
         async def consume(message: KafkaMessage) -> None:
+            nonlocal stopped
+            if stopped:
+                await asyncio.sleep(_STOPPED_PAUSE_S)
+                return
             raw = message.raw_message
             records: Sequence[KafkaRecord] = raw if isinstance(raw, tuple | list) else (raw,)
             try:
                 for record in records:
                     await self.consume_record(subscription, record)
-            except Exception as error:
-                # Whatever it was, nothing may be acknowledged past it: not this batch, and not the next.
+            except Exception as error:  # noqa: BLE001 - whatever it was, nothing may be acknowledged past it
+                stopped = True
                 self._on_stop(error)
-                raise StopConsume from error
-            await message.ack()
+            else:
+                await message.ack()
 
         broker.subscriber(
             KafkaTopic(subscription.topic.name, declare=False),
