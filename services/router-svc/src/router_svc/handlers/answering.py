@@ -91,15 +91,21 @@ async def answer(serving: Serving, ask: Ask, reply: Reply) -> None:
 async def _pass_on(serving: Serving, exchange: Exchange, reply: Reply) -> bytes:
     """Sends all of the answer but the end, which is returned."""
     upstream = await _begin(serving, exchange)
+    exchange.streamed = upstream.streamed
     try:
-        exchange.status, exchange.streamed = upstream.status, upstream.streamed
         if upstream.streamed:
-            return await _pass_stream(serving, exchange, upstream, reply)
-        exchange.keep(upstream.first, limit=serving.limits.copy_bytes)
-        await reply.start(upstream.status, _headers(exchange, upstream))
-        return with_id(upstream.first, exchange.inference_id)
+            last = await _pass_stream(serving, exchange, upstream, reply)
+        else:
+            exchange.keep(upstream.first, limit=serving.limits.copy_bytes)
+            await reply.start(upstream.status, _headers(exchange, upstream))
+            last = with_id(upstream.first, exchange.inference_id)
+    except StreamBroken:
+        exchange.status = BROKEN_OFF
+        return _STREAM_BROKEN
     finally:
         upstream.close()
+    exchange.status = upstream.status
+    return last
 
 
 async def _begin(serving: Serving, exchange: Exchange) -> UpstreamAnswer:
@@ -124,14 +130,10 @@ async def _begin(serving: Serving, exchange: Exchange) -> UpstreamAnswer:
 async def _pass_stream(serving: Serving, exchange: Exchange, upstream: UpstreamAnswer, reply: Reply) -> bytes:
     splicer = StreamSplicer(exchange.inference_id, drop_usage=exchange.prompt.adds_usage)
     await reply.start(upstream.status, _headers(exchange, upstream))
-    try:
-        async for chunk in upstream.chunks():
-            exchange.keep(chunk, limit=serving.limits.copy_bytes)
-            if piece := splicer.feed(chunk):
-                await reply.write(piece)
-    except StreamBroken:
-        exchange.status = BROKEN_OFF
-        return _STREAM_BROKEN
+    async for chunk in upstream.chunks():
+        exchange.keep(chunk, limit=serving.limits.copy_bytes)
+        if piece := splicer.feed(chunk):
+            await reply.write(piece)
     return splicer.finish()
 
 

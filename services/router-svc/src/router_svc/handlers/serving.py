@@ -45,7 +45,7 @@ class Exchange:
 
     Attributes:
         served: Who was asked last, and answered if anybody did.
-        status: HTTP status of the answer; CLIENT_GONE or BROKEN_OFF if it was begun but not ended.
+        status: HTTP status of the answer once it is whole; CLIENT_GONE or BROKEN_OFF if it never was.
         copy: Bytes that the server sent.
         started: Monotonic seconds.
     """
