@@ -5,7 +5,6 @@ environment, by which the next supervisor over the same folder finds whatever st
 """
 
 import asyncio
-import contextlib
 import os
 import resource
 import signal
@@ -14,9 +13,9 @@ import time
 from pathlib import Path
 
 from loopwright_local.errors import PartFailed
+from loopwright_local.killing import MARKER, kill_group
 from loopwright_local.part import Account, Part
 
-MARKER = "LOOPWRIGHT_LOCAL_STACK"
 WANTED_OPEN_FILES = 65_536
 
 
@@ -51,9 +50,8 @@ class Child:
         self._popen.send_signal(number)
 
     def kill_group(self) -> None:
-        """Kill the process and what it started in its own session; also after its death."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        """Kill the process and what it started in its own group, also after its death, and see them gone."""
+        kill_group(self.pid)
 
     async def end(self, number: signal.Signals, *, timeout_s: float) -> None:
         """Ask the process to end, kill it after `timeout_s`, and leave nothing of its session behind."""
@@ -112,20 +110,6 @@ def run_as(account: Account | None, what: str, command: tuple[str, ...], *, env:
     )
     if done.returncode != 0:
         raise PartFailed(f"{what} failed:\n{done.stdout}")
-
-
-def end_orphans(marker: str) -> list[int]:
-    """Kill every process that carries the marker of this stack, and return their ids."""
-    wanted = f"{MARKER}={marker}".encode()
-    ended: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                os.kill(int(entry.name), signal.SIGKILL)
-                ended.append(int(entry.name))
-    return ended
 
 
 def raise_open_files_limit() -> None:

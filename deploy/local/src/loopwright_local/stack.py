@@ -10,11 +10,12 @@ from loopwright_local.errors import LocalError, Missing
 from loopwright_local.folder import PartStatus, held, set_old_logs_aside, write_statuses
 from loopwright_local.keeper import Keeper, Limits, Place
 from loopwright_local.keys import mint_token
+from loopwright_local.killing import end_orphans
 from loopwright_local.logview import LogView
 from loopwright_local.parts.postgres import create_databases
 from loopwright_local.plan import StackUrls, plan_stack
 from loopwright_local.ports import refuse_taken_ports
-from loopwright_local.processes import end_orphans, raise_open_files_limit
+from loopwright_local.processes import raise_open_files_limit
 from loopwright_local.settings import ROOT, LocalSettings
 from loopwright_local.supervisor import Supervisor
 
@@ -62,7 +63,8 @@ class LocalStack:
         if shutil.which("setpriv") is None:
             raise Missing("no `setpriv` on the path: apt-get install util-linux")
         self._held.enter_context(held(self.settings.run_dir))
-        await self._end_orphans()
+        if orphans := end_orphans(self._marker):
+            self._view.say("local", f"ended {len(orphans)} processes that an earlier run had left behind")
         refuse_taken_ports(self.plan.parts)
         raise_open_files_limit()
         set_old_logs_aside(self.settings.log_dir)
@@ -115,12 +117,6 @@ class LocalStack:
     def changed(self) -> None:
         """Hear that a part's state has changed."""
         write_statuses(self.settings.run_dir, [_status(keeper) for keeper in self._supervisor.keepers.values()])
-
-    async def _end_orphans(self) -> None:
-        if orphans := end_orphans(self._marker):
-            self._view.say("local", f"ended {len(orphans)} processes that an earlier run had left behind")
-        while end_orphans(self._marker):  # noqa: ASYNC110  # until the kernel has taken them away
-            await asyncio.sleep(0.05)
 
     async def __aenter__(self) -> Self:
         try:

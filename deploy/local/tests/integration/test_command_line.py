@@ -17,10 +17,10 @@ from loopwright.auth import Role, TokenVerifier
 from loopwright_local.errors import AlreadyRunning, PortTaken
 from loopwright_local.folder import holder, read_statuses
 from loopwright_local.keys import ensure_keys
+from loopwright_local.killing import end_orphans
 from loopwright_local.part import Part, PortClaim
 from loopwright_local.plan import plan_stack
 from loopwright_local.ports import refuse_taken_ports
-from loopwright_local.processes import end_orphans
 from loopwright_local.settings import LocalSettings, free_ports
 from loopwright_local.stack import LocalStack
 from loopwright_local.testing import settings_for_tests

@@ -12,8 +12,8 @@ import pytest
 
 from loopwright_local.errors import LocalError
 from loopwright_local.keeper import Limits, Place, State
+from loopwright_local.killing import end_orphans
 from loopwright_local.part import Part
-from loopwright_local.processes import end_orphans
 from loopwright_local.supervisor import Supervisor
 
 LIVE = "trap 'echo stopped {name} >> journal; exit 0' TERM; while :; do sleep 0.02; done"
