@@ -1,10 +1,9 @@
-"""What every route starts from: a unit of work, and the part of a list that is wanted."""
+"""What every route starts from: a unit of work, and names that can be no others than the platform's."""
 
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from feedback_svc.queries.pages import Window
 from loopwright.contracts.base import Identifier
 from loopwright.unit_of_work import PostgresWork
 
@@ -17,11 +16,4 @@ async def _opener(request: Request) -> PostgresWork:
     return work
 
 
-async def _window(
-    limit: Annotated[int, Query(ge=1, le=500)] = 50, offset: Annotated[int, Query(ge=0, le=2**31)] = 0
-) -> Window:
-    return Window(limit=limit, offset=offset)
-
-
 Opener = Annotated[PostgresWork, Depends(_opener)]
-WindowQuery = Annotated[Window, Depends(_window)]

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from feedback_svc.api.door import IdFilter, InPath, Opener, WindowQuery
+from feedback_svc.api.door import IdFilter, InPath, Opener
 from feedback_svc.domain.experiments import ExperimentState
 from feedback_svc.handlers.people import CreateExperiment, conclude_experiment, create_experiment, stop_experiment
 from feedback_svc.queries.experiments import ExperimentDetail, ExperimentView, list_experiments, show_experiment
-from feedback_svc.queries.pages import Page
 from loopwright.auth import Admin, Engineer, Viewer
 from loopwright.contracts.base import Identifier, Share
+from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
 
 routes = APIRouter(prefix="/api/v1/admin/ab-tests", tags=["experiments"], responses=ADMIN_PROBLEMS)
@@ -42,7 +42,7 @@ class NamedWinner(BaseModel):
 
 @routes.get("")
 async def list_them(
-    _: Viewer, opener: Opener, window: WindowQuery, task_id: IdFilter = None,
+    _: Viewer, opener: Opener, window: Part, task_id: IdFilter = None,
     state: Annotated[ExperimentState | None, Query()] = None,
 ) -> Page[ExperimentView]:  # fmt: skip
     async with opener() as work:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from feedback_svc.api.door import IdFilter, InPath, Opener, WindowQuery
+from feedback_svc.api.door import IdFilter, InPath, Opener
 from feedback_svc.queries.feedback import (
     InferenceDetail,
     InferenceFilter,
@@ -19,8 +19,8 @@ from feedback_svc.queries.feedback import (
     list_ratings,
     list_records,
 )
-from feedback_svc.queries.pages import Page
 from loopwright.auth import Viewer
+from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
 
 routes = APIRouter(prefix="/api/v1/feedback", tags=["feedback"], responses=ADMIN_PROBLEMS)
@@ -28,7 +28,7 @@ routes = APIRouter(prefix="/api/v1/feedback", tags=["feedback"], responses=ADMIN
 
 @routes.get("/inferences")
 async def inferences(
-    _: Viewer, opener: Opener, window: WindowQuery, task_id: IdFilter = None, variant_id: IdFilter = None,
+    _: Viewer, opener: Opener, window: Part, task_id: IdFilter = None, variant_id: IdFilter = None,
     experiment_id: IdFilter = None, rated: Annotated[bool | None, Query()] = None,
 ) -> Page[InferenceView]:  # fmt: skip
     wanted = InferenceFilter(task_id=task_id, variant_id=variant_id, experiment_id=experiment_id, rated=rated)
@@ -44,7 +44,7 @@ async def inference(_: Viewer, opener: Opener, inference_id: InPath) -> Inferenc
 
 @routes.get("/ratings")
 async def ratings(
-    _: Viewer, opener: Opener, window: WindowQuery, task_id: IdFilter = None, inference_id: IdFilter = None
+    _: Viewer, opener: Opener, window: Part, task_id: IdFilter = None, inference_id: IdFilter = None
 ) -> Page[RatingView]:
     async with opener() as work:
         return await list_ratings(work.session, window, task_id=task_id, inference_id=inference_id)
@@ -58,7 +58,7 @@ async def rating(_: Viewer, opener: Opener, rating_id: InPath) -> RatingView:
 
 @routes.get("/records")
 async def records(
-    _: Viewer, opener: Opener, window: WindowQuery, origin: IdFilter = None, kind: IdFilter = None
+    _: Viewer, opener: Opener, window: Part, origin: IdFilter = None, kind: IdFilter = None
 ) -> Page[RecordView]:
     async with opener() as work:
         return await list_records(work.session, window, origin=origin, kind=kind)

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from feedback_svc.api.door import IdFilter, Opener, WindowQuery
+from feedback_svc.api.door import IdFilter, Opener
 from feedback_svc.queries.learning import ExportView, LearnStatus, learn_status, list_exports
-from feedback_svc.queries.pages import Page
 from loopwright.auth import Viewer
 from loopwright.contracts.base import Identifier
+from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
 
 routes = APIRouter(prefix="/api/v1", tags=["learning"], responses=ADMIN_PROBLEMS)
@@ -22,6 +22,6 @@ async def status(_: Viewer, opener: Opener, task_id: Annotated[Identifier, Query
 
 
 @routes.get("/exports")
-async def exports(_: Viewer, opener: Opener, window: WindowQuery, task_id: IdFilter = None) -> Page[ExportView]:
+async def exports(_: Viewer, opener: Opener, window: Part, task_id: IdFilter = None) -> Page[ExportView]:
     async with opener() as work:
         return await list_exports(work.session, window, task_id=task_id)

@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from feedback_svc.domain.analysis import analyse
 from feedback_svc.domain.decisions import METHOD, summary
 from feedback_svc.domain.experiments import Experiment, Role
-from feedback_svc.queries.pages import Page, Window, page_of
 from feedback_svc.store.experiment_users import list_users
 from feedback_svc.store.experiments import experiment_of, get_experiment
 from feedback_svc.store.tables import experiments
 from loopwright.contracts.base import Value
 from loopwright.contracts.tasks import RolloutPolicy, SuccessMetric
+from loopwright.pages import Page, Window, read_page
 
 
 class ExperimentView(Value):
@@ -84,7 +84,7 @@ async def list_experiments(
         query = query.where(experiments.c.task_id == task_id)
     if state is not None:
         query = query.where(experiments.c.state == state)
-    return await page_of(session, query, window, lambda row: ExperimentView.model_validate(_view(experiment_of(row))))
+    return await read_page(session, query, window, lambda row: ExperimentView.model_validate(_view(experiment_of(row))))
 
 
 async def show_experiment(session: AsyncSession, experiment_id: str) -> ExperimentDetail:

@@ -6,11 +6,11 @@ import sqlalchemy as sa
 from pydantic import Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from feedback_svc.queries.pages import Page, Window, page_of
 from feedback_svc.store.inferences import Content
 from feedback_svc.store.tables import inferences, ratings, samples, upstream_records
 from loopwright.contracts.base import ChatMessage, Value
 from loopwright.errors import NotFound
+from loopwright.pages import Page, Window, read_page
 
 
 class RatingView(Value):
@@ -115,7 +115,7 @@ async def list_inferences(session: AsyncSession, wanted: InferenceFilter, window
     if wanted.rated is not None:
         has_rating = sa.exists().where(ratings.c.inference_id == inferences.c.inference_id)
         query = query.where(has_rating if wanted.rated else ~has_rating)
-    return await page_of(session, query, window, _inference)
+    return await read_page(session, query, window, _inference)
 
 
 async def get_inference(session: AsyncSession, inference_id: str) -> InferenceDetail:
@@ -152,7 +152,7 @@ async def list_ratings(
         query = query.where(ratings.c.task_id == task_id)
     if inference_id is not None:
         query = query.where(ratings.c.inference_id == inference_id)
-    return await page_of(session, query, window, _rating)
+    return await read_page(session, query, window, _rating)
 
 
 async def get_rating(session: AsyncSession, rating_id: str) -> RatingView:
@@ -179,7 +179,7 @@ async def list_records(
         query = query.where(upstream_records.c.origin == origin)
     if kind is not None:
         query = query.where(upstream_records.c.kind == kind)
-    return await page_of(session, query, window, lambda row: RecordView.model_validate(dict(row)))
+    return await read_page(session, query, window, lambda row: RecordView.model_validate(dict(row)))
 
 
 async def count_records(session: AsyncSession) -> tuple[RecordCount, ...]:

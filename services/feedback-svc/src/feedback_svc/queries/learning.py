@@ -7,10 +7,10 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from feedback_svc.domain.retraining import is_due
-from feedback_svc.queries.pages import Page, Window, page_of
 from feedback_svc.store.tables import dataset_requests, samples
 from feedback_svc.store.tasks import get_task
 from loopwright.contracts.base import Artifact, Value
+from loopwright.pages import Page, Window, read_page
 
 
 class ExportView(Value):
@@ -60,7 +60,7 @@ async def learn_status(session: AsyncSession, task_id: str, *, now: datetime) ->
     task = await get_task(session, task_id)
     policy = task.policies.retraining
     counts = await _count_samples(session, task_id)
-    newest = await list_exports(session, Window(limit=1), task_id=task_id)
+    newest = await list_exports(session, Window(limit=1, offset=0), task_id=task_id)
     last = newest.items[0] if newest.items else None
     new_samples = sum(count.ready for count in counts)
     last_at = last.requested_at if last else None
@@ -82,7 +82,7 @@ async def list_exports(session: AsyncSession, window: Window, *, task_id: str | 
     query = sa.select(dataset_requests).order_by(dataset_requests.c.requested_at.desc(), dataset_requests.c.request_id)
     if task_id is not None:
         query = query.where(dataset_requests.c.task_id == task_id)
-    return await page_of(session, query, window, lambda row: ExportView.model_validate(dict(row)))
+    return await read_page(session, query, window, lambda row: ExportView.model_validate(dict(row)))
 
 
 async def _count_samples(session: AsyncSession, task_id: str) -> tuple[SampleCounts, ...]:

@@ -38,7 +38,7 @@ async def add_inference(session: AsyncSession, event: InferenceCompleted, *, rec
             experiment_id=event.experiment_id, variant_id=event.variant_id,
             served_variant_id=event.served_variant_id, pinned=event.pinned, fallback=event.fallback,
             unit_hash=event.unit_hash, content=content.model_dump(mode="json"), http_status=event.http_status,
-            finish_reason=_without_nul(event.finish_reason), prompt_tokens=event.prompt_tokens,
+            finish_reason=event.finish_reason, prompt_tokens=event.prompt_tokens,
             completion_tokens=event.completion_tokens, first_byte_ms=event.first_byte_ms,
             latency_ms=event.latency_ms, completed_at=event.completed_at, received_at=received_at,
         )
@@ -53,8 +53,3 @@ async def find_content(session: AsyncSession, inference_id: str) -> Content | No
     query = sa.select(inferences.c.content).where(inferences.c.inference_id == inference_id)
     content = (await session.execute(query)).scalar_one_or_none()
     return None if content is None else Content.model_validate(content)
-
-
-def _without_nul(text: str | None) -> str | None:
-    """PostgreSQL's text cannot hold NUL."""
-    return None if text is None else text.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -44,7 +44,7 @@ inferences = sa.Table(
     sa.Column("pinned", sa.Boolean, nullable=False),
     sa.Column("fallback", sa.Boolean, nullable=False),
     sa.Column("unit_hash", sa.Text, nullable=False),
-    # json, not jsonb: only json keeps the NUL that a conversation may hold, as its escape
+    # json, not jsonb: it is read back whole and never searched, and costs no parsing
     sa.Column("content", sa.JSON, nullable=False),
     sa.Column("http_status", sa.Integer, nullable=False),
     sa.Column("finish_reason", sa.Text),

@@ -1,0 +1,72 @@
+"""A feedback-svc over real PostgreSQL, behind a gate that can be shut; its builders are in `feedback_world`."""
+
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests share builders, and are no package
+
+from feedback_world import World
+
+from feedback_svc.main import build
+from feedback_svc.settings import Settings
+from loopwright.settings import CommonSettings
+from loopwright.testing.gate import Gate
+from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest_asyncio.fixture
+async def gate(migrated_database: Callable[[tuple[str, ...]], Awaitable[str]]) -> AsyncGenerator[tuple[Gate, str]]:
+    """The door through which the service reaches PostgreSQL, and the URL past it."""
+    url = await migrated_database(("services/feedback-svc",))
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    async with Gate(parts.hostname, parts.port) as gate:
+        yield gate, url
+
+
+@pytest_asyncio.fixture
+async def world(gate: tuple[Gate, str], storage_uri: str) -> AsyncGenerator[World]:
+    door, url = gate
+    world = World(url.replace(f":{urlsplit(url).port}/", f":{door.port}/"), direct_url=url, storage_uri=storage_uri)
+    yield world
+    await world.close()
+
+
+@pytest.fixture
+def mint() -> TokenMint:
+    return TokenMint()
+
+
+@pytest.fixture
+def common(world: World, mint: TokenMint, tmp_path: Path) -> CommonSettings:
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(mint.jwks)
+    return CommonSettings(
+        database_url=SecretStr(world.url), storage_uri=world.storage_uri, auth_jwks_file=jwks, auth_issuer=ISSUER,
+        auth_audience=AUDIENCE, retry_attempts=3, retry_first_delay_s=0.05,
+    )  # fmt: skip
+
+
+@pytest_asyncio.fixture
+async def api(common: CommonSettings) -> AsyncGenerator[httpx.AsyncClient]:
+    """The HTTP door of the whole service, without its background work."""
+    service = build(common, Settings())
+    transport = httpx.ASGITransport(service.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://feedback") as client:
+        yield client
+    assert service.database is not None
+    await service.database.close()

@@ -1,0 +1,210 @@
+"""A feedback-svc in parts over real PostgreSQL: events come through the consumer as from Kafka, what it says lies in the outbox."""
+
+import itertools
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+from pydantic import JsonValue
+
+from feedback_svc.events import events
+from feedback_svc.jobs import Exporter, RetrainingTimer
+from feedback_svc.store.tables import messaging, metadata
+from loopwright.broker import Consumer, KafkaRecord, RetryPolicy
+from loopwright.contracts.base import Artifact, Event, JsonObject
+from loopwright.contracts.deployments import DeploymentChanged
+from loopwright.contracts.envelope import Envelope, seal
+from loopwright.contracts.inferences import InferenceCompleted, InferenceRated
+from loopwright.contracts.models import ModelEvaluated
+from loopwright.contracts.registry import (
+    DEPLOYMENT_CHANGED,
+    INFERENCE_COMPLETED,
+    INFERENCE_RATED,
+    MODEL_EVALUATED,
+    TASK_DEFINED,
+    Party,
+    Topic,
+    topic_of,
+)
+from loopwright.contracts.tasks import TaskDefined
+from loopwright.database import Database
+from loopwright.storage import Storage
+from loopwright.testing.examples import an_event, example_payload
+from loopwright.testing.records import a_record
+from loopwright.unit_of_work import PostgresWork
+
+TASK = "mood"
+BASE, CANDIDATE = "tiny-base:1", "mood:1"
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SMALL: dict[str, JsonValue] = {
+    "candidate_share_0_1": 0.5, "min_users_per_arm": 4, "planned_users": 10, "max_users": 40, "alpha": 0.05,
+}  # fmt: skip
+
+
+def at(minute: float) -> str:
+    """A moment in minutes after noon, as events carry it."""
+    return (NOON + timedelta(minutes=minute)).isoformat()
+
+
+def a_task(version: int = 1, *, rollout: JsonObject | None = None, retraining: JsonObject | None = None,
+           **changes: JsonValue) -> TaskDefined:  # fmt: skip
+    standard: dict[str, JsonValue] = {
+        "task_id": TASK,
+        "version": version,
+        "rollout": SMALL | (rollout or {}),
+        "retraining": {"min_new_samples": 1000, "min_stars": 4, "cooldown_s": 0} | (retraining or {}),
+    }
+    return an_event(TASK_DEFINED, **(standard | changes))
+
+
+def an_inference(number: int = 1, **changes: JsonValue) -> InferenceCompleted:
+    standard: dict[str, JsonValue] = {
+        "inference_id": f"inf-{number}", "task_id": TASK, "experiment_id": None, "variant_id": BASE,
+        "served_variant_id": BASE, "unit_hash": f"unit-{number}", "input": f"line {number}",
+        "messages": [{"role": "system", "content": "Judge."}, {"role": "user", "content": f"Line: line {number}"}],
+        "answer": f"answer {number}", "completed_at": at(0),
+    }  # fmt: skip
+    return an_event(INFERENCE_COMPLETED, **(standard | changes))
+
+
+def a_rating(number: int = 1, value: float | None = 5, *, minute: float = 1, **changes: JsonValue) -> InferenceRated:
+    """A rating of inference `number` by its own unit; its id is new unless given."""
+    standard: dict[str, JsonValue] = {
+        "rating_id": f"rat-{uuid.uuid4().hex[:12]}", "inference_id": f"inf-{number}", "task_id": TASK,
+        "experiment_id": None, "variant_id": BASE, "unit_hash": f"unit-{number}", "rater_hash": f"unit-{number}",
+        "metric": "stars", "value": value, "comment": None, "correction": None, "rated_at": at(minute),
+    }  # fmt: skip
+    return an_event(INFERENCE_RATED, **(standard | changes))
+
+
+def a_variant(variant_id: str) -> JsonObject:
+    template = example_payload(MODEL_EVALUATED)["champion"]
+    assert isinstance(template, dict)
+    return template | {"variant_id": variant_id, "task_id": TASK}
+
+
+def an_evaluation(
+    number: int = 1, *, candidate: str = CANDIDATE, champion: str = BASE, minute: float = 0, **changes: JsonValue
+) -> ModelEvaluated:
+    standard: dict[str, JsonValue] = {
+        "evaluation_id": f"eva-{number}", "task_id": TASK, "candidate": a_variant(candidate),
+        "champion": a_variant(champion), "passed": True, "evaluated_at": at(minute),
+    }  # fmt: skip
+    return an_event(MODEL_EVALUATED, **(standard | changes))
+
+
+def a_deployment(revision: int, champion: str, *candidates: str, minute: float) -> DeploymentChanged:
+    def deployed(variant_id: str) -> JsonObject:
+        return {"variant": a_variant(variant_id), "backend_urls": ["http://127.0.0.1:1"]}
+
+    return an_event(
+        DEPLOYMENT_CHANGED, task_id=TASK, revision=revision, champion=deployed(champion),
+        candidates=[deployed(candidate) for candidate in candidates], changed_at=at(minute),
+    )  # fmt: skip
+
+
+class World:
+    """Everything that a test of feedback-svc touches.
+
+    Args:
+        url: What the service reaches PostgreSQL by; a gate stands before it.
+        direct_url: What the test reaches it by.
+    """
+
+    def __init__(self, url: str, *, direct_url: str, storage_uri: str) -> None:
+        self.url = url
+        self.direct_url = direct_url
+        self.storage_uri = storage_uri
+        self.database = Database(url, metadata, messaging)
+        self.direct = Database(direct_url, metadata, messaging)
+        self.work = PostgresWork(self.database, Party.FEEDBACK)
+        self.storage = Storage(storage_uri)
+        self.exporter = Exporter(self.work, self.storage, poll_s=0.05)
+        self.timer = RetrainingTimer(self.work, every_s=0.05)
+        self.stopped: list[BaseException] = []
+        self._offsets = itertools.count()
+
+    def consumer(self, *, attempts: int = 2) -> Consumer:
+        policy = RetryPolicy(attempts=attempts, first_delay_s=0.05)
+        return Consumer(Party.FEEDBACK, self.database, policy=policy, on_stop=self.stopped.append)
+
+    async def hand(self, *incoming: Event, envelope: Envelope | None = None, attempts: int = 2) -> None:
+        """Brings events through the consumer, each in its own envelope unless one is given."""
+        for event in incoming:
+            await self.consume(a_record(event, envelope=envelope, offset=next(self._offsets)), attempts=attempts)
+
+    async def hand_in_trace(self, event: Event, traceparent: str) -> None:
+        topic = topic_of(event)
+        envelope = seal(topic, source=topic.producers[0], cause=None, traceparent=traceparent)
+        await self.hand(event, envelope=envelope)
+
+    async def consume(self, record: KafkaRecord, *, attempts: int = 2) -> None:
+        consumer = self.consumer(attempts=attempts)
+        for subscription in events.subscriptions:
+            if subscription.topic.name == record.topic:
+                await consumer.consume_record(subscription, record)
+
+    async def announced(self, topic: Topic[Event]) -> list[Event]:
+        """What was said on a topic, oldest first."""
+        return [topic.event.model_validate_json(row["value"]) for row in await self._outbox(topic.name)]
+
+    async def traces(self, topic: Topic[Event]) -> list[str]:
+        """Trace ids of what was said on a topic, oldest first."""
+        headers = [dict(row["headers"]) for row in await self._outbox(topic.name)]
+        return [fields["traceparent"].split("-")[1] for fields in headers]
+
+    async def dead_letters(self, topic: Topic[Event]) -> list[str]:
+        """Codes of the dead letters of a topic."""
+        return [dict(row["headers"])["dlq_code"] for row in await self._outbox(topic.dead_letter_name)]
+
+    async def _outbox(self, topic_name: str) -> list[sa.RowMapping]:
+        outbox = messaging.outbox
+        return await self.rows(sa.select(outbox).where(outbox.c.topic == topic_name).order_by(outbox.c.id))
+
+    async def rows(self, query: sa.Select[*tuple[object, ...]]) -> list[sa.RowMapping]:
+        async with self.direct.engine.connect() as connection:
+            return list((await connection.execute(query)).mappings())
+
+    async def table(self, name: str) -> list[sa.RowMapping]:
+        """A whole table of the schema, in no order."""
+        return await self.rows(sa.select(metadata.tables[f"feedback.{name}"]))
+
+    async def ready_samples(self) -> dict[str, tuple[str, ...]]:
+        """Answers of samples that were not exported, with their ratings."""
+        return {
+            row["lesson"]["answer"]: tuple(row["rating_ids"])
+            for row in await self.table("samples")
+            if row["state"] == "ready"
+        }
+
+    async def experiment(self) -> sa.RowMapping:
+        """The only experiment."""
+        (row,) = await self.table("experiments")
+        return row
+
+    async def start_experiment(self, **rollout: JsonValue) -> str:
+        """A running experiment of the base model against the candidate; returns its id."""
+        await self.hand(a_task(rollout=rollout), a_deployment(1, BASE, CANDIDATE, minute=-1), an_evaluation())
+        return str((await self.experiment())["experiment_id"])
+
+    async def exported_lines(self) -> list[JsonObject]:
+        """Lines of the newest export."""
+        row = max(await self.table("dataset_requests"), key=lambda row: row["number"])
+        content = await self.storage.read_bytes(Artifact.model_validate(row["source"]))
+        return [json.loads(line) for line in content.splitlines()]
+
+    async def close(self) -> None:
+        await self.database.close()
+        await self.direct.close()
+
+
+def rated(
+    experiment_id: str, variant_id: str, unit: int, value: float, *, turn: int = 0, minute: float = 1
+) -> InferenceRated:
+    """A rating inside an experiment; `turn` counts the unit's inferences."""
+    name = f"{unit}-{turn}"
+    return a_rating(
+        1, value, minute=minute, inference_id=f"inf-{variant_id}-{name}", experiment_id=experiment_id,
+        variant_id=variant_id, unit_hash=f"unit-{variant_id}-{unit}", rater_hash=f"unit-{variant_id}-{unit}",
+    )  # fmt: skip
