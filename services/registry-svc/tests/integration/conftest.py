@@ -5,6 +5,7 @@ The two servers behave like the documented APIs that registry-svc uses: vLLM's m
 and chat completions. MLflow is real in the tests that are about it (`tracked_world`), in memory elsewhere.
 """
 
+import asyncio
 import io
 import json
 import tarfile
@@ -115,6 +116,7 @@ class FakeRouter:
         self.fails_after: int | None = None
         self.refuses: set[str] = set()
         self.served_by: str | None = None
+        self.delay_s = 0.0
         app = web.Application()
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._complete)
@@ -143,6 +145,7 @@ class FakeRouter:
             return _refusal(503, "server_error", "no backend answers")
         if text in self.refuses:
             return _refusal(400, "invalid_request_error", "too long")
+        await asyncio.sleep(self.delay_s)
         self.asked.append((variant, text))
         self.temperatures.add(body["temperature"])
         choice = {"index": 0, "message": {"role": "assistant", "content": self.answers(variant, text)}}

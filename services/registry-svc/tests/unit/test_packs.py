@@ -81,6 +81,10 @@ class TestParsePack:
     def test_refuses_a_rollout_that_can_never_be_decided(self):
         assert "rollout.max_users" in problems(rollout={"min_users_per_arm": 50, "max_users": 60})
 
+    def test_refuses_names_that_are_too_long_for_an_inference_id(self):
+        assert parse(task_id="x" * 40).task_id
+        assert "at most 40" in problems(task_id="x" * 41)["task_id"]
+
     def test_refuses_names_that_would_read_as_variants(self):
         assert "task_id" in problems(task_id="a:1")
 

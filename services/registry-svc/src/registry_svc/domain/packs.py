@@ -22,6 +22,9 @@ from loopwright.contracts.tasks import (
     TrainingPolicy,
 )
 
+MOST_TASK_ID = 40
+MOST_BASE_MODEL = 45  # with its version, 47: what a variant may have inside a signed inference id
+
 
 class TaskPack(BaseModel):
     """The fields of `task.defined` that a person declares."""
@@ -118,6 +121,12 @@ def _disagreements(pack: TaskPack) -> list[tuple[str, str]]:
         found.append(("data_policy", "held-out and validation shares leave nothing to train on"))
     if rollout.max_users < 2 * rollout.min_users_per_arm:
         found.append(("rollout.max_users", "is below two arms of min_users_per_arm: no experiment could be decided"))
+    for field, name, most in (
+        ("task_id", pack.task_id, MOST_TASK_ID),
+        ("base_model", pack.base_model, MOST_BASE_MODEL),
+    ):
+        if len(name) > most:
+            found.append((field, f"has {len(name)} characters, at most {most} fit into the ids of inferences"))
     if "@" in pack.task_id or ":" in pack.task_id:
         found.append(("task_id", "must not hold @ or :, which name variants"))
     return found + _schema_disagreements(pack)

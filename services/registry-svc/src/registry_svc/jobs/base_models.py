@@ -30,6 +30,7 @@ class BaseModels:
         self._mlflow = mlflow
         self._servers = servers
         self._folders = folders
+        self._waiting_for: dict[str, str] = {}
 
     async def step(self) -> bool:
         """Deploys what can be deployed now; a base model that no server has loaded yet is looked for again."""
@@ -40,7 +41,7 @@ class BaseModels:
                 backend_urls = await self._servers.backends_of(task.base_model)
             except ServingUnavailable as error:
                 # a starting vLLM is no failure that should slow the next look down
-                _log.info("base-model.waits", task_id=task.task_id, reason=error.detail)
+                self._say_once(task.task_id, error.detail)
                 continue
             if not task.registered:
                 await self._register(task)
@@ -48,6 +49,11 @@ class BaseModels:
                 await deploy_base(task.task_id, unit, backend_urls=backend_urls)
             _log.info("base-model.deployed", task_id=task.task_id, base_model=task.base_model)
         return False
+
+    def _say_once(self, task_id: str, reason: str) -> None:
+        if self._waiting_for.get(task_id) != reason:
+            self._waiting_for[task_id] = reason
+            _log.info("base-model.waits", task_id=task_id, reason=reason)
 
     async def _register(self, task: Unserved) -> None:
         name = task.base_model

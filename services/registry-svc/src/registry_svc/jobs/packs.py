@@ -26,10 +26,17 @@ class PackReader:
         self._work = work
         self._folder = folder
         self._base_models = base_models
+        self._missing = False
 
     async def step(self) -> bool:
         """Reads what changed since it was last read."""
         files = await asyncio.to_thread(_contents, self._folder)
+        if files is None:
+            if not self._missing:
+                _log.error("task-pack.no-folder", folder=str(self._folder))
+            self._missing = True
+            return False
+        self._missing = False
         async with self._work() as unit:
             known = await read_packs_so_far(unit, present=frozenset(files))
         for name, content in sorted(files.items()):
@@ -60,10 +67,10 @@ def _parse(content: bytes, base_models: Collection[str]) -> TaskPack | PackRefus
         return refused
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
+def _contents(folder: Path) -> dict[str, bytes] | None:
+    """Packs by file name; None without a folder, which is no reason to forget the packs."""
     if not folder.is_dir():
-        _log.warning("task-pack.no-folder", folder=str(folder))
-        return {}
+        return None
     found: dict[str, bytes] = {}
     for path in (*folder.glob("*.yaml"), *folder.glob("*.yml")):
         try:

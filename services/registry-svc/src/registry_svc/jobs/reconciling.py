@@ -8,7 +8,7 @@ from loopwright.errors import ContractError, RuleRefused, ServingUnavailable, St
 from loopwright.unit_of_work import WorkFactory
 from registry_svc.adapters.mlflow import MlflowRegistry
 from registry_svc.adapters.serving import Serving
-from registry_svc.domain.models import ModelStatus
+from registry_svc.domain.models import ModelStatus, ModelVersion
 from registry_svc.handlers.deployments import refresh_backends
 from registry_svc.handlers.reconciliation import WantedServing, aliases_by_model, wanted_serving
 
@@ -21,6 +21,7 @@ class ServingReconciler:
     def __init__(self, work: WorkFactory, *, serving: Serving) -> None:
         self._work = work
         self._serving = serving
+        self._away: set[str] = set()
 
     async def step(self) -> bool:
         """Looks at every deployment once. A server that does not answer is left for the next look."""
@@ -32,17 +33,22 @@ class ServingReconciler:
         return False
 
     async def _restore(self, wanted: WantedServing) -> None:
-        task_id = wanted.deployment.task_id
         for url in self._servers_of(wanted):
-            for model in wanted.models:
-                try:
-                    if await self._serving.restore(url, model):
-                        _log.warning("adapter.restored", task_id=task_id, variant=str(model.variant), server=url)
-                except ServingUnavailable as error:
-                    _log.info("adapter.server-away", task_id=task_id, server=url, reason=error.detail)
-                    break
-                except (RuleRefused, ContractError, StoreUnavailable) as error:
-                    _log.error("adapter.not-restored", task_id=task_id, variant=str(model.variant), reason=error.detail)
+            try:
+                for model in wanted.models:
+                    await self._restore_one(url, model)
+                self._away.discard(url)
+            except ServingUnavailable as error:
+                if url not in self._away:
+                    _log.warning("vllm.away", server=url, reason=error.detail)
+                self._away.add(url)
+
+    async def _restore_one(self, url: str, model: ModelVersion) -> None:
+        try:
+            if await self._serving.restore(url, model):
+                _log.warning("adapter.restored", variant=str(model.variant), server=url)
+        except (RuleRefused, ContractError, StoreUnavailable) as error:
+            _log.error("adapter.not-restored", variant=str(model.variant), server=url, reason=error.detail)
 
     async def _refresh(self, wanted: WantedServing) -> None:
         deployment = wanted.deployment
@@ -52,8 +58,10 @@ class ServingReconciler:
                 return
             for model in wanted.models:
                 await self._serving.ensure_served(model)
-        except (ServingUnavailable, RuleRefused, ContractError) as error:
-            _log.info("backends.not-refreshed", task_id=deployment.task_id, reason=error.detail)
+        except ServingUnavailable:
+            return  # said by _restore
+        except (RuleRefused, ContractError) as error:
+            _log.error("backends.not-refreshed", task_id=deployment.task_id, reason=error.detail)
             return
         async with self._work() as unit:
             await refresh_backends(deployment.task_id, unit, backend_urls=backend_urls)
