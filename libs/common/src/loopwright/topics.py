@@ -1,12 +1,14 @@
 """Creates the registry's topics and their dead-letter topics: `python -m loopwright.topics`."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from loopwright.contracts.kafka_settings import DEAD_LETTER_PARTITIONS, dead_letter_settings, settings_of
 from loopwright.contracts.registry import TOPICS
+from loopwright.errors import BrokerUnavailable
 from loopwright.settings import CommonSettings
 
 
@@ -24,17 +26,28 @@ async def create_missing_topics(bootstrap: str, *, replication: int) -> list[str
 
     Returns:
         Names of the topics that were created.
+
+    Raises:
+        BrokerUnavailable: the cluster refused to create one.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         present = set(await admin.list_topics())
         missing = [topic for topic in wanted_topics(replication) if topic.name not in present]
-        if missing:
-            await admin.create_topics(missing)
-        return [topic.name for topic in missing]
+        answer = await admin.create_topics(missing) if missing else None
+        return list(_created(answer.topic_errors if answer else ()))  # pyright: ignore[reportAttributeAccessIssue] - the client gives all its answers one type
     finally:
         await admin.close()
+
+
+def _created(answers: Sequence[tuple[str, int, str | None]]) -> Iterator[str]:
+    for name, code, message in answers:
+        if code == NoError.errno:
+            yield name
+        elif code != TopicAlreadyExistsError.errno:  # somebody else may have been quicker
+            reason = message or for_code(code).__name__
+            raise BrokerUnavailable("broker.topic-refused", f"{name} could not be created: {reason}")
 
 
 def main() -> None:
