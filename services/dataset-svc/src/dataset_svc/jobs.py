@@ -104,11 +104,7 @@ class Builds:
         )  # fmt: skip
         if built.report.rejected_because:
             return await self._reject(request, built.report.rejected_because, report)
-        stored = await self._store(built, report)
-        async with self._work() as unit:
-            return await publish_version(
-                unit, request, stored, parent_version_id=materials.parent_version_id, now=datetime.now(UTC)
-            )
+        return await self._publish(request, await self._store(built, report), materials.parent_version_id)
 
     async def _read_and_build(self, request: VersionRequest, memory: Memory) -> Built:
         uploaded = request.origin is Origin.UPLOAD
@@ -143,6 +139,12 @@ class Builds:
             for name, split in built.splits.items()
         }
         return Stored(built=built, splits=splits, report=report)
+
+    async def _publish(self, request: VersionRequest, stored: Stored, parent_version_id: str | None) -> Publication:
+        async with self._work() as unit:
+            return await publish_version(
+                unit, request, stored, parent_version_id=parent_version_id, now=datetime.now(UTC)
+            )
 
     async def _reject(
         self, request: VersionRequest, reasons: tuple[str, ...], report: Artifact | None = None

@@ -14,7 +14,7 @@ from dataset_svc.store.tables import QuestionRow, SampleRow, VersionRow
 
 async def list_questions(session: AsyncSession, dataset_id: str) -> tuple[RememberedQuestion, ...]:
     statement = sa.select(QuestionRow.question, QuestionRow.split).where(QuestionRow.dataset_id == dataset_id)
-    rows = (await session.execute(statement)).tuples()
+    rows = await session.execute(statement)
     return tuple(RememberedQuestion(text=question, split=SplitName(split)) for question, split in rows)
 
 

@@ -1,37 +1,17 @@
 """Tables of the schema `dataset`, as classes."""
 
 from datetime import datetime
-from typing import Generic, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.engine import Dialect
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from loopwright.contracts.base import Artifact, Value
+from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
 from loopwright.contracts.tasks import DataPolicy
-from loopwright.database import messaging_tables
+from loopwright.database import AsJson, messaging_tables
 
-V = TypeVar("V", bound=Value)
 _Time = sa.DateTime(timezone=True)
-
-
-class AsJson(sa.TypeDecorator[V], Generic[V]):
-    """A frozen contract value in one JSONB column."""
-
-    impl = JSONB
-    cache_ok = True
-
-    def __init__(self, kind: type[V]) -> None:
-        super().__init__(none_as_null=True)
-        self.kind = kind
-
-    def process_bind_param(self, value: V | None, dialect: Dialect) -> object:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else value.model_dump(mode="json")
-
-    def process_result_value(self, value: object, dialect: Dialect) -> V | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else self.kind.model_validate(value)
 
 
 class Base(DeclarativeBase):
