@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
+from pydantic import ValidationError
 
 from loopwright.contracts.base import Artifact, RunState
 from loopwright.errors import ContractError, DependencyError, TrackingUnavailable
@@ -32,12 +33,47 @@ from trainer_svc.handlers.running import (
     take_next_job,
 )
 from trainer_svc.recipes.job_file import JobFile, TraceTarget, TrackingTarget
-from trainer_svc.recipes.progress import AnyLine, Checkpointed, Evaluated, Failed, Finished, Started, Stepped
-from trainer_svc.settings import Settings
+from trainer_svc.recipes.progress import (
+    AnyLine,
+    Checkpointed,
+    Evaluated,
+    Failed,
+    Finished,
+    Started,
+    Stepped,
+    parse_line,
+)
 
 _log = structlog.get_logger()
 _ANNOUNCE_EVERY_S = 2.0
 _RUN_STATUS = {RunState.SUCCEEDED: "FINISHED", RunState.FAILED: "FAILED", RunState.STOPPED: "KILLED"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What a worker works with.
+
+    Attributes:
+        owner: Its name; one process works under it at a time.
+        slots: Devices, each for one job at a time.
+        most_jobs: Jobs that run at the same time.
+        lease: Silence after which it counts as dead.
+        max_attempts: Starts of one job after which a dying process fails it.
+        grace_s: Time for a checkpoint when the service stops.
+        cpu_threads: Threads of one CPU job; None lets torch choose.
+        recipe: Module that runs a job.
+    """
+
+    owner: str
+    work_dir: Path
+    base_models: dict[str, Path]
+    slots: tuple[str, ...]
+    most_jobs: int
+    lease: timedelta
+    max_attempts: int
+    grace_s: float
+    cpu_threads: int | None
+    recipe: str
 
 
 @dataclass
@@ -60,13 +96,12 @@ class Worker:
         common: Where traces and MLflow are.
     """
 
-    def __init__(self, work: PostgresWork, storage: Storage, *, common: CommonSettings, settings: Settings) -> None:
+    def __init__(self, work: PostgresWork, storage: Storage, *, common: CommonSettings, bench: Bench) -> None:
         self._work = work
         self._storage = storage
         self._common = common
-        self._settings = settings
+        self._bench = bench
         self._runs = MlflowRuns(common.mlflow_uri)
-        self._ttl = timedelta(seconds=settings.lease_ttl_s)
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -75,7 +110,7 @@ class Worker:
         Raises:
             BlockingIOError: another process works under this name and folder.
         """
-        folder = self._settings.work_dir
+        folder = self._bench.work_dir
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".worker.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,7 +127,7 @@ class Worker:
         while True:
             try:
                 async with self._work() as unit:
-                    released = await release_all(unit, self._settings.worker_name)
+                    released = await release_all(unit, self._bench.owner)
             except DependencyError:
                 await asyncio.sleep(1)
             else:
@@ -101,13 +136,13 @@ class Worker:
             _log.info("jobs.released", jobs=list(released))
 
     async def _start_next(self) -> bool:
-        settings = self._settings
-        if len(self._running) >= settings.max_concurrent_jobs:
+        bench = self._bench
+        if len(self._running) >= bench.most_jobs:
             return False
         async with self._work() as unit:
             job = await take_next_job(
-                unit, owner=settings.worker_name, slots=settings.device_slots, most=settings.max_concurrent_jobs,
-                base_models=tuple(settings.base_models), ttl=self._ttl,
+                unit, owner=bench.owner, slots=bench.slots, most=bench.most_jobs,
+                base_models=tuple(bench.base_models), ttl=self._bench.lease,
             )  # fmt: skip
         if job is None:
             return False
@@ -118,7 +153,7 @@ class Worker:
 
     async def _run_job(self, job: Job) -> None:
         _log.info("job.starts", job_id=job.lease.job_id, attempt=job.lease.attempt, device=job.device)
-        attempt = _Attempt(job, self._settings.work_dir / job.lease.job_id)
+        attempt = _Attempt(job, self._bench.work_dir / job.lease.job_id)
         beating = asyncio.create_task(self._keep_lease(attempt))
         attributes = {"job_id": job.lease.job_id, "attempt": job.lease.attempt}
         with continued_span("train", traceparent=job.traceparent, attributes=attributes):
@@ -140,18 +175,21 @@ class Worker:
         job_file = await self._prepare(attempt)
         device = attempt.job.device.rpartition("/")[2]
         process = await TrainingProcess.launch(
-            self._settings.module, job_file, device=device, log_file=attempt.folder / "log.txt"
+            self._bench.recipe, job_file, device=device, log_file=attempt.folder / "log.txt"
         )
         attempt.process = process
         try:
-            async for line in process.lines():
+            async for raw in process.lines():
+                line = _read_line(raw)
+                if line is None:
+                    continue
                 attempt.last = line
                 await self._patiently(attempt, line)
             status = await process.wait()
         except asyncio.CancelledError:
             process.ask_to_stop()
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), self._settings.stop_grace_s)
+                await asyncio.wait_for(process.wait(), self._bench.grace_s)
             raise
         finally:
             process.kill()
@@ -168,10 +206,10 @@ class Worker:
             validation = folder / "validation.jsonl"
             await self._fetch(data.validation.artifact, validation)
         content = JobFile(
-            job_id=job.lease.job_id, attempt=job.lease.attempt, base_model=self._settings.base_models[job.base_model],
+            job_id=job.lease.job_id, attempt=job.lease.attempt, base_model=self._bench.base_models[job.base_model],
             train_file=folder / "train.jsonl", validation_file=validation, checkpoint_dir=folder / "checkpoints",
             output_dir=folder / "adapter", method=job.method, hyperparameters=job.hyperparameters,
-            cpu_threads=self._settings.cpu_threads, tracking=await self._tracking(job),
+            cpu_threads=self._bench.cpu_threads, tracking=await self._tracking(job),
             trace=TraceTarget(
                 traceparent=current_traceparent(), otlp_endpoint=self._common.otlp_endpoint,
                 trace_dir=self._common.trace_dir,
@@ -243,9 +281,7 @@ class Worker:
         return self._ending_after_crash(attempt.job, status=status)
 
     def _ending_after_crash(self, job: Job, *, status: int) -> Ending:
-        return ending_of_dead_process(
-            status=status, attempt=job.lease.attempt, max_attempts=self._settings.max_attempts
-        )
+        return ending_of_dead_process(status=status, attempt=job.lease.attempt, max_attempts=self._bench.max_attempts)
 
     async def _end(self, attempt: _Attempt, ending: Ending) -> None:
         while not attempt.lost:
@@ -277,13 +313,13 @@ class Worker:
         """Heartbeats; stops the process when asked to, kills it when the lease is lost or may be."""
         renewed = time.monotonic()
         while True:
-            await asyncio.sleep(self._settings.lease_ttl_s / 4)
+            await asyncio.sleep(self._bench.lease.total_seconds() / 4)
             try:
                 async with self._work() as unit:
-                    holding = await heartbeat(unit, attempt.job.lease, expires_at=datetime.now(UTC) + self._ttl)
+                    holding = await heartbeat(unit, attempt.job.lease, expires_at=datetime.now(UTC) + self._bench.lease)
                 renewed = time.monotonic()
             except DependencyError:
-                late = time.monotonic() - renewed > self._settings.lease_ttl_s
+                late = time.monotonic() - renewed > self._bench.lease.total_seconds()
                 holding = Holding.LOST if late else Holding.HELD
             if holding is Holding.LOST:
                 attempt.lost = True
@@ -294,3 +330,11 @@ class Worker:
             if holding is Holding.STOP_ASKED and not attempt.stop_asked and attempt.process is not None:
                 attempt.stop_asked = True
                 attempt.process.ask_to_stop()
+
+
+def _read_line(raw: bytes) -> AnyLine | None:
+    try:
+        return parse_line(raw)
+    except ValidationError:
+        _log.warning("training.strange-line", text=raw[:200].decode("utf-8", "replace"))
+        return None

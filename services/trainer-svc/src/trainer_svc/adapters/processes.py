@@ -8,12 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
-import structlog
-from pydantic import ValidationError
-
-from trainer_svc.recipes.progress import AnyLine, parse_line
-
-_log = structlog.get_logger()
 _LONGEST_LINE_BYTES = 1 << 20
 
 
@@ -46,14 +40,11 @@ class TrainingProcess:
             )  # fmt: skip
         return cls(process)
 
-    async def lines(self) -> AsyncIterator[AnyLine]:
-        """What the recipe says, until it ends; lines that are not its own are logged and passed over."""
+    async def lines(self) -> AsyncIterator[bytes]:
+        """What the process writes on standard output, until it ends."""
         assert self._process.stdout is not None
-        async for raw in self._process.stdout:
-            try:
-                yield parse_line(raw)
-            except ValidationError:
-                _log.warning("training.strange-line", text=raw[:200].decode("utf-8", "replace"))
+        async for line in self._process.stdout:
+            yield line
 
     async def wait(self) -> int:
         """Exit status; negative is the signal that ended it."""
