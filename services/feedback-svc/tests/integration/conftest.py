@@ -8,17 +8,20 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests share builders, and are no package
 
 from feedback_world import World
+from service_process import ServiceProcess
 
 from feedback_svc.main import build
 from feedback_svc.settings import Settings
 from loopwright.settings import CommonSettings
 from loopwright.testing.gate import Gate
 from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
+from loopwright.topics import create_missing_topics
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,3 +73,33 @@ async def api(common: CommonSettings) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
     assert service.database is not None
     await service.database.close()
+
+
+@pytest_asyncio.fixture
+async def producer(kafka_bootstrap: str) -> AsyncGenerator[AIOKafkaProducer]:
+    """Writes to the platform's topics, which exist from then on."""
+    await create_missing_topics(kafka_bootstrap, replication=1)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, acks="all", enable_idempotence=True)
+    await producer.start()
+    yield producer
+    await producer.stop()
+
+
+@pytest_asyncio.fixture
+async def process(
+    world: World, common: CommonSettings, kafka_bootstrap: str, tmp_path: Path
+) -> AsyncGenerator[ServiceProcess]:
+    """The real service, not started yet."""
+    env = {
+        "LOOPWRIGHT_DATABASE_URL": world.direct_url,
+        "LOOPWRIGHT_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "LOOPWRIGHT_STORAGE_URI": world.storage_uri,
+        "LOOPWRIGHT_AUTH_JWKS_FILE": str(common.auth_jwks_file),
+        "LOOPWRIGHT_AUTH_ISSUER": ISSUER,
+        "LOOPWRIGHT_AUTH_AUDIENCE": AUDIENCE,
+        "LOOPWRIGHT_RETRY_ATTEMPTS": "4",
+        "LOOPWRIGHT_RETRY_FIRST_DELAY_S": "0.1",
+    }
+    process = ServiceProcess(env, log_file=tmp_path / "feedback.log")
+    yield process
+    process.stop()

@@ -35,11 +35,7 @@ class ServiceProcess:
 
     async def start(self) -> None:
         """Starts it and waits until it is ready."""
-        with self._log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "feedback_svc.main"], env=self._env, stdout=log, stderr=log
-            )
-
+        self._launch()
         async with httpx.AsyncClient() as client:
 
             async def ready() -> bool:
@@ -51,6 +47,11 @@ class ServiceProcess:
                     return False
 
             await eventually(ready, timeout_s=120)
+
+    def _launch(self) -> None:
+        command = [sys.executable, "-m", "feedback_svc.main"]
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(command, env=self._env, stdout=log, stderr=log)
 
     def kill(self) -> None:
         """As a power failure would."""
