@@ -61,6 +61,8 @@ def _unpack(packed: Path, folder: Path) -> None:
         with tarfile.open(packed) as archive:
             members = archive.getmembers()
             _check_members(members)
+            for member in members:
+                member.mode = 0o644 if member.isreg() else 0o755  # vLLM may run under another account
             # "data" refuses whatever else could leave the folder, and takes set-uid bits away (PEP 706)
             archive.extractall(partial, members=members, filter="data")
         missing = [name for name in (_CONFIG, _WEIGHTS) if not (partial / name).is_file()]
