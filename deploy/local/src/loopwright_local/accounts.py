@@ -11,7 +11,11 @@ CANDIDATES = ("postgres", "nobody")
 
 
 def database_account(*folders: Path) -> Account | None:
-    """Return an unprivileged account that can reach `folders`, or None when the supervisor is not root."""
+    """Return an account that can reach `folders`, or None when the supervisor is not root.
+
+    Raises:
+        Missing: there is no such account.
+    """
     if os.geteuid() != 0:
         return None
     for name in CANDIDATES:
@@ -20,7 +24,7 @@ def database_account(*folders: Path) -> Account | None:
         except KeyError:
             continue
         closed = any(not _open_to_all(folder) for folder in folders)
-        return Account(uid=entry.pw_uid, gid=entry.pw_gid, may_pass_closed_folders=closed)
+        return Account(uid=entry.pw_uid, gid=entry.pw_gid, in_name_only=closed)
     raise Missing("PostgreSQL cannot run as root and neither `postgres` nor `nobody` exists: start as a normal user")
 
 

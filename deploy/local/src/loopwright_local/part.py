@@ -15,12 +15,18 @@ class Account:
     Attributes:
         uid: User id.
         gid: Group id.
-        may_pass_closed_folders: Keep the right to enter folders of other accounts (a checkout below /root).
+        in_name_only: The process takes itself for this account inside a user namespace and is root for everybody
+            else, so that it can enter folders that are closed to others (a checkout below /root).
     """
 
     uid: int
     gid: int
-    may_pass_closed_folders: bool = False
+    in_name_only: bool = False
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """User and group that own, as seen from outside, what the process writes."""
+        return (0, 0) if self.in_name_only else (self.uid, self.gid)
 
 
 @dataclass(frozen=True)

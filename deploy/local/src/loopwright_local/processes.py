@@ -124,16 +124,13 @@ def _inherited() -> dict[str, str]:
 
 
 def _wrapper(part: Part) -> tuple[str, ...]:
-    # setpriv becomes the command itself (same pid); the death signal is set after the change of account, which clears it
-    death_signal = ("setpriv", "--pdeathsig", part.stop_signal.name.removeprefix("SIG"))
-    account = _account_wrapper(part.account)
-    return (*death_signal, *account[1:], "--") if account else (*death_signal, "--")
+    # each becomes the next by exec, so the pid stays; the death signal comes last: a change of account clears it
+    return (*_account_wrapper(part.account), "setpriv", "--pdeathsig", part.stop_signal.name.removeprefix("SIG"), "--")
 
 
 def _account_wrapper(account: Account | None) -> tuple[str, ...]:
     if account is None:
         return ()
-    change = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
-    if account.may_pass_closed_folders:
-        return (*change, "--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-    return change
+    if account.in_name_only:
+        return ("unshare", "--user", f"--map-user={account.uid}", f"--map-group={account.gid}", "--")
+    return ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--")

@@ -127,6 +127,9 @@ async def _create_database(url: str, name: str) -> None:
 def _prepare(server: Server) -> None:
     if not server.data_dir.exists():
         _initialise(server)
+    if server.account and server.data_dir.stat().st_uid != server.account.owner[0]:
+        # the checkout has been opened or closed to other accounts since
+        _give(server.account, server.folder, *server.folder.rglob("*"))
     _remove_stale_pid_file(server.data_dir)
 
 
@@ -137,8 +140,7 @@ def _initialise(server: Server) -> None:
     password_file.touch(mode=0o600)
     password_file.write_text(server.password)
     if server.account:
-        for path in (server.folder, aside, password_file):
-            os.chown(path, server.account.uid, server.account.gid)
+        _give(server.account, server.folder, aside, password_file)
     command = (
         *(str(server.bin_dir / "initdb"), "-D", str(aside), "-U", USER, "--auth=scram-sha-256", "--encoding=UTF8"),
         # trigram search needs a locale that knows letters beyond ASCII
@@ -149,6 +151,11 @@ def _initialise(server: Server) -> None:
     finally:
         password_file.unlink()
     aside.rename(server.data_dir)
+
+
+def _give(account: Account, *paths: Path) -> None:
+    for path in paths:
+        os.chown(path, *account.owner, follow_symlinks=False)
 
 
 def _remove_stale_pid_file(data_dir: Path) -> None:
