@@ -132,6 +132,7 @@ class TestDuplicate:
 
         assert await trial.announced(DEPLOYMENT_CHANGED) == said
         assert len(await trial.rows("conclusions")) == 1
+        assert await trial.headers("experiment.concluded.dlq") == []
 
 
 class TestPoison:

@@ -1,5 +1,7 @@
 """From `job.finished` to the gate's verdict, with each part failing in turn."""
 
+import asyncio
+
 import pytest
 
 from loopwright.broker import Consumer, ConsumerStopped, RetryPolicy
@@ -323,23 +325,54 @@ class TestDependencyDown:
 
 
 class TestChampionChanged:
-    async def test_the_champion_changed_during_the_evaluation_starts_it_again(self, world, base_model):
-        await world.declare_and_serve()
+    """A verdict on who is in charge no more is none: the evaluation begins again with the new champion."""
+
+    async def promote_first(self, world) -> None:
+        async with world.work() as unit:
+            before = await get_deployment(unit.session, world.task_id, lock=True)
+            after = before.with_champion(VariantId(world.task_id, 1), before.backend_urls)
+            await put_in_charge(before, after, unit, reason="test", by="test")
+
+    async def two_candidates(self, world, base_model) -> None:
+        """The first passed its gate, the second is loaded."""
         first, second, base = f"{world.task_id}:1", f"{world.task_id}:2", f"{base_model}:1"
+        await world.declare_and_serve()
         world.list_variants(first, second, base)
         world.router.answers = answering({first: 8, second: 8})
         await world.release_job(await world.a_finished_job())
-        world.router.fails_after = len(world.router.asked) + 3
-        await world.release_job(await world.a_finished_job())
-        async with world.work() as unit:
-            before = await get_deployment(unit.session, world.task_id, lock=True)
-            after = before.with_champion(VariantId.parse(first), before.backend_urls)
-            await put_in_charge(before, after, unit, reason="test", by="test")
+        await world.handle(await world.a_finished_job())
+        for _ in range(2):
+            await world.pipeline.step()
 
+    async def check_ended(self, world) -> None:
+        verdicts = await world.announced(MODEL_EVALUATED)
+        assert [event.candidate.model_version for event in verdicts] == [1, 2]
+        assert verdicts[1].champion.variant_id == f"{world.task_id}:1"
+        states = sorted(row["state"] for row in await world.rows("evaluations"))
+        assert states == ["finished", "finished", "superseded"]
+
+    async def test_while_an_evaluation_is_interrupted(self, world, base_model):
+        await self.two_candidates(world, base_model)
+        world.router.fails_after = len(world.router.asked) + 3
+        await world.pipeline.step()
+        await self.promote_first(world)
         world.router.fails_after = None
+
         await eventually(world.pipeline.step)
-        last = (await world.announced(MODEL_EVALUATED))[-1]
-        assert (last.candidate.variant_id, last.champion.variant_id) == (second, first)
-        assert sorted(row["state"] for row in await world.rows("evaluations")) == [
-            "finished", "finished", "superseded",
-        ]  # fmt: skip
+        await self.check_ended(world)
+
+    async def test_while_an_evaluation_runs(self, world, base_model):
+        await self.two_candidates(world, base_model)
+        asked_before, world.router.delay_s = len(world.router.asked), 0.2
+        step = asyncio.create_task(world.pipeline.step())
+
+        async def some_asked() -> bool:
+            return len(world.router.asked) > asked_before
+
+        await eventually(some_asked)
+        await self.promote_first(world)
+        await step
+        assert len(await world.announced(MODEL_EVALUATED)) == 1
+
+        await world.pipeline.step()
+        await self.check_ended(world)
