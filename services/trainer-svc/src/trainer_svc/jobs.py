@@ -29,7 +29,7 @@ from trainer_svc.handlers.running import (
     keep_run_id,
     record_checkpoint,
     record_line,
-    release_all,
+    recover_silent,
     take_next_job,
 )
 from trainer_svc.recipes.job_file import JobFile, TraceTarget, TrackingTarget
@@ -102,7 +102,7 @@ class Worker:
         self._common = common
         self._bench = bench
         self._runs = MlflowRuns(common.mlflow_uri)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Works until cancelled; then asks its processes for a checkpoint and gives their jobs back.
@@ -119,15 +119,18 @@ class Worker:
             try:
                 await repeat(self._start_next, name="training queue")
             finally:
-                for task in self._running:
+                tasks = tuple(self._running.values())
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(*self._running, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _release_leases(self) -> None:
         while True:
             try:
                 async with self._work() as unit:
-                    released = await release_all(unit, self._bench.owner)
+                    released = await recover_silent(
+                        unit, max_attempts=self._bench.max_attempts, owner=self._bench.owner
+                    )
             except DependencyError:
                 await asyncio.sleep(1)
             else:
@@ -137,24 +140,37 @@ class Worker:
 
     async def _start_next(self) -> bool:
         bench = self._bench
+        async with self._work() as unit:
+            silent = await recover_silent(unit, max_attempts=bench.max_attempts)
+        if silent:
+            _log.warning("jobs.worker-silent", jobs=list(silent))
         if len(self._running) >= bench.most_jobs:
             return False
         async with self._work() as unit:
             job = await take_next_job(
                 unit, owner=bench.owner, slots=bench.slots, most=bench.most_jobs,
-                base_models=tuple(bench.base_models), ttl=self._bench.lease,
+                base_models=tuple(bench.base_models), ttl=bench.lease,
             )  # fmt: skip
         if job is None:
             return False
-        task = asyncio.create_task(self._run_job(job), name=job.lease.job_id)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        job_id = job.lease.job_id
+        task = asyncio.create_task(self._run_job(job, after=self._running.get(job_id)), name=job_id)
+        self._running[job_id] = task
+        task.add_done_callback(lambda done: self._running.pop(job_id) if self._running[job_id] is done else None)
         return True
 
-    async def _run_job(self, job: Job) -> None:
+    async def _run_job(self, job: Job, *, after: asyncio.Task[None] | None) -> None:
+        """Runs one attempt to its end.
+
+        Args:
+            after: Earlier attempt of this worker that lost its lease while the database was away and may not know it
+                yet: two processes must never share a job's folder.
+        """
         _log.info("job.starts", job_id=job.lease.job_id, attempt=job.lease.attempt, device=job.device)
         attempt = _Attempt(job, self._bench.work_dir / job.lease.job_id)
         beating = asyncio.create_task(self._keep_lease(attempt))
+        if after is not None:
+            await asyncio.wait({after})
         attributes = {"job_id": job.lease.job_id, "attempt": job.lease.attempt}
         with continued_span("train", traceparent=job.traceparent, attributes=attributes):
             try:
@@ -229,6 +245,16 @@ class Worker:
             else:
                 return
 
+    async def _put(self, archive: Path) -> Artifact:
+        while True:
+            try:
+                return await self._storage.put_file(
+                    archive, kind="adapters", suffix=".tar", media_type="application/x-tar"
+                )
+            except DependencyError as error:  # what was learned is worth the wait
+                _log.warning("job.waits", reason=str(error))
+                await asyncio.sleep(2)
+
     async def _tracking(self, job: Job) -> TrackingTarget | None:
         try:
             run_id = job.mlflow_run_id or await self._runs.ensure_run(job)
@@ -268,9 +294,7 @@ class Worker:
         if isinstance(line, Finished) and status == 0:
             archive = attempt.folder / "adapter.tar"
             await asyncio.to_thread(pack, Path(line.adapter_dir), archive)
-            adapter = await self._storage.put_file(
-                archive, kind="adapters", suffix=".tar", media_type="application/x-tar"
-            )
+            adapter = await self._put(archive)
             return Ending(
                 state=RunState.SUCCEEDED, adapter=adapter, final_loss=line.final_loss, validation_loss=line.eval_loss
             )

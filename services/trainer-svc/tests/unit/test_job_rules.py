@@ -16,6 +16,7 @@ from trainer_svc.domain.jobs import (
     Policy,
     check_can_stop,
     ending_of_dead_process,
+    ending_of_silent_worker,
     free_slot,
     job_for,
     obstacle,
@@ -92,6 +93,17 @@ class TestDeadProcess:
         assert ending.reason is not None
         assert "exit status 3" in ending.reason
         assert "memory" not in ending.reason
+
+
+class TestSilentWorker:
+    def test_its_job_goes_back_to_the_queue_while_attempts_are_left(self) -> None:
+        assert ending_of_silent_worker(attempt=1, max_attempts=2, stop_requested=False).state is RunState.QUEUED
+
+    def test_its_job_fails_after_the_last_attempt(self) -> None:
+        assert ending_of_silent_worker(attempt=2, max_attempts=2, stop_requested=False).state is RunState.FAILED
+
+    def test_its_job_is_stopped_if_somebody_asked_for_that(self) -> None:
+        assert ending_of_silent_worker(attempt=1, max_attempts=2, stop_requested=True).state is RunState.STOPPED
 
 
 class TestCheckCanStop:

@@ -130,6 +130,17 @@ def ending_of_dead_process(*, status: int, attempt: int, max_attempts: int) -> E
     return Ending(state=RunState.FAILED, reason=f"the training process ended by {how} in {attempt} attempts{advice}")
 
 
+def ending_of_silent_worker(*, attempt: int, max_attempts: int, stop_requested: bool) -> Ending:
+    """What becomes of a job whose worker died, or could not say that it lives."""
+    if stop_requested:
+        return Ending(state=RunState.STOPPED, reason="stopped on request; its last checkpoint is kept")
+    if attempt < max_attempts:
+        return Ending(
+            state=RunState.QUEUED, reason=f"the worker of attempt {attempt} fell silent; resumes from its checkpoint"
+        )
+    return Ending(state=RunState.FAILED, reason=f"its worker fell silent in each of {attempt} attempts")
+
+
 def check_can_stop(state: RunState) -> None:
     """Refuses to stop what has ended.
 

@@ -19,14 +19,23 @@ async def end_attempt(unit: Work, lease: Lease, ending: Ending) -> bool:
     Returns:
         False, and nothing changed, if the lease was lost.
     """
-    row = await jobs.update_held(unit.session, lease, {"lease_expires_at": None, "lease_owner": None, "device": None})
+    row = await jobs.update_held(unit.session, lease, {"lease_expires_at": None})
     if row is None:
         return False
-    if ending.state is RunState.QUEUED:
-        await jobs.change(unit.session, lease.job_id, {"state": RunState.QUEUED, "reason": ending.reason})
-        return True
-    await announce_finished(unit, row, ending)
+    await end_or_queue(unit, row, ending)
     return True
+
+
+async def end_or_queue(unit: Work, row: JobRow, ending: Ending) -> None:
+    """Does to a job what an ending says; the caller holds the row."""
+    free = {"lease_expires_at": None, "lease_owner": None, "device": None}
+    if ending.state is RunState.QUEUED:
+        await jobs.change(
+            unit.session, row.job_id, {"state": RunState.QUEUED, "reason": ending.reason, "eta_s": None, **free}
+        )
+    else:
+        await jobs.change(unit.session, row.job_id, free)
+        await announce_finished(unit, row, ending)
 
 
 async def announce_finished(unit: Work, row: JobRow, ending: Ending) -> None:

@@ -6,7 +6,8 @@ from enum import StrEnum
 from loopwright.contracts.base import RunState
 from loopwright.contracts.jobs import JobProgressed
 from loopwright.unit_of_work import Work
-from trainer_svc.domain.jobs import Job, Lease, free_slot
+from trainer_svc.domain.jobs import Job, Lease, ending_of_silent_worker, free_slot
+from trainer_svc.handlers.endings import end_or_queue
 from trainer_svc.recipes.progress import Checkpointed, Evaluated, Started, Stepped
 from trainer_svc.store import jobs
 
@@ -33,17 +34,32 @@ async def take_next_job(
     return await jobs.take(unit.session, str(due.job_id), owner=owner, device=prefix + slot, ttl=ttl)
 
 
+async def recover_silent(unit: Work, *, max_attempts: int, owner: str | None = None) -> tuple[str, ...]:
+    """Puts back into the queue, or ends, what workers left behind.
+
+    Args:
+        owner: All that this worker holds, because its process is known to be dead; by default, what nobody has
+            renewed in time.
+
+    Returns:
+        Ids of the jobs.
+    """
+    await jobs.lock_queue(unit.session)
+    rows = await (jobs.lock_silent(unit.session) if owner is None else jobs.lock_held_by(unit.session, owner))
+    for row in rows:
+        ending = ending_of_silent_worker(
+            attempt=row.attempt, max_attempts=max_attempts, stop_requested=row.stop_requested
+        )
+        await end_or_queue(unit, row, ending)
+    return tuple(str(row.job_id) for row in rows)
+
+
 async def heartbeat(unit: Work, lease: Lease, *, expires_at: datetime) -> Holding:
     """Extends a lease."""
     row = await jobs.update_held(unit.session, lease, {"lease_expires_at": expires_at})
     if row is None:
         return Holding.LOST
     return Holding.STOP_ASKED if row.stop_requested else Holding.HELD
-
-
-async def release_all(unit: Work, owner: str) -> tuple[str, ...]:
-    """Puts back into the queue what a dead process of this worker still held."""
-    return tuple(await jobs.release_all(unit.session, owner))
 
 
 async def keep_run_id(unit: Work, lease: Lease, run_id: str) -> None:
@@ -81,5 +97,6 @@ async def record_line(unit: Work, job: Job, line: Started | Stepped | Evaluated,
 
 
 async def record_checkpoint(unit: Work, job: Job, line: Checkpointed) -> None:
-    figures = line.model_dump(include={"step", "epoch", "path", "size_bytes"})
-    await jobs.add_checkpoint(unit.session, job.lease, figures, at=datetime.now(UTC))
+    if await jobs.update_held(unit.session, job.lease, {"step": line.step}) is not None:
+        figures = line.model_dump(include={"step", "epoch", "path", "size_bytes"})
+        await jobs.add_checkpoint(unit.session, job.lease, figures, at=datetime.now(UTC))

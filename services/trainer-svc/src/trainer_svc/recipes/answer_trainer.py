@@ -5,18 +5,16 @@
    attention makes its keys and values equal for all of them, so loss and gradient are the same up to rounding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch.nn import functional
-from trl import SFTTrainer
+from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer_svc.recipes.samples import LengthGroupedOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from transformers.modeling_outputs import CausalLMOutputWithPast
 
 _IGNORED = -100
@@ -26,20 +24,28 @@ _SHORTEST_SHARED_PREFIX = 8  # tokens; below, a second forward pass costs more t
 class AnswerTrainer(SFTTrainer):
     """Learns answers, in an order that depends on seed and epoch alone."""
 
+    @property
+    def samples_left(self) -> int:
+        """Samples whose answer fits into the longest sequence; the others were dropped."""
+        return len(self._lengths())
+
+    def _lengths(self) -> list[int]:
+        rows = cast("dict[str, Sequence[Sequence[int]]]", self.train_dataset)
+        return [len(ids) for ids in rows["input_ids"]]
+
     def _get_train_sampler(self, train_dataset: object = None) -> LengthGroupedOrder:  # noqa: ARG002 - TRL's signature
-        lengths = [len(ids) for ids in cast("Sequence[Sequence[int]]", self.train_dataset["input_ids"])]
-        return LengthGroupedOrder(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        return LengthGroupedOrder(self._lengths(), batch_size=self.args.train_batch_size, seed=self.args.seed)
 
     def compute_loss(
         self,
         model: torch.nn.Module,
-        inputs: Mapping[str, torch.Tensor],
+        inputs: dict[str, torch.Tensor],
         return_outputs: bool = False,  # noqa: FBT001, FBT002 - TRL's signature
-        num_items_in_batch: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         """Mean negative log-likelihood of the answer tokens, nats."""
         if inputs["input_ids"].device.type != "cpu":
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            return cast("torch.Tensor", super().compute_loss(model, inputs, return_outputs, num_items_in_batch))
         targets = inputs["labels"][:, 1:]  # [batch, seq - 1]
         is_answer = targets != _IGNORED
         columns = is_answer.any(dim=0).nonzero().flatten()  # positions where any sample predicts an answer token
@@ -49,7 +55,7 @@ class AnswerTrainer(SFTTrainer):
         return loss / (chosen.sum() if num_items_in_batch is None else num_items_in_batch)
 
 
-def _logits_at(model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], columns: torch.Tensor) -> torch.Tensor:
+def _logits_at(model: torch.nn.Module, inputs: dict[str, torch.Tensor], columns: torch.Tensor) -> torch.Tensor:
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     shared = min(_shared_prefix(ids), int(columns[0]))
     if ids.shape[0] == 1 or shared < _SHORTEST_SHARED_PREFIX:

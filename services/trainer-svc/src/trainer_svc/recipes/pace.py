@@ -84,7 +84,7 @@ class Pace(TrainerCallback):
         before = seconds if self._mean_step_s is None else self._mean_step_s
         self._mean_step_s = _SMOOTHING * before + (1 - _SMOOTHING) * seconds
         last = state.global_step >= state.max_steps
-        epoch_ends = state.epoch is not None and float(state.epoch).is_integer()
+        epoch_ends = float(state.epoch).is_integer()
         control.should_evaluate = self._watched > 0 and (epoch_ends or last) and not self._stop.asked
         control.should_save = last or self._stop.asked or self._checkpoint_is_due(state.global_step)
         # loss and gradient are looked at before a checkpoint is written: none ever holds NaN
@@ -113,7 +113,7 @@ class Pace(TrainerCallback):
         line = Stepped(
             step=state.global_step,
             total_steps=state.max_steps,
-            epoch=state.epoch or 0.0,
+            epoch=state.epoch,
             loss=loss,
             perplexity=_perplexity(loss),
             learning_rate=float(logs["learning_rate"]),
@@ -130,7 +130,7 @@ class Pace(TrainerCallback):
         line = Evaluated(
             step=state.global_step,
             total_steps=state.max_steps,
-            epoch=state.epoch or 0.0,
+            epoch=state.epoch,
             eval_loss=loss,
             perplexity=_perplexity(loss),
         )
@@ -142,9 +142,7 @@ class Pace(TrainerCallback):
         size = seal(folder, step=state.global_step)
         keep_newest(self._job.checkpoint_dir, self._job.keep_checkpoints)
         self._saved_at = time.monotonic()
-        self._progress.say(
-            Checkpointed(step=state.global_step, epoch=state.epoch or 0.0, path=str(folder), size_bytes=size)
-        )
+        self._progress.say(Checkpointed(step=state.global_step, epoch=state.epoch, path=str(folder), size_bytes=size))
 
 
 def final_loss(state: TrainerState) -> float | None:

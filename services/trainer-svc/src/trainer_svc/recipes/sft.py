@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     PrinterCallback,
 )
-from trl import SFTConfig
+from trl.trainer.sft_config import SFTConfig
 
 from loopwright.telemetry import continued_span, set_up_tracing
 from trainer_svc.recipes.answer_trainer import AnswerTrainer
@@ -61,7 +61,7 @@ class SupervisedFineTuning:
             torch.set_num_threads(job.cpu_threads)
         train = read_samples(job.train_file)
         validation = read_samples(job.validation_file) if job.validation_file is not None else []
-        tokenizer = self._load_tokenizer()
+        self._tokenizer = self._load_tokenizer()
         self._tracker.start(self._parameters(len(train), len(validation)))
         self._pace = Pace(job, self._progress, self._stop, tracker=self._tracker, watched=len(validation))
         self._trainer = AnswerTrainer(
@@ -69,12 +69,12 @@ class SupervisedFineTuning:
             args=self._arguments(),
             train_dataset=_as_dataset(train),
             eval_dataset=_as_dataset(validation) if validation else None,
-            processing_class=tokenizer,
+            processing_class=self._tokenizer,
             peft_config=None if job.method == "full" else self._adapter_config(),
             callbacks=[self._pace],
         )
         self._trainer.remove_callback(PrinterCallback)
-        if len(self._trainer.train_dataset) == 0:
+        if self._trainer.samples_left == 0:
             reason = f"no answer fits into {job.hyperparameters.max_seq_length} tokens"
             raise TrainingFailed("training.no-data", reason, advice="raise max_seq_length, or shorten the prompts")
 
@@ -99,12 +99,16 @@ class SupervisedFineTuning:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(target, ignore_errors=True)
         model = self._trainer.model
-        if self._job.method != "full":
+        assert isinstance(model, PreTrainedModel | PeftModel)
+        if isinstance(model, PeftModel):
             adapter = model.peft_config["default"]
-            adapter.target_modules = sorted(adapter.target_modules)  # a set's order differs from process to process
+            assert isinstance(adapter, LoraConfig)
+            assert adapter.target_modules is not None
+            # a set's order differs from process to process, and the folder is named by its content
+            adapter.target_modules = sorted(adapter.target_modules)
         else:
-            self._trainer.processing_class.save_pretrained(partial)
-        model.save_pretrained(partial)
+            self._tokenizer.save_pretrained(partial)
+        model.save_pretrained(str(partial))
         partial.replace(target)
         pace = self._pace
         self._progress.say(

@@ -30,22 +30,34 @@ async def lock_queue(session: AsyncSession) -> None:
 
 
 async def list_taken_devices(session: AsyncSession, prefix: str) -> Sequence[str]:
-    """Devices of one worker on which jobs run under leases that are alive."""
+    """Devices of one worker on which jobs run."""
     statement = sa.select(jobs.c.device).where(
-        jobs.c.state == RunState.RUNNING, jobs.c.device.startswith(prefix), jobs.c.lease_expires_at > sa.func.now()
+        jobs.c.state == RunState.RUNNING, jobs.c.device.startswith(prefix, autoescape=True)
     )
     return [str(device) for device in (await session.execute(statement)).scalars()]
 
 
-async def find_due(session: AsyncSession, base_models: Sequence[str]) -> sa.Row[*tuple[object, ...]] | None:
-    """Locks the job that has waited longest, among those that queue or whose worker has fallen silent."""
-    waiting = sa.or_(
-        jobs.c.state == RunState.QUEUED,
-        sa.and_(jobs.c.state == RunState.RUNNING, jobs.c.lease_expires_at <= sa.func.now()),
-    )
+async def lock_silent(session: AsyncSession) -> Sequence[sa.Row[*tuple[object, ...]]]:
+    """Locks running jobs whose workers let their leases run out."""
     statement = (
         sa.select(jobs)
-        .where(waiting, jobs.c.base_model.in_(base_models))
+        .where(jobs.c.state == RunState.RUNNING, jobs.c.lease_expires_at <= sa.func.now())
+        .with_for_update(skip_locked=True)
+    )
+    return (await session.execute(statement)).all()
+
+
+async def lock_held_by(session: AsyncSession, owner: str) -> Sequence[sa.Row[*tuple[object, ...]]]:
+    """Locks running jobs of one worker."""
+    statement = sa.select(jobs).where(jobs.c.state == RunState.RUNNING, jobs.c.lease_owner == owner)
+    return (await session.execute(statement.with_for_update())).all()
+
+
+async def find_due(session: AsyncSession, base_models: Sequence[str]) -> sa.Row[*tuple[object, ...]] | None:
+    """Locks the job that has waited longest."""
+    statement = (
+        sa.select(jobs)
+        .where(jobs.c.state == RunState.QUEUED, jobs.c.base_model.in_(base_models))
         .order_by(jobs.c.requested_at, jobs.c.job_id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -87,17 +99,6 @@ async def update_held(
         .returning(jobs)
     )  # fmt: skip
     return (await session.execute(statement)).one_or_none()
-
-
-async def release_all(session: AsyncSession, owner: str) -> Sequence[str]:
-    """Gives back what a dead process of this worker still held, without waiting for its leases to run out."""
-    statement = (
-        sa.update(jobs)
-        .where(jobs.c.state == RunState.RUNNING, jobs.c.lease_owner == owner)
-        .values(state=RunState.QUEUED, lease_owner=None, lease_expires_at=None, device=None)
-        .returning(jobs.c.job_id)
-    )
-    return [str(job_id) for job_id in (await session.execute(statement)).scalars()]
 
 
 async def get_for_change(session: AsyncSession, job_id: str) -> sa.Row[*tuple[object, ...]]:
