@@ -54,8 +54,8 @@ class Relay:
                 request_timeout_ms=10_000,
                 max_request_size=MAX_RECORD_BYTES,
             )
-            await producer.start()
             try:
+                await producer.start()
                 while True:
                     self._wake.clear()
                     while await self._publish_batch(connection, producer) == _BATCH:

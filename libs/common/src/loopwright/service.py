@@ -4,14 +4,16 @@
 """
 
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 import uvicorn
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI, Response
 from faststream.kafka import KafkaBroker  # noqa: TID251 - owns the broker on behalf of main
@@ -30,6 +32,7 @@ from loopwright.telemetry import HTTP_REQUESTS, HTTP_SECONDS, set_up_logging, se
 
 _log = structlog.get_logger()
 _GRACE_S = 10
+_BROKER_DELAY_S = 1  # between attempts to reach Kafka when a service starts
 Probe = Callable[[], Awaitable[str | None]]
 
 
@@ -63,7 +66,7 @@ class Service:
         self._server: uvicorn.Server | None = None
         self._failure: BaseException | None = None
         self._broker: KafkaBroker | None = None
-        self._consuming = False
+        self._admin: AIOKafkaAdminClient | None = None
         self.app = self._build_app()
         if database is not None:
             self._probes["database"] = database.ping
@@ -94,7 +97,7 @@ class Service:
         )
         broker = KafkaBroker(
             common.kafka_bootstrap, client_id=str(self.party), graceful_timeout=_GRACE_S, logger=None,
-            allow_auto_create_topics=False,
+            allow_auto_create_topics=False, consumer_only=True,
         )  # fmt: skip
         consumer = Consumer(self.party, self.database, policy=policy, on_stop=self.fail)
         for subscription in router.subscriptions:
@@ -121,6 +124,9 @@ class Service:
             timeout_graceful_shutdown=_GRACE_S,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # once it has shut down, uvicorn raises the signal again for whoever listened before: that must not kill
+            signal.signal(number, _ignore_signal)
         _log.info("service.starts", service=str(self.party), port=port)
         self._server.run()
         tracing.shutdown()
@@ -163,23 +169,29 @@ class Service:
 
     async def _consume(self) -> None:
         assert self._broker is not None
+        admin: AIOKafkaAdminClient | None = None
         try:
-            while not self._consuming:
+            while self._admin is None:
+                admin = AIOKafkaAdminClient(bootstrap_servers=self.common.kafka_bootstrap, client_id=str(self.party))
                 try:
+                    await admin.start()  # first: subscribers that fail half-way through their start are not tidy
                     await self._broker.start()
-                    self._consuming = True
+                    self._admin = admin
                 except (KafkaError, OSError) as error:
                     _log.warning("broker.waits", reason=repr(error))
-                    with suppress(Exception):
-                        await self._broker.stop()
-                    await asyncio.sleep(1)
+                    await admin.close()
+                    await self._broker.stop()
+                    await asyncio.sleep(_BROKER_DELAY_S)
             await asyncio.Event().wait()
         finally:
             await asyncio.wait_for(self._broker.stop(), _GRACE_S)
+            if admin is not None:
+                await admin.close()
 
     async def _probe_broker(self) -> None:
-        if not self._consuming or self._broker is None or not await self._broker.ping(2.0):
-            raise ConnectionError("no connection to Kafka")
+        if self._admin is None:
+            raise ConnectionError("not consuming yet")
+        await self._admin.describe_cluster()
 
     async def _health(self) -> dict[str, str]:
         return {"service": str(self.party), "status": "alive"}
@@ -195,6 +207,10 @@ class Service:
                 ready = False
         response.status_code = 200 if ready else 503
         return Readiness(ready=ready, parts=parts)
+
+
+def _ignore_signal(_number: int, _frame: object) -> None:
+    pass
 
 
 async def _metrics() -> Response:

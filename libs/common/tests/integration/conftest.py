@@ -58,10 +58,16 @@ def common(probe: Probe, kafka_bootstrap: str) -> CommonSettings:
 
 
 @pytest_asyncio.fixture
-async def fresh_topic(kafka_bootstrap: str) -> AsyncGenerator[Callable[[Topic[Event]], Awaitable[Topic[Event]]]]:
-    """Function that declares and creates a copy of a registry topic under a new name, for the time of the test."""
+async def admin(kafka_bootstrap: str) -> AsyncGenerator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     await admin.start()
+    yield admin
+    await admin.close()
+
+
+@pytest_asyncio.fixture
+async def fresh_topic(admin: AIOKafkaAdminClient) -> AsyncGenerator[Callable[[Topic[Event]], Awaitable[Topic[Event]]]]:
+    """Function that declares and creates a copy of a registry topic under a new name, for the time of the test."""
     made: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
 
@@ -80,7 +86,6 @@ async def fresh_topic(kafka_bootstrap: str) -> AsyncGenerator[Callable[[Topic[Ev
         yield make
     if made:
         await admin.delete_topics(made)
-    await admin.close()
 
 
 @pytest_asyncio.fixture

@@ -16,20 +16,15 @@ from loopwright.topics import create_missing_topics
 
 
 @pytest_asyncio.fixture
-async def admin(kafka_bootstrap: str) -> AsyncGenerator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
-    await admin.start()
-    yield admin
-    await admin.close()
-
-
-@pytest.fixture
-def declared(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[Topic[Event]]:
+async def declared(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, admin: AIOKafkaAdminClient
+) -> AsyncGenerator[list[Topic[Event]]]:
     """Two topics under names of this test alone."""
     prefix = "".join(letter for letter in request.node.name if letter.isalpha())
     found = [replace(topic, name=f"{prefix}.{topic.name}") for topic in (TASK_DEFINED, INFERENCE_RATED)]
     monkeypatch.setattr(topics, "TOPICS", tuple(found))
-    return found
+    yield found
+    await admin.delete_topics([name for topic in found for name in (topic.name, topic.dead_letter_name)])
 
 
 async def settings_of(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
