@@ -41,7 +41,7 @@ def test_the_five_services_of_the_design_are_here() -> None:
 
 @every_service
 def test_a_service_has_the_rooms_that_all_have(service: str) -> None:
-    missing = [name for name in ("main", "settings", "api", "handlers", "domain") if not room(service, name)]
+    missing = [name for name in ("main", "settings", "api", "events", "handlers", "domain") if not room(service, name)]
     folder = ROOT / "services" / service
     missing += [
         name
@@ -52,11 +52,11 @@ def test_a_service_has_the_rooms_that_all_have(service: str) -> None:
 
 
 @every_service
-def test_a_service_with_a_database_has_store_events_and_migrations(service: str) -> None:
+def test_a_service_with_a_database_has_a_store_and_migrations_and_no_other(service: str) -> None:
     folder = ROOT / "services" / service
-    present = {name for name in ("events", "store") if room(service, name)}
+    present = {"store"} if room(service, "store") else set()
     present |= {path for path in ("migrations/env.py", "migrations/script.py.mako") if (folder / path).exists()}
-    wanted = {"events", "store", "migrations/env.py", "migrations/script.py.mako"}
+    wanted = {"store", "migrations/env.py", "migrations/script.py.mako"}
     assert present == (set() if service in WITHOUT_DATABASE else wanted)
 
 

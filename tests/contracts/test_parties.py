@@ -21,10 +21,13 @@ def sources_of(party: Party) -> Iterator[ast.Module]:
 
 
 def topics_subscribed_by(party: Party) -> set[str]:
-    """Topics whose constants the service's code passes on: to an `EventRouter`, or to the reader of a snapshot."""
+    """Topics whose constants the service's Kafka door uses: for an `EventRouter`, or for the reader of a snapshot."""
+    package = ROOT / "services" / party / "src" / party.replace("-", "_")
     return {
         TOPIC_CONSTANTS[node.id].name
-        for module in sources_of(party)
+        for path in [package / "events.py", *(package / "events").glob("**/*.py")]
+        if path.exists()
+        for module in [ast.parse(path.read_text())]
         for node in ast.walk(module)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in TOPIC_CONSTANTS
     }

@@ -7,8 +7,8 @@ from loopwright.contracts.kafka_settings import DEAD_LETTER_PARTITIONS, dead_let
 from loopwright.contracts.registry import TOPICS, Party, Topic
 from loopwright.contracts.schemas import component_schemas
 
-# router-svc reads compacted topics from their start, in no group: it has nothing in which to mark what it has seen
-_WITH_INBOX = frozenset({Party.DATASET, Party.TRAINER, Party.REGISTRY, Party.FEEDBACK})
+# router-svc reads compacted topics from their start, in no group: every worker needs all of them
+_IN_GROUPS = frozenset({Party.DATASET, Party.TRAINER, Party.REGISTRY, Party.FEEDBACK})
 _TEXT: JsonObject = {"type": "string"}
 _KAFKA_BINDING = "0.5.0"  # version of the AsyncAPI Kafka bindings
 _ENVELOPE: JsonObject = {
@@ -111,9 +111,10 @@ def _operations_of(topic: Topic[Event]) -> Iterator[tuple[str, JsonObject]]:
         yield f"{party}.send.{topic.name}", _operation("send", topic.name, name)
     for party in topic.consumers:
         receive = _operation("receive", topic.name, name)
-        if party in _WITH_INBOX:
+        if party in _IN_GROUPS:
             group: JsonObject = {"type": "string", "const": f"{party}.{topic.name}"}
             receive["bindings"] = {"kafka": {"groupId": group, "bindingVersion": _KAFKA_BINDING}}
+        if party is not Party.OPERATORS:
             yield f"{party}.send.{dead}", _operation("send", dead, "DeadLetter")
         yield f"{party}.receive.{topic.name}", receive
     yield f"{Party.OPERATORS}.receive.{dead}", _operation("receive", dead, "DeadLetter")
