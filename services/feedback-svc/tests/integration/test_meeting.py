@@ -1,0 +1,108 @@
+"""Two transactions that meet: the second is begun while the first is open, and must see what the first did."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from feedback_world import BASE, World, a_rating, a_task, an_evaluation, an_inference, rated
+
+from feedback_svc.handlers.evaluations import take_evaluation
+from feedback_svc.handlers.inferences import take_inference
+from feedback_svc.handlers.ratings import take_rating
+from loopwright.contracts.registry import EXPERIMENT_CONCLUDED
+from loopwright.unit_of_work import Work
+
+NOW = datetime(2026, 11, 21, 13, tzinfo=UTC)
+_BEGUN_S = 0.5  # long enough for the second transaction to come as far as it can
+Step = Callable[[Work], Awaitable[None]]
+
+
+async def meet(world: World, first: Step, second: Step) -> None:
+    """Runs the first step, the second while the first is not committed, and then commits both."""
+
+    async def follow() -> None:
+        async with world.work() as work:
+            await second(work)
+            begun.set()
+
+    begun = asyncio.Event()
+    async with world.work() as work:
+        await first(work)
+        following = asyncio.create_task(follow())
+        await asyncio.wait({asyncio.create_task(begun.wait())}, timeout=_BEGUN_S)
+    await following
+
+
+async def test_an_inference_and_its_rating_form_their_sample(world: World) -> None:
+    await world.hand(a_task())
+    await meet(
+        world,
+        lambda work: take_inference(an_inference(1), work, now=NOW),
+        lambda work: take_rating(a_rating(1, rating_id="r1"), work, now=NOW),
+    )
+    await meet(
+        world,
+        lambda work: take_rating(a_rating(2, rating_id="r2"), work, now=NOW),
+        lambda work: take_inference(an_inference(2), work, now=NOW),
+    )
+    assert await world.ready_samples() == {"answer 1": ("r1",), "answer 2": ("r2",)}
+
+
+async def test_two_ratings_of_one_inference_by_one_rater_leave_the_later_one(world: World) -> None:
+    await world.hand(a_task(), an_inference())
+    await meet(
+        world,
+        lambda work: take_rating(a_rating(1, 5, minute=1), work, now=NOW),
+        lambda work: take_rating(a_rating(1, 1, minute=2), work, now=NOW),
+    )
+    assert sorted((row["value"], row["counts"]) for row in await world.table("ratings")) == [(1, True), (5, False)]
+    assert await world.ready_samples() == {}
+
+
+async def test_two_ratings_that_make_a_request_due_make_one(world: World) -> None:
+    await world.hand(a_task(retraining={"min_new_samples": 3, "cooldown_s": 3600}))
+    for number in range(4):
+        await world.hand(an_inference(number))
+    await world.hand(a_rating(0), a_rating(1))
+    await meet(
+        world,
+        lambda work: take_rating(a_rating(2), work, now=NOW),
+        lambda work: take_rating(a_rating(3), work, now=NOW),
+    )
+    await world.timer.look()
+    (request,) = await world.table("dataset_requests")
+    assert (request["number"], request["new_samples"]) == (1, 3)
+
+
+async def test_two_evaluations_start_one_experiment(world: World) -> None:
+    await world.hand(a_task())
+    await meet(
+        world,
+        lambda work: take_evaluation(an_evaluation(1), work, now=NOW),
+        lambda work: take_evaluation(an_evaluation(2, candidate="mood:2"), work, now=NOW),
+    )
+    states = {row["candidate_variant_id"]: row["state"] for row in await world.table("experiments")}
+    assert states == {"mood:1": "running", "mood:2": "waiting"}
+
+
+async def test_two_inferences_of_a_new_unit_count_it_once(world: World) -> None:
+    experiment_id = await world.start_experiment()
+
+    def seen(number: int) -> Step:
+        event = an_inference(number, unit_hash="newcomer", experiment_id=experiment_id)
+        return lambda work: take_inference(event, work, now=NOW)
+
+    await meet(world, seen(1), seen(2))
+    assert (await world.experiment())["champion"]["units"] == 1
+
+
+async def test_two_ratings_that_decide_an_experiment_conclude_it_once(world: World) -> None:
+    experiment_id = await world.start_experiment(min_users_per_arm=2, max_users=4)
+    await world.hand(*(rated(experiment_id, BASE, unit, 3) for unit in range(3)))
+    await meet(
+        world,
+        lambda work: take_rating(rated(experiment_id, BASE, 3, 3), work, now=NOW),
+        lambda work: take_rating(rated(experiment_id, BASE, 4, 3), work, now=NOW),
+    )
+    assert len(await world.announced(EXPERIMENT_CONCLUDED)) == 1
+    assert (await world.experiment())["champion"]["ratings"] == 4
