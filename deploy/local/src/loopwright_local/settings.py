@@ -1,5 +1,6 @@
 """Settings of the local stack, from `LOCAL_*` environment variables; the defaults need none."""
 
+import os
 import socket
 from pathlib import Path
 from typing import Self
@@ -73,7 +74,10 @@ class LocalSettings(BaseSettings):
     vllm_dtype: str | None = Field(
         default=None, description="bfloat16 or float32; by default what this CPU does faster."
     )
-    vllm_threads: int = Field(default=2, description="OpenMP threads of vLLM.")
+    vllm_threads: int = Field(
+        default=max(1, (os.cpu_count() or 2) // 2),
+        description="OpenMP threads of vLLM; with as many as cores, each of a step's barriers waits for whatever else runs.",
+    )
     kafka_heap_mb: int = 400
     restart_limit: int = Field(default=10, description="Deaths of one part in a row after which the stack gives up.")
     start_timeout_s: float = Field(default=300, description="Longest wait for one part to become ready, in seconds.")

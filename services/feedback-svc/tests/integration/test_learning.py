@@ -66,6 +66,12 @@ class TestSamples:
         await world.hand(a_task(), an_inference(input=None, messages=None, answer=None), a_rating(correction="x"))
         assert await world.ready_samples() == {}
 
+    async def test_an_answer_that_broke_off_is_not_learned_however_well_it_is_rated(self, world: World) -> None:
+        await world.hand(a_task(), an_inference(1, http_status=502), a_rating(1, 5))
+        assert await world.ready_samples() == {}
+        await world.hand(a_rating(1, 1, minute=2, correction="whole"))
+        assert list(await world.ready_samples()) == ["whole"]
+
     async def test_every_order_of_the_same_events_leaves_the_same_samples(self, world: World) -> None:
         def story(number: int) -> list[Event]:
             name = f"{number:03}"

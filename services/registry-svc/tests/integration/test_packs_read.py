@@ -5,9 +5,9 @@ import yaml
 
 from loopwright.contracts.registry import DEPLOYMENT_CHANGED, TASK_DEFINED
 from loopwright.errors import Conflict
+from loopwright.pages import Window
 from registry_svc.handlers.tasks import change_task
 from registry_svc.jobs.packs import PackReader
-from registry_svc.queries.pages import Window
 from registry_svc.queries.tasks import list_packs, read_task_history
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,7 @@ from loopwright_local.demo.raters import Answered, Raters, Tally
 from loopwright_local.demo.records import LabelledLine, stream_of
 from loopwright_local.demo.watch import LoopFailed, Watcher
 
-_TRICKLE_S = 3.0  # seconds between requests while the machine trains: serving goes on, and leaves it the cores
+_TRICKLE_S = 10.0  # seconds between requests while the machine trains: serving goes on, and leaves it the cores
 _CONFIRMATIONS = 12
 
 

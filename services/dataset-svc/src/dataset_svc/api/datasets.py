@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from dataset_svc.api.doors import Door, Part
+from dataset_svc.api.doors import Door
 from dataset_svc.api.schemas import StatusChange
 from dataset_svc.domain.lifecycle import Status
 from dataset_svc.domain.requests import RequestState
@@ -17,9 +17,9 @@ from dataset_svc.queries.datasets import (
     list_versions,
     read_dataset,
 )
-from dataset_svc.queries.pages import Page
 from dataset_svc.queries.requests import RequestView, list_requests, read_request
 from loopwright.auth import Engineer, Viewer
+from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
 
 routes = APIRouter(prefix="/api/v1/admin/training/datasets", tags=["datasets"], responses=ADMIN_PROBLEMS)

@@ -1,11 +1,10 @@
-"""What every route needs: units of work, storage, and which part of a list is wanted."""
+"""What every route needs: units of work, storage."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 
-from dataset_svc.queries.pages import Window
 from loopwright.storage import Storage
 from loopwright.unit_of_work import PostgresWork
 
@@ -24,12 +23,4 @@ def _doorway(request: Request) -> Doorway:
     return doorway
 
 
-def _window(
-    limit: Annotated[int, Query(ge=1, le=500, description="most items")] = 50,
-    offset: Annotated[int, Query(ge=0, le=1_000_000_000, description="items to leave out first")] = 0,
-) -> Window:
-    return Window(limit=limit, offset=offset)
-
-
 Door = Annotated[Doorway, Depends(_doorway)]
-Part = Annotated[Window, Depends(_window)]

@@ -6,18 +6,18 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from dataset_svc.api.doors import Door, Part
+from dataset_svc.api.doors import Door
 from dataset_svc.api.schemas import StatusChange
 from dataset_svc.domain.lifecycle import Status
 from dataset_svc.domain.report import QualityReport
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.handlers.statuses import change_version_status
 from dataset_svc.queries.datasets import VersionView, read_version
-from dataset_svc.queries.pages import Page
 from dataset_svc.queries.reports import read_report
 from dataset_svc.queries.samples import SampleView, add_texts, artifact_of, list_provenance
 from loopwright.auth import Engineer, Viewer
 from loopwright.contracts.base import Artifact
+from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
 from loopwright.storage import Storage
 

@@ -6,11 +6,12 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from dataset_svc.domain.lifecycle import Status
-from dataset_svc.queries.pages import Page, View, Window, read_page
+from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store.tables import DatasetRow, VersionRow
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
 from loopwright.errors import NotFound
+from loopwright.pages import Page, Window
 from loopwright.unit_of_work import Work
 
 

@@ -1,13 +1,13 @@
-"""The shape of every list."""
+"""Lists of rows."""
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dataset_svc.store.tables import Base
+from loopwright.pages import Page, Window
 
 V = TypeVar("V", bound="View")
 R = TypeVar("R", bound=Base)
@@ -17,28 +17,6 @@ class View(BaseModel):
     """Something as readers of the API see it."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """Which part of a list is wanted.
-
-    Attributes:
-        limit: Most items.
-        offset: Items to leave out first.
-    """
-
-    limit: int
-    offset: int
-
-
-class Page(View, Generic[V]):
-    """A part of a list."""
-
-    items: tuple[V, ...]
-    total: int = Field(description="length of the whole list")
-    limit: int = Field(description="most items of this part")
-    offset: int = Field(description="items before this part")
 
 
 async def read_page(session: AsyncSession, statement: sa.Select[R], window: Window, view: type[V]) -> Page[V]:

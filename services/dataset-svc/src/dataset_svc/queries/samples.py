@@ -10,10 +10,11 @@ from pydantic import Field
 from dataset_svc.domain.lines import LineCutter
 from dataset_svc.domain.samples import Sample, SplitName
 from dataset_svc.queries.datasets import VersionView, read_version
-from dataset_svc.queries.pages import Page, View, Window, read_page
+from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store.tables import SampleRow
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import SampleSource
+from loopwright.pages import Page, Window
 from loopwright.storage import Storage
 from loopwright.unit_of_work import Work
 

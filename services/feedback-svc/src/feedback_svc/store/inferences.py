@@ -1,6 +1,7 @@
 """Inferences, and the lock under which one inference and its ratings meet."""
 
 from datetime import datetime
+from http import HTTPStatus
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -49,7 +50,10 @@ async def add_inference(session: AsyncSession, event: InferenceCompleted, *, rec
 
 
 async def find_content(session: AsyncSession, inference_id: str) -> Content | None:
-    """What was said; None if the inference has not arrived yet."""
-    query = sa.select(inferences.c.content).where(inferences.c.inference_id == inference_id)
-    content = (await session.execute(query)).scalar_one_or_none()
-    return None if content is None else Content.model_validate(content)
+    """What was said; None if the inference has not arrived yet. An answer that broke off counts as none."""
+    query = sa.select(inferences.c.content, inferences.c.http_status).where(inferences.c.inference_id == inference_id)
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        return None
+    content = Content.model_validate(row.content)
+    return content if row.http_status == HTTPStatus.OK else content.model_copy(update={"answer": None})

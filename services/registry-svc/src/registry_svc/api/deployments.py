@@ -3,8 +3,9 @@
 from fastapi import APIRouter
 
 from loopwright.auth import Admin, Viewer
+from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
-from registry_svc.api.doors import Door, Part
+from registry_svc.api.doors import Door
 from registry_svc.api.schemas import RollbackRequest
 from registry_svc.handlers.promotions import Order, roll_back
 from registry_svc.queries.deployments import (
@@ -13,7 +14,6 @@ from registry_svc.queries.deployments import (
     read_deployment,
     read_deployment_history,
 )
-from registry_svc.queries.pages import Page
 
 routes = APIRouter(prefix="/api/v1/admin/deployments", tags=["deployments"], responses=ADMIN_PROBLEMS)
 

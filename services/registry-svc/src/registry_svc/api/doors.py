@@ -1,13 +1,12 @@
-"""What every route needs: units of work, and which part of a list is wanted."""
+"""What every route needs: units of work."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 
 from loopwright.unit_of_work import WorkFactory
 from registry_svc.adapters.serving import Serving
-from registry_svc.queries.pages import Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +28,4 @@ def _doorway(request: Request) -> Doorway:
     return doorway
 
 
-def _window(
-    limit: Annotated[int, Query(ge=1, le=500, description="most items")] = 50,
-    offset: Annotated[int, Query(ge=0, le=1_000_000, description="items to leave out first")] = 0,
-) -> Window:
-    return Window(limit=limit, offset=offset)
-
-
 Door = Annotated[Doorway, Depends(_doorway)]
-Part = Annotated[Window, Depends(_window)]

@@ -5,15 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from loopwright.auth import Admin, Viewer
+from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
-from registry_svc.api.doors import Door, Part
+from registry_svc.api.doors import Door
 from registry_svc.api.schemas import PromotionRequest
 from registry_svc.domain.models import ModelStatus, VariantId
 from registry_svc.handlers.promotions import Order, promote
 from registry_svc.queries.deployments import DeploymentView, read_deployment
 from registry_svc.queries.lineage import LineageView, read_lineage
 from registry_svc.queries.models import EvaluationView, ModelView, list_evaluations, list_models, read_model
-from registry_svc.queries.pages import Page
 from registry_svc.queries.releases import ReleaseView, list_releases
 
 routes = APIRouter(prefix="/api/v1/admin", tags=["models"], responses=ADMIN_PROBLEMS)

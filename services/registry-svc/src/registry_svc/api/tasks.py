@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from loopwright.auth import Engineer, Viewer
 from loopwright.errors import Invalid
+from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
-from registry_svc.api.doors import Door, Part
+from registry_svc.api.doors import Door
 from registry_svc.domain.packs import PackRefused, TaskPack, check_pack
 from registry_svc.handlers.tasks import change_task, declare_task
-from registry_svc.queries.pages import Page
 from registry_svc.queries.tasks import (
     PackFileView,
     TaskView,

@@ -4,11 +4,11 @@ from datetime import datetime
 
 from pydantic import Field
 
+from loopwright.pages import Page, Window
 from loopwright.unit_of_work import Work
 from registry_svc.domain.deployments import Deployment
-from registry_svc.queries.pages import Page, View, page_of
+from registry_svc.queries.pages import View, page_of
 from registry_svc.store.deployments import get_deployment, page_changes, page_deployments
-from registry_svc.store.pages import Window
 
 
 class DeploymentView(View):

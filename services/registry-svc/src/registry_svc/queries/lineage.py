@@ -7,6 +7,7 @@ from pydantic import Field
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.experiments import Evidence
 from loopwright.contracts.jobs import TrainingData
+from loopwright.pages import Window
 from loopwright.unit_of_work import Work
 from registry_svc.domain.models import ModelVersion, VariantId
 from registry_svc.domain.releases import Release, ReleaseState
@@ -17,7 +18,6 @@ from registry_svc.store.conclusions import list_conclusions_of
 from registry_svc.store.deployments import list_changes_with
 from registry_svc.store.evaluations import page_evaluations_of
 from registry_svc.store.models import get_model
-from registry_svc.store.pages import Window
 from registry_svc.store.releases import find_release_of
 
 _ALL = Window(limit=1000, offset=0)

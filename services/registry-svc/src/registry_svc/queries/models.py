@@ -5,14 +5,14 @@ from datetime import datetime
 from pydantic import Field
 
 from loopwright.contracts.base import Artifact
+from loopwright.pages import Page, Window
 from loopwright.unit_of_work import Work
 from registry_svc.domain.gate import VariantScore
 from registry_svc.domain.models import ModelStatus, ModelVersion, VariantId
 from registry_svc.domain.scoring import CaseAnswer
-from registry_svc.queries.pages import Page, View, page_of
+from registry_svc.queries.pages import View, page_of
 from registry_svc.store.evaluations import Evaluation, EvaluationState, list_answers, page_evaluations_of
 from registry_svc.store.models import get_model, page_models
-from registry_svc.store.pages import Window
 
 
 class ModelView(View):

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from pydantic import Field
 
+from loopwright.pages import Page, Window
 from loopwright.unit_of_work import Work
 from registry_svc.domain.packs import TaskPack
-from registry_svc.queries.pages import Page, View, page_of
-from registry_svc.store.pages import Window
+from registry_svc.queries.pages import View, page_of
 from registry_svc.store.tasks import (
     PackFile,
     Task,

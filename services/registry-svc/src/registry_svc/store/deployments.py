@@ -5,9 +5,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loopwright.errors import NotFound
+from loopwright.pages import Window
 from registry_svc.domain.deployments import Deployment
 from registry_svc.domain.models import VariantId
-from registry_svc.store.pages import Paged, Window, fetch_page
+from registry_svc.store.pages import Paged, fetch_page
 from registry_svc.store.tables import deployment_changes, deployments
 
 

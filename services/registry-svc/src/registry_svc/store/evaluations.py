@@ -10,10 +10,11 @@ from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loopwright.pages import Window
 from registry_svc.domain.gate import VariantScore
 from registry_svc.domain.models import VariantId
 from registry_svc.domain.scoring import CaseAnswer
-from registry_svc.store.pages import Paged, Window, fetch_page
+from registry_svc.store.pages import Paged, fetch_page
 from registry_svc.store.tables import evaluation_answers, evaluations
 
 _score = TypeAdapter(VariantScore)

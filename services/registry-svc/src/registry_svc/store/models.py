@@ -7,8 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loopwright.contracts.base import Artifact
 from loopwright.errors import NotFound
+from loopwright.pages import Window
 from registry_svc.domain.models import ModelStatus, ModelVersion, VariantId
-from registry_svc.store.pages import Paged, Window, fetch_page
+from registry_svc.store.pages import Paged, fetch_page
 from registry_svc.store.tables import model_versions
 
 _columns = model_versions.c

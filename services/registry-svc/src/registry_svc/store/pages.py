@@ -7,16 +7,10 @@ from typing import Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loopwright.pages import Window
+
 T = TypeVar("T")
 Row = sa.Row[tuple[object, ...]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """Which part of a list is wanted."""
-
-    limit: int
-    offset: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.jobs import TrainingData
 from loopwright.errors import NotFound
+from loopwright.pages import Window
 from registry_svc.domain.models import VariantId
 from registry_svc.domain.releases import WORKED_ON, Release, ReleaseState
-from registry_svc.store.pages import Paged, Window, fetch_page
+from registry_svc.store.pages import Paged, fetch_page
 from registry_svc.store.tables import releases
 
 

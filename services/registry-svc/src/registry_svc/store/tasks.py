@@ -10,8 +10,9 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loopwright.errors import NotFound
+from loopwright.pages import Window
 from registry_svc.domain.packs import PackProblem, TaskPack
-from registry_svc.store.pages import Paged, Window, fetch_page
+from registry_svc.store.pages import Paged, fetch_page
 from registry_svc.store.tables import task_packs, tasks
 
 _problems = TypeAdapter(list[PackProblem])

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 _LONGEST_LINE_BYTES = 1 << 20
+# glibc: activations of one step are the next one's; giving them back to the kernel in between costs page faults
+_KEEP_MEMORY = ("MALLOC_MMAP_MAX_=0", f"MALLOC_TRIM_THRESHOLD_={16 << 30}", f"MALLOC_TOP_PAD_={256 << 20}")
 
 
 class TrainingProcess:
@@ -33,7 +35,7 @@ class TrainingProcess:
         with log_file.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 "setpriv", "--pdeathsig", "KILL", "--",
-                "env", f"CUDA_VISIBLE_DEVICES={number if kind == 'cuda' else ''}", "PYTHONUNBUFFERED=1",
+                "env", f"CUDA_VISIBLE_DEVICES={number if kind == 'cuda' else ''}", "PYTHONUNBUFFERED=1", *_KEEP_MEMORY,
                 "nice", "-n", "5", sys.executable, "-m", module, str(job_file),
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log,
                 start_new_session=True, limit=_LONGEST_LINE_BYTES,
