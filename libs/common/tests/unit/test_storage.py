@@ -139,6 +139,12 @@ class TestForeignPlaces:
         with pytest.raises(PlatformError):
             await storage.read_bytes(claiming(f"file://{root}/" + "/".join([*steps, "secret.txt"]), b"secret"))
 
+    async def test_a_name_without_its_root_is_no_address(self, storage: Storage, root: Path) -> None:
+        artifact = await storage.put_bytes(b"x", kind="k", suffix="", media_type=TEXT)
+        bare = artifact.model_copy(update={"uri": artifact.uri.removeprefix(f"file://{root}/")})
+        with pytest.raises(InvalidPayload):
+            await storage.read_bytes(bare)
+
     async def test_nothing_outside_the_root_is_written(self, storage: Storage, root: Path) -> None:
         with pytest.raises(ValueError, match="illegal"):
             await storage.put_bytes(b"x", kind="../outside", suffix="", media_type=TEXT)
