@@ -90,7 +90,8 @@ class Raters:
         stars = self._chance.choice((4, 5, 5)) if right else self._chance.choice((1, 1, 2))
         rating: dict[str, object] = {"inference_id": answered.inference_id, "metric": "stars", "value": stars}
         if not right:
-            rating["correction"] = json.dumps({"status": line.label})
+            # written as the servers write it: two spellings of one answer would teach neither
+            rating["correction"] = json.dumps({"status": line.label}, separators=(",", ":"))
             rating["comment"] = f"this line is {line.label}"
         await self._send(rating)
         self.ratings_sent += 1
