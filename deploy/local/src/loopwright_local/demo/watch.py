@@ -14,6 +14,7 @@ from loopwright.contracts.datasets import DatasetRejected, DatasetRequested, Dat
 from loopwright.contracts.deployments import DeploymentChanged
 from loopwright.contracts.envelope import open_record
 from loopwright.contracts.experiments import ExperimentChanged, ExperimentConcluded, ExperimentState, Outcome
+from loopwright.contracts.inferences import InferenceRated
 from loopwright.contracts.jobs import JobFinished, JobProgressed, JobRequested
 from loopwright.contracts.models import ModelEvaluated, ModelRegistered
 from loopwright.contracts.registry import TOPICS, topic_named
@@ -123,6 +124,8 @@ class Watcher:
 
     def _note_learning(self, event: Event) -> None:
         match event:
+            case InferenceRated():
+                self._begin("rated", "the first rating is on Kafka")
             case DatasetRequested():
                 self._begin("dataset requested", f"feedback-svc asks for a dataset: {event.sample_count} samples")
             case DatasetValidated():
