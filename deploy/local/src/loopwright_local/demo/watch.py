@@ -120,6 +120,7 @@ class Watcher:
 
     def _note(self, event: Event) -> None:
         self._note_learning(event)
+        self._note_training(event)
         self._note_deciding(event)
 
     def _note_learning(self, event: Event) -> None:
@@ -134,6 +135,11 @@ class Watcher:
                 self._begin("dataset validated", f"dataset-svc made {event.version_id}: {parts}, {held_out}")
             case DatasetRejected():
                 self._fail(f"dataset rejected: {'; '.join(event.reasons)}")
+            case _:
+                pass
+
+    def _note_training(self, event: Event) -> None:
+        match event:
             case JobRequested():
                 self._begin("job requested", f"trainer-svc queues {event.job_name} ({event.method})")
             case JobProgressed():
