@@ -102,7 +102,7 @@ class TestTheLoop:
 
     async def test_walks_one_answer_back_to_ratings(self, stack: LocalStack, turn: Turn) -> None:
         lineage = await walk_back(stack.settings, turn.result.confirmations[0].inference_id)
-        assert lineage.model.dataset_version_id is not None
+        assert lineage.model.training_data is not None
         assert lineage.ratings
         assert all(rating.rating_id in sample.rating_ids for sample, rating in lineage.ratings)
 

@@ -32,17 +32,32 @@ class InferenceView(_Answer):
     answer: str | None = None
 
 
+class _Job(_Answer):
+    job_id: str
+
+
+class _Data(_Answer):
+    version_id: str
+
+
+class _Adapter(_Answer):
+    sha256: str
+
+
+class _Experiment(_Answer):
+    experiment_id: str
+    outcome: str
+
+
 class ModelLineage(_Answer):
     """From registry-svc."""
 
-    model_name: str
-    model_version: int
     base_model: str
-    job_id: str | None = None
-    dataset_version_id: str | None = None
-    adapter_sha256: str | None = None
-    mlflow_uri: str | None = None
-    experiment_id: str | None = None
+    mlflow_uri: str
+    job: _Job | None = None
+    training_data: _Data | None = None
+    adapter: _Adapter | None = None
+    experiments: tuple[_Experiment, ...] = ()
 
 
 class SampleView(_Answer):
@@ -104,8 +119,8 @@ async def walk_back(settings: LocalSettings, inference_id: str) -> Lineage:
             await read(settings.registry_port, f"/admin/models/{name}/versions/{version}/lineage")
         )
         lineage = Lineage(inference, model)
-        if model.dataset_version_id is not None:
-            path = f"/admin/training/datasets/versions/{model.dataset_version_id}/samples?split=train&limit={_SAMPLES_SHOWN}"
+        if model.training_data is not None:
+            path = f"/admin/training/datasets/versions/{model.training_data.version_id}/samples?split=train&limit={_SAMPLES_SHOWN}"
             lineage.samples = SamplePage.model_validate_json(await read(settings.dataset_port, path))
             for sample in lineage.samples.items:
                 for rating_id in sample.rating_ids:
@@ -119,14 +134,15 @@ def draw(lineage: Lineage) -> Tree:
     inference, model = lineage.inference, lineage.model
     tree = Tree(f"answer [bold]{inference.inference_id[:24]}…[/] {inference.answer!r} to {inference.input!r}")
     served = tree.add(f"variant [bold]{inference.served_variant_id}[/] of task {inference.task_id}")
-    made = served.add(f"model {model.model_name} version {model.model_version}, {model.mlflow_uri}")
+    made = served.add(f"model in MLflow: {model.mlflow_uri}")
     made.add(f"base model {model.base_model}")
-    if model.job_id is None:
+    if model.job is None or model.training_data is None or model.adapter is None:
         return tree
-    made.add(f"experiment {model.experiment_id}")
-    job = made.add(f"job {model.job_id}, adapter sha256 {str(model.adapter_sha256)[:16]}…")
+    for experiment in model.experiments:
+        made.add(f"experiment {experiment.experiment_id}: {experiment.outcome}")
+    job = made.add(f"job {model.job.job_id}, adapter sha256 {model.adapter.sha256[:16]}…")
     total = lineage.samples.total if lineage.samples else 0
-    data = job.add(f"dataset version {model.dataset_version_id}, {total} training samples, among them:")
+    data = job.add(f"dataset version {model.training_data.version_id}, {total} training samples, among them:")
     for sample, rating in lineage.ratings:
         said = f"{rating.metric} {rating.value:g}" if rating.value is not None else rating.metric
         corrected = f", corrected to {rating.correction}" if rating.correction else ""
