@@ -22,7 +22,7 @@ def test_names_a_full_disk_even_as_the_cause_of_another_error(number: int) -> No
     assert explain(caused_by(OSError(number, "no"))).code == "training.disk-full"
 
 
-# the kernel's limit holds for a whole process, and would refuse this one's own log too
+# the limit holds for a whole process: in this one it would refuse the test log too, and cut compiled modules (so -B)
 SAVE_WITH_LITTLE_ROOM = """
 import resource, sys
 import torch
@@ -40,7 +40,7 @@ except Exception as error:
 
 @pytest.mark.parametrize("library", ["safetensors", "torch"])
 def test_knows_a_full_disk_by_the_words_of_each_library(tmp_path: Path, library: str) -> None:
-    command = [sys.executable, "-c", SAVE_WITH_LITTLE_ROOM, library, str(tmp_path / "file")]
+    command = [sys.executable, "-B", "-c", SAVE_WITH_LITTLE_ROOM, library, str(tmp_path / "file")]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "training.disk-full"
 
