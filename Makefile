@@ -17,7 +17,7 @@ UNIT := $(wildcard libs/common/tests/unit services/*/tests/unit deploy/local/tes
 INTEGRATION := $(wildcard libs/common/tests/integration services/*/tests/integration deploy/local/tests/integration)
 
 .PHONY: help setup up down status demo test test-unit test-integration test-e2e fmt lint types architecture docs \
-	docs-check check lock trace replay lineage token clean
+	docs-check check lock trace replay lineage rotate-keys token clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
@@ -37,16 +37,14 @@ status: ## list the parts of the running stack
 demo: setup ## let the loop close once, on real parts, and report
 	@exec $(RUN) loopwright_local.demo $(ARGS)
 
-test: setup ## all tests: unit, integration, end to end
-	$(RUN) pytest $(UNIT)
-	$(RUN) pytest $(INTEGRATION)
-	$(RUN) pytest tests/e2e
+test: test-unit test-integration test-e2e ## all tests
 
 test-unit: .venv/.packages ## tests that need nothing but Python
 	$(RUN) pytest $(UNIT) $(ARGS)
 
-test-integration: setup ## tests on real Kafka, PostgreSQL and MLflow
-	$(RUN) pytest $(INTEGRATION) $(ARGS)
+test-integration: setup ## tests on real Kafka, PostgreSQL and MLflow; every suite has its own, for topics have fixed names
+	@failed=; for suite in $(INTEGRATION); do $(RUN) pytest $$suite $(ARGS) || failed+=" $$suite"; done; \
+		test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 test-e2e: setup ## the loop itself, with real vLLM
 	$(RUN) pytest tests/e2e $(ARGS)
@@ -82,6 +80,9 @@ lineage: ## walk from one answer back to the ratings it was learned from: make l
 
 replay: ## put dead letters back after a fix: make replay TOPIC=<topic> [ARGS=--dry-run]
 	@$(RUN) loopwright_local run loopwright.replay $(TOPIC) $(ARGS)
+
+rotate-keys: ## seal stored objects under a new key, while everything runs
+	@$(RUN) loopwright_local run loopwright.rotation
 
 token: ## print a bearer token: make token [ROLE=admin]
 	@$(RUN) loopwright_local token --role $(or $(ROLE),admin)

@@ -1,5 +1,6 @@
-"""Key files of the local stack, made once: a pair that signs and checks tokens, and the router's signing key."""
+"""Key files of the local stack, made once: a pair that signs and checks tokens, the router's signing key, storage's sealing key."""
 
+import base64
 import json
 import secrets
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 ISSUER = "loopwright-local"
 AUDIENCE = "loopwright"
 ROUTER_KEY_BYTES = 32
+STORAGE_KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -19,21 +21,31 @@ class Keys:
         private: Private half of the token key (JWK); only the token command reads it.
         public: JWKS that the services check tokens with.
         inference: Secret with which the router signs inference ids.
+        storage: Keys that stored objects are sealed with.
     """
 
     private: Path
     public: Path
     inference: Path
+    storage: Path
 
 
 def ensure_keys(folder: Path) -> Keys:
     """Return the key files below `folder`, writing those that are missing."""
-    keys = Keys(folder / "token-private.json", folder / "jwks.json", folder / "inference-signing.key")
+    keys = Keys(
+        folder / "token-private.json",
+        folder / "jwks.json",
+        folder / "inference-signing.key",
+        folder / "storage-keys.json",
+    )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (keys.private.exists() and keys.public.exists()):
         _make_token_keys(keys)
     if not keys.inference.exists():
         _write_secret(keys.inference, secrets.token_bytes(ROUTER_KEY_BYTES))
+    if not keys.storage.exists():
+        key = base64.b64encode(secrets.token_bytes(STORAGE_KEY_BYTES)).decode()
+        _write_secret(keys.storage, json.dumps({"current": "key-1", "keys": {"key-1": key}}).encode())
     return keys
 
 

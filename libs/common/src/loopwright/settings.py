@@ -18,6 +18,9 @@ class CommonSettings(BaseSettings):
     kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="comma-separated brokers")
     kafka_replication: int = Field(default=1, ge=1, description="replication factor of topics that we create")
     storage_uri: str = Field(default="file:///var/lib/loopwright", description="file:// folder or s3:// bucket/prefix")
+    storage_keys_file: Path | None = Field(
+        default=None, description="keys that stored objects are sealed with (AES-256-GCM); None stores them plain"
+    )
     mlflow_uri: str = Field(default="http://127.0.0.1:5000", description="MLflow tracking server")
     auth_jwks_file: Path | None = Field(default=None, description="public keys that tokens are checked with (JWKS)")
     auth_issuer: str = Field(default="loopwright", description="expected `iss`")

@@ -1,9 +1,10 @@
-"""Large things by URI: a local folder or S3, every object named by its content."""
+"""Large things by URI: a local folder or S3, every object named by its content and encrypted if there are keys."""
 
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 from obstore.exceptions import BaseError
@@ -11,6 +12,8 @@ from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
 from loopwright.contracts.base import Artifact
 from loopwright.errors import InvalidPayload, StoreUnavailable
+from loopwright.sealing import HEADER_BYTES, KeyFile, KeyRing, rewrap, seal, unseal
+from loopwright.settings import CommonSettings
 
 _CHUNK_BYTES = 1 << 20
 
@@ -21,10 +24,13 @@ class Storage:
     Args:
         root_uri: `file:///folder` or `s3://bucket/prefix`; S3 takes region, endpoint and credentials from the
             standard AWS_* variables.
+        keys: What objects are sealed with; without keys they are stored as they are. Names and hashes are those of
+            the plain bytes either way.
     """
 
-    def __init__(self, root_uri: str) -> None:
+    def __init__(self, root_uri: str, keys: KeyFile | None = None) -> None:
         self._root = root_uri.rstrip("/")
+        self._keys = keys
         self._store = _open_store(self._root)
 
     async def put_bytes(self, content: bytes, *, kind: str, suffix: str, media_type: str) -> Artifact:
@@ -38,8 +44,9 @@ class Storage:
         return await self._put(path, digest, size, f"{kind}/{digest[:2]}/{digest}{suffix}", media_type)
 
     async def _put(self, content: bytes | Path, digest: str, size: int, name: str, media_type: str) -> Artifact:
+        stored = content if self._keys is None else seal(_pieces(content), self._keys.ring())
         try:
-            await self._store.put_async(name, content)
+            await self._store.put_async(name, stored)
         except (BaseError, OSError) as error:
             raise StoreUnavailable("storage.unavailable", "object storage cannot be written") from error
         return Artifact(uri=f"{self._root}/{name}", sha256=digest, size_bytes=size, media_type=media_type)
@@ -54,11 +61,10 @@ class Storage:
         name = self._name_of(artifact)
         digest = hashlib.sha256()
         try:
-            response = await self._store.get_async(name)
-            async for chunk in response.stream(min_chunk_size=_CHUNK_BYTES):
-                piece = bytes(chunk)
-                digest.update(piece)
-                yield piece
+            async with aclosing(self._plain(name)) as pieces:
+                async for piece in pieces:
+                    digest.update(piece)
+                    yield piece
         except FileNotFoundError as error:
             raise StoreUnavailable("storage.object-missing", f"{name} is not there") from error
         except ValueError as error:
@@ -67,6 +73,12 @@ class Storage:
             raise StoreUnavailable("storage.unavailable", f"{name} cannot be read") from error
         if digest.hexdigest() != artifact.sha256:
             raise InvalidPayload("storage.hash-mismatch", f"{name} does not have the bytes that were named")
+
+    async def _plain(self, name: str) -> AsyncGenerator[bytes]:
+        response = await self._store.get_async(name)
+        stored = (bytes(chunk) async for chunk in response.stream(min_chunk_size=_CHUNK_BYTES))
+        async for piece in stored if self._keys is None else unseal(stored, self._keys.ring()):
+            yield piece
 
     async def read_bytes(self, artifact: Artifact) -> bytes:
         """The whole object; for small ones."""
@@ -85,12 +97,47 @@ class Storage:
             await asyncio.to_thread(partial.unlink, missing_ok=True)
             raise
 
+    async def rewrap_all(self, keys: KeyFile) -> tuple[int, int]:
+        """Puts the data key of every sealed object under the current key; the objects' own bytes stay.
+
+        Returns:
+            How many objects there are, and how many were under another key.
+        """
+        seen = changed = 0
+        ring = keys.ring()
+        async for batch in self._store.list():
+            for item in batch:
+                seen += 1
+                changed += await self._rewrap(item["path"], item["size"], ring)
+        return seen, changed
+
+    async def _rewrap(self, name: str, size_bytes: int, ring: KeyRing) -> bool:
+        if size_bytes < HEADER_BYTES:
+            return False
+        old = bytes(await self._store.get_range_async(name, start=0, end=HEADER_BYTES))
+        new = rewrap(old, ring)
+        if new is None:
+            return False
+        response = await self._store.get_async(name, options={"range": {"offset": HEADER_BYTES}})
+        await self._store.put_async(name, _after(new, response.stream(min_chunk_size=_CHUNK_BYTES)))
+        return True
+
     def _name_of(self, artifact: Artifact) -> str:
         prefix = f"{self._root}/"
         name = artifact.uri.removeprefix(prefix)
         if name == artifact.uri or ".." in name.split("/"):
             raise InvalidPayload("storage.foreign-uri", "the artifact lies outside this platform's storage")
         return name
+
+
+def open_storage(common: CommonSettings) -> Storage:
+    """The storage that the settings name.
+
+    Raises:
+        ValueError: the URI or the key file is not one.
+    """
+    keys = None if common.storage_keys_file is None else KeyFile(common.storage_keys_file)
+    return Storage(common.storage_uri, keys)
 
 
 def _open_store(root_uri: str) -> ObjectStore:
@@ -107,3 +154,18 @@ def _open_store(root_uri: str) -> ObjectStore:
 def _hash_file(path: Path) -> tuple[str, int]:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+
+
+async def _pieces(content: bytes | Path) -> AsyncIterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+        return
+    with content.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield piece
+
+
+async def _after(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for piece in rest:
+        yield bytes(piece)

@@ -11,7 +11,7 @@ from loopwright.contracts.registry import Party
 from loopwright.database import Database
 from loopwright.service import Service
 from loopwright.settings import CommonSettings
-from loopwright.storage import Storage
+from loopwright.storage import open_storage
 from loopwright.unit_of_work import PostgresWork
 
 
@@ -19,7 +19,7 @@ def build(common: CommonSettings, settings: Settings) -> Service:
     """Wires the service; nothing runs yet."""
     database = Database(common.database_url.get_secret_value(), metadata, tables)
     work = PostgresWork(database, Party.DATASET)
-    storage = Storage(common.storage_uri)
+    storage = open_storage(common)
     limits = BuildLimits(
         max_source_bytes=settings.max_source_bytes,
         max_line_bytes=settings.max_line_bytes,

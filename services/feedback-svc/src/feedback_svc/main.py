@@ -9,7 +9,7 @@ from loopwright.contracts.registry import Party
 from loopwright.database import Database
 from loopwright.service import Service
 from loopwright.settings import CommonSettings
-from loopwright.storage import Storage
+from loopwright.storage import open_storage
 from loopwright.unit_of_work import PostgresWork
 
 
@@ -21,7 +21,7 @@ def build(common: CommonSettings, settings: Settings) -> Service:
     service.app.state.work = work
     service.add_events(events)
     service.add_routes(all_routes())
-    service.add_background("export", Exporter(work, Storage(common.storage_uri), poll_s=settings.export_poll_s).run)
+    service.add_background("export", Exporter(work, open_storage(common), poll_s=settings.export_poll_s).run)
     service.add_background("retraining", RetrainingTimer(work, every_s=settings.retraining_check_s).run)
     return service
 

@@ -4,7 +4,7 @@ from loopwright.contracts.registry import Party
 from loopwright.database import Database
 from loopwright.service import Service
 from loopwright.settings import CommonSettings
-from loopwright.storage import Storage
+from loopwright.storage import open_storage
 from loopwright.unit_of_work import PostgresWork
 from registry_svc.adapters.adapter_files import AdapterFiles
 from registry_svc.adapters.mlflow import MlflowRegistry
@@ -29,7 +29,7 @@ def build(common: CommonSettings, settings: Settings) -> Service:
     """Builds the service from its settings."""
     database = Database(common.database_url.get_secret_value(), metadata, messaging)
     work = PostgresWork(database, Party.REGISTRY)
-    storage = Storage(common.storage_uri)
+    storage = open_storage(common)
     mlflow = MlflowRegistry(common.mlflow_uri)
     servers = VllmServers(settings.vllm_urls, timeout_s=settings.serving_timeout_s)
     serving = Serving(AdapterFiles(storage, settings.adapter_dir), servers)

@@ -6,7 +6,7 @@ from loopwright.contracts.registry import Party
 from loopwright.database import Database
 from loopwright.service import Service
 from loopwright.settings import CommonSettings
-from loopwright.storage import Storage
+from loopwright.storage import open_storage
 from loopwright.unit_of_work import PostgresWork
 from trainer_svc.api.routes import Doorway, routes
 from trainer_svc.events import build_events
@@ -19,7 +19,7 @@ def build(common: CommonSettings, settings: Settings) -> Service:
     """Wires the service; nothing runs yet."""
     database = Database(common.database_url.get_secret_value(), metadata, messaging)
     work = PostgresWork(database, Party.TRAINER)
-    worker = Worker(work, Storage(common.storage_uri), common=common, bench=_bench(settings))
+    worker = Worker(work, open_storage(common), common=common, bench=_bench(settings))
     service = Service(Party.TRAINER, common, database=database)
     service.app.state.doorway = Doorway(work=work, work_dir=settings.work_dir, base_models=settings.base_models)
     service.add_events(build_events(settings.base_models))

@@ -75,6 +75,7 @@ def common_env(settings: LocalSettings, around: Surroundings) -> dict[str, str]:
         "LOOPWRIGHT_KAFKA_BOOTSTRAP": bootstrap(settings),
         "LOOPWRIGHT_STORAGE_URI": _folder(settings, "storage").as_uri(),
         "LOOPWRIGHT_MLFLOW_URI": mlflow_uri(settings),
+        "LOOPWRIGHT_STORAGE_KEYS_FILE": str(around.keys.storage),
         "LOOPWRIGHT_AUTH_JWKS_FILE": str(around.keys.public),
         "LOOPWRIGHT_AUTH_ISSUER": ISSUER,
         "LOOPWRIGHT_AUTH_AUDIENCE": AUDIENCE,

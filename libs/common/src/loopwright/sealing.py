@@ -1,0 +1,197 @@
+"""Encryption at rest: every object under a data key of its own, every data key wrapped by a key that can be changed.
+
+An object is a header and frames of a mebibyte, each encrypted with AES-256-GCM in the STREAM construction (Hoang, Reyhanitabar,
+Rogaway and Vizár 2015): a frame's nonce holds its number and whether it is the last, so frames can be neither reordered nor cut off.
+"""
+
+import base64
+import binascii
+import json
+import os
+import struct
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from loopwright.errors import InvalidPayload, StoreUnavailable
+
+_MAGIC = b"LPW\x01"
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_TAG_BYTES = 16
+_KEY_ID_BYTES = 32
+_WRAPPED_BYTES = _NONCE_BYTES + KEY_BYTES + _TAG_BYTES
+_PREFIX_BYTES = 7
+_FRAME_BYTES = 1 << 20
+_SEALED_BYTES = _FRAME_BYTES + _TAG_BYTES
+HEADER_BYTES = len(_MAGIC) + _KEY_ID_BYTES + _WRAPPED_BYTES + _PREFIX_BYTES
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """The keys that wrap data keys.
+
+    Attributes:
+        current: Name of the key that new objects get.
+        keys: Keys of 32 bytes by name, at most 32 bytes of ASCII; older ones stay to read what they sealed.
+    """
+
+    current: str
+    keys: dict[str, bytes] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.current not in self.keys:
+            raise ValueError(f"the current key {self.current!r} is not among the keys")
+        for name, key in self.keys.items():
+            if not (name.isascii() and 0 < len(name) <= _KEY_ID_BYTES and len(key) == KEY_BYTES):
+                raise ValueError(f"key {name!r} is not 32 bytes under a name of 1 to {_KEY_ID_BYTES} ASCII characters")
+
+
+class KeyFile:
+    """A ring in a file, `{"current": name, "keys": {name: base64}}`; read again when it changes, so keys rotate under running services.
+
+    Raises:
+        ValueError: the file is something else; from every use.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed_ns = -1
+        self._ring = self.ring()
+
+    def ring(self) -> KeyRing:
+        changed_ns = self._path.stat().st_mtime_ns
+        if changed_ns != self._changed_ns:
+            self._ring, self._changed_ns = _read(self._path), changed_ns
+        return self._ring
+
+    def write(self, ring: KeyRing) -> None:
+        """Replaces the file, at once for every reader."""
+        keys = {name: base64.b64encode(key).decode() for name, key in ring.keys.items()}
+        partial = self._path.with_name(f".{self._path.name}.partial")
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps({"current": ring.current, "keys": keys}))
+        partial.replace(self._path)
+
+
+def _read(path: Path) -> KeyRing:
+    try:
+        content = json.loads(path.read_text())
+        keys = {name: base64.b64decode(text, validate=True) for name, text in content["keys"].items()}
+        return KeyRing(content["current"], keys)
+    except (KeyError, TypeError, AttributeError, binascii.Error, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path.name} is no key file: {type(error).__name__}") from error
+
+
+async def seal(chunks: AsyncIterator[bytes], ring: KeyRing) -> AsyncIterator[bytes]:
+    """Encrypts a stream; holds two frames at most."""
+    data_key, prefix = os.urandom(KEY_BYTES), os.urandom(_PREFIX_BYTES)
+    yield _header(ring, data_key, prefix)
+    cipher, number = AESGCM(data_key), 0
+    waiting = bytearray()
+    async for chunk in chunks:
+        waiting += chunk
+        while len(waiting) > _FRAME_BYTES:  # a full frame may be the last one, so it waits for a successor
+            yield cipher.encrypt(_nonce(prefix, number, last=False), bytes(waiting[:_FRAME_BYTES]), None)
+            del waiting[:_FRAME_BYTES]
+            number += 1
+    yield cipher.encrypt(_nonce(prefix, number, last=True), bytes(waiting), None)
+
+
+async def unseal(chunks: AsyncIterator[bytes], ring: KeyRing) -> AsyncIterator[bytes]:
+    """Decrypts a stream that `seal` made; what never was sealed passes as it is.
+
+    Raises:
+        StoreUnavailable: sealed under a key that is not on the ring (code `storage.key-missing`).
+        InvalidPayload: changed, cut off, or its header is.
+    """
+    waiting = await _at_least(HEADER_BYTES, chunks)
+    if len(waiting) < HEADER_BYTES or not waiting.startswith(_MAGIC):
+        yield bytes(waiting)
+        async for chunk in chunks:
+            yield chunk
+        return
+    frames = _Frames(bytes(waiting[:HEADER_BYTES]), ring)
+    del waiting[:HEADER_BYTES]
+    async for chunk in chunks:
+        waiting += chunk
+        while len(waiting) > _SEALED_BYTES:
+            yield frames.open(bytes(waiting[:_SEALED_BYTES]), last=False)
+            del waiting[:_SEALED_BYTES]
+    while len(waiting) > _SEALED_BYTES:  # all of it may have come with the header
+        yield frames.open(bytes(waiting[:_SEALED_BYTES]), last=False)
+        del waiting[:_SEALED_BYTES]
+    yield frames.open(bytes(waiting), last=True)
+
+
+async def _at_least(wanted_bytes: int, chunks: AsyncIterator[bytes]) -> bytearray:
+    got = bytearray()
+    async for chunk in chunks:
+        got += chunk
+        if len(got) >= wanted_bytes:
+            break
+    return got
+
+
+def rewrap(header: bytes, ring: KeyRing) -> bytes | None:
+    """The header with its data key under the current key; None if it is there already, or the object is not sealed.
+
+    Raises:
+        StoreUnavailable: it is under a key that is not on the ring.
+        InvalidPayload: the header is damaged.
+    """
+    if not header.startswith(_MAGIC) or _key_name(header) == ring.current:
+        return None
+    return _header(ring, _data_key(header, ring), header[-_PREFIX_BYTES:])
+
+
+class _Frames:
+    """Opens the frames of one object, in order."""
+
+    def __init__(self, header: bytes, ring: KeyRing) -> None:
+        self._cipher = AESGCM(_data_key(header, ring))
+        self._prefix = header[-_PREFIX_BYTES:]
+        self._number = 0
+
+    def open(self, frame: bytes, *, last: bool) -> bytes:
+        nonce = _nonce(self._prefix, self._number, last=last)
+        self._number += 1
+        try:
+            return self._cipher.decrypt(nonce, frame, None)
+        except InvalidTag as error:
+            raise InvalidPayload("storage.seal-broken", "the object was changed or cut off") from error
+
+
+def _header(ring: KeyRing, data_key: bytes, prefix: bytes) -> bytes:
+    name = ring.current.encode().ljust(_KEY_ID_BYTES, b"\0")
+    nonce = os.urandom(_NONCE_BYTES)
+    wrapped = AESGCM(ring.keys[ring.current]).encrypt(nonce, data_key, _MAGIC + name)
+    return _MAGIC + name + nonce + wrapped + prefix
+
+
+def _key_name(header: bytes) -> str:
+    return header[len(_MAGIC) :][:_KEY_ID_BYTES].rstrip(b"\0").decode(errors="replace")
+
+
+def _data_key(header: bytes, ring: KeyRing) -> bytes:
+    name = _key_name(header)
+    key = ring.keys.get(name)
+    if key is None:
+        raise StoreUnavailable(
+            "storage.key-missing", f"the object is sealed under the key {name!r}, which is not configured"
+        )
+    wrapped = header[len(_MAGIC) + _KEY_ID_BYTES :][:_WRAPPED_BYTES]
+    try:
+        return AESGCM(key).decrypt(
+            wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], header[: len(_MAGIC) + _KEY_ID_BYTES]
+        )
+    except InvalidTag as error:
+        raise InvalidPayload("storage.seal-broken", "the object's header was changed") from error
+
+
+def _nonce(prefix: bytes, number: int, *, last: bool) -> bytes:
+    """Seven random bytes, four that count, one that ends; 2^32 frames are 4 PiB."""
+    return prefix + struct.pack(">IB", number, last)
