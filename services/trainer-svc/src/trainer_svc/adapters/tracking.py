@@ -1,12 +1,17 @@
 """MLflow runs of jobs: one a job, found again by its tag after a crash."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from loopwright.errors import TrackingUnavailable
 from trainer_svc.domain.jobs import Job
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 _JOB_TAG = "loopwright.job_id"
 _LONGEST_WAIT_S = 30.0
+_TIMEOUT_S = 10
 
 
 class MlflowRuns:
@@ -38,10 +43,9 @@ class MlflowRuns:
             raise TrackingUnavailable("tracking.unavailable", "MLflow does not answer") from error
 
     def _ensure_run(self, job: Job) -> str:
-        from mlflow import MlflowClient  # noqa: PLC0415 - seconds of import that the service's start should not pay
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - seconds of import, not paid at the service's start
 
-        client = MlflowClient(self.uri)
+        client = self._client()
         try:
             experiment = client.get_experiment_by_name(job.task_id)
             experiment_id = experiment.experiment_id if experiment else client.create_experiment(job.task_id)
@@ -54,10 +58,19 @@ class MlflowRuns:
             raise TrackingUnavailable("tracking.unavailable", f"MLflow refuses: {error}"[:300]) from error
 
     def _end_run(self, run_id: str, status: str) -> None:
-        from mlflow import MlflowClient  # noqa: PLC0415 - seconds of import that the service's start should not pay
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
 
         try:
-            MlflowClient(self.uri).set_terminated(run_id, status)
+            self._client().set_terminated(run_id, status)
         except (MlflowException, OSError) as error:
             raise TrackingUnavailable("tracking.unavailable", f"MLflow refuses: {error}"[:300]) from error
+
+    def _client(self) -> "MlflowClient":
+        from mlflow import MlflowClient  # noqa: PLC0415 - as above
+        from mlflow import environment_variables as mlflow_env  # noqa: PLC0415 - as above
+
+        mlflow_env.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(
+            0
+        )  # a job must not wait for its bookkeeping; whoever calls goes on
+        mlflow_env.MLFLOW_HTTP_REQUEST_TIMEOUT.set(_TIMEOUT_S)
+        return MlflowClient(self.uri)
