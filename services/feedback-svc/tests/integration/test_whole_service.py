@@ -72,7 +72,8 @@ async def test_turns_its_part_of_the_loop_over_kafka(
         "ce_type", INFERENCE_RATED.event_type.encode())], key=b"inf-1"))  # fmt: skip
     await send(producer, [an_inference(1), an_inference(2), an_inference(3)], copies=2)
     await eventually(lambda: two_samples(world), timeout_s=60)
-    await eventually(lambda: three_inferences(world), timeout_s=60)  # so that the next rating is what completes a sample
+    # so that the next rating is what completes a sample
+    await eventually(lambda: three_inferences(world), timeout_s=60)
     await send(producer, [a_rating(3, 1, rating_id="r3", correction="better")], trace=trace, copies=2)
 
     asked = await request_ids(world)

@@ -45,6 +45,14 @@ class TestOneAnswer:
         assert headers["ce_type"] == b"loopwright.inference.completed.v1"
         assert headers["ce_source"] == b"/loopwright/router-svc"
 
+    async def test_what_cannot_be_stored_is_replaced_in_the_event_alone(self, router, task, log, model_server) -> None:
+        await task.define(model_server.url)
+        await router.knows(task.task_id)
+        async with router.openai as client:
+            await client.chat.completions.create(model=task.task_id, messages=[{"role": "user", "content": "a\0b"}])
+        (record,) = await log.events(INFERENCE_COMPLETED, task.task_id)
+        assert InferenceCompleted.model_validate_json(record.value).input == "a\ufffdb"
+
     async def test_a_stream_arrives_piece_by_piece_under_one_id(self, router, task, log, model_server) -> None:
         model_server.on("base", words=tuple("abcde"), gap_s=0.02)
         await task.define(model_server.url)

@@ -30,6 +30,7 @@ def test_takes_what_is_on_the_scale(fields: dict[str, JsonValue]) -> None:
         {}, {"value": 0}, {"value": 6}, {"metric": "thumb", "value": 0.5}, {"metric": "bleu", "value": float("nan")},
         {"metric": "bleu", "value": float("inf")}, {"value": None}, {"value": 3, "metric": "a b"}, {"stars": 3},
         {"value": 3, "rater": ""}, {"comment": "x" * 10_001}, {"correction": "x" * 100_001},
+        {"comment": "a\0b"}, {"correction": "\0"},
     ],
 )  # fmt: skip
 def test_refuses_what_is_not(fields: dict[str, JsonValue]) -> None:

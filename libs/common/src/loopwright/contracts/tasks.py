@@ -46,13 +46,12 @@ class MaskingMode(StrEnum):
     MASK = "mask"
     DROP = "drop"
     REPORT = "report"
-    PSEUDONYMISE = "pseudonymise"
 
 
 class DataPolicy(Value):
     """How raw samples of the task become a dataset version."""
 
-    masking: MaskingMode = Field(default=MaskingMode.MASK, description="mask, drop the sample, only report, or pseudonymise")
+    masking: MaskingMode = Field(default=MaskingMode.MASK, description="mask, drop the sample, or only report")
     near_duplicate_threshold_0_1: Share = Field(default=0.9, description="Jaccard similarity that makes a duplicate")
     held_out_share_0_1: Share = Field(default=0.2, description="share of prompts kept for evaluation, by hash")
     validation_share_0_1: Share = Field(default=0.1, description="share of prompts kept for early stopping, by hash")

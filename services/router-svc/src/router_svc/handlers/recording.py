@@ -52,7 +52,7 @@ def _completed(exchange: Exchange, ended: float) -> InferenceCompleted:
     route, prompt = exchange.route, exchange.prompt
     answer = read_answer(b"".join(exchange.copy), streamed=exchange.streamed)
     keep = route.task.store_content
-    messages = tuple(ChatMessage(role=turn.role, content=turn.text) for turn in prompt.turns)
+    messages = tuple(ChatMessage(role=turn.role, content=_storable(turn.text)) for turn in prompt.turns)
     return InferenceCompleted(
         inference_id=exchange.inference_id,
         task_id=route.task.task_id,
@@ -63,9 +63,9 @@ def _completed(exchange: Exchange, ended: float) -> InferenceCompleted:
         pinned=route.pinned,
         fallback=exchange.fallback,
         unit_hash=exchange.unit_hash,
-        input=prompt.user_input if keep else None,
+        input=_storable(prompt.user_input) if keep and prompt.user_input is not None else None,
         messages=messages if keep else None,
-        answer=answer.text if keep else None,
+        answer=_storable(answer.text) if keep and answer.text is not None else None,
         http_status=exchange.status,
         finish_reason=answer.finish_reason,
         prompt_tokens=answer.prompt_tokens,
@@ -74,6 +74,11 @@ def _completed(exchange: Exchange, ended: float) -> InferenceCompleted:
         latency_ms=(ended - exchange.started) * 1000,
         completed_at=datetime.now(UTC),
     )
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL keeps no U+0000; what stands for it is the replacement character."""
+    return text.replace("\0", "\ufffd")
 
 
 def _observe(exchange: Exchange, ended: float) -> None:
