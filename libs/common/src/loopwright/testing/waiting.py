@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], Awaitable[T]], *, timeout_s: float = 20, every_s: float = 0.05) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], *, timeout_s: float = 60, every_s: float = 0.05) -> T:
     """Looks again and again until the answer is true.
 
     Raises:
