@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from loopwright.contracts.kafka_settings import MAX_RECORD_BYTES
-from loopwright.database import Database
+from loopwright.database import CONNECTION_ERRORS, Database
 from loopwright.telemetry import OUTBOX_PENDING, OUTBOX_PUBLISHED
 
 _log = structlog.get_logger()
@@ -38,7 +38,7 @@ class Relay:
         while True:
             try:
                 await self._session()
-            except (OSError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except (*CONNECTION_ERRORS, KafkaError) as error:
                 _log.warning("outbox.relay-waits", schema=self._database.schema, reason=repr(error))
                 await asyncio.sleep(_ERROR_DELAY_S)
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -97,7 +98,7 @@ class PostgresWork:
                 if work.records:
                     await insert_records(session, database.tables.outbox, work.records)
                     await session.execute(sa.select(sa.func.pg_notify(database.outbox_channel, "")))
-        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+        except (OperationalError, InterfaceError, PoolTimeout, OSError, asyncpg.InternalClientError) as error:
             raise StoreUnavailable("store.unavailable", "the database cannot be reached") from error
         except DBAPIError as error:
             if error.connection_invalidated or _state_of(error).startswith(_TRY_LATER):

@@ -7,7 +7,7 @@ from contextlib import suppress
 import asyncpg
 import structlog
 
-from loopwright.database import Database
+from loopwright.database import CONNECTION_ERRORS, Database
 
 _log = structlog.get_logger()
 _POLL_S = 2.0
@@ -26,9 +26,9 @@ async def lead(database: Database, *, name: str, body: Callable[[], Awaitable[No
             try:
                 await _lead_while_locked(connection, name, body)
             finally:
-                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                with suppress(*CONNECTION_ERRORS):
                     await connection.close(timeout=5)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except CONNECTION_ERRORS as error:
             _log.warning("leadership.waits", lock=name, reason=repr(error))
             await asyncio.sleep(_POLL_S)
 
