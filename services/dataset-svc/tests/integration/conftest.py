@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +14,10 @@ import pytest_asyncio
 import sqlalchemy as sa
 from pydantic import JsonValue, SecretStr
 
+from dataset_svc.adapters.build_process import BuildProcess
+from dataset_svc.adapters.version_packs import VersionPacks
 from dataset_svc.events import events
-from dataset_svc.jobs import BuildLimits, Builds
+from dataset_svc.jobs.builds import BuildLimits, Builds, Workshop
 from dataset_svc.main import build
 from dataset_svc.settings import Settings
 from dataset_svc.store.tables import metadata, tables
@@ -40,19 +42,22 @@ LineBuilder = Callable[..., bytes]
 class World:
     """Everything that a test of dataset-svc touches."""
 
-    def __init__(self, database: Database, storage_uri: str, a_line: LineBuilder) -> None:
+    def __init__(self, database: Database, storage_uri: str, a_line: LineBuilder, process: BuildProcess) -> None:
         self.database = database
         self.work = PostgresWork(database, Party.DATASET)
         self.storage = Storage(storage_uri)
         self.a_line = a_line
+        self.workshop = Workshop(storage=self.storage, packs=VersionPacks(self.storage), process=process)
         self.builds = self.builds_with()
         self.stopped: list[BaseException] = []
         policy = RetryPolicy(attempts=2, first_delay_s=0.01)
         self.consumer = Consumer(Party.DATASET, database, policy=policy, on_stop=self.stopped.append)
 
     def builds_with(self, *, attempts: int = 10, max_source_bytes: int = 1 << 20) -> Builds:
-        limits = BuildLimits(max_source_bytes=max_source_bytes, max_line_bytes=10_000, attempts=attempts)
-        return Builds(self.work, self.storage, limits)
+        limits = BuildLimits(
+            max_source_bytes=max_source_bytes, max_unpacked_bytes=1 << 24, max_line_bytes=10_000, attempts=attempts
+        )
+        return Builds(self.work, self.workshop, limits)
 
     def lines(self, count: int = LINES_OF_A_SOURCE, *, first: int = 0, **changes: JsonValue) -> list[bytes]:
         """Lines that are no duplicates; every tenth comes from the unit `u0`, and so on."""
@@ -118,9 +123,16 @@ async def dataset_database(migrated_database) -> AsyncGenerator[Database]:
     await database.close()
 
 
+@pytest.fixture(scope="session")
+def build_process() -> Generator[BuildProcess]:
+    process = BuildProcess(helpers=0)
+    yield process
+    process.close()
+
+
 @pytest.fixture
-def world(dataset_database: Database, storage_uri: str, a_line: LineBuilder) -> World:
-    return World(dataset_database, storage_uri, a_line)
+def world(dataset_database: Database, storage_uri: str, a_line: LineBuilder, build_process: BuildProcess) -> World:
+    return World(dataset_database, storage_uri, a_line, build_process)
 
 
 @pytest.fixture(scope="session")

@@ -207,7 +207,7 @@ async def test_the_same_request_in_another_place_gives_the_same_bytes(world):
     # other datasets hold out other questions, so the parts differ; each is named by its content
     assert hashes[0] != hashes[1]
     await world.execute(
-        "TRUNCATE dataset.datasets, dataset.requests, dataset.versions, dataset.samples, dataset.questions"
+        "TRUNCATE dataset.datasets, dataset.requests, dataset.versions, dataset.samples, dataset.questions, dataset.refs"
     )
     await world.consume(DATASET_REQUESTED, a_record(await world.request(dataset_name="one")))
     await world.build_all()

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from dataset_svc.domain.building import Built, Memory, Recipe, VersionBuilder
 from dataset_svc.domain.clusters import RememberedQuestion
+from dataset_svc.domain.lines import LineCutter
+from dataset_svc.domain.preparing import PreparationRules, Preparer
 from dataset_svc.domain.reading import ReadingRules
 from dataset_svc.domain.report import Check
 from dataset_svc.domain.samples import SplitName
@@ -35,11 +37,13 @@ def build(lines: Sequence[bytes], memory: Memory | None = None, **policy: object
         reading=ReadingRules(task_id="log-anomaly"),
         policy=DataPolicy(**({"min_samples": 1} | policy)),
         expected_lines=len(lines),
-        max_line_bytes=10_000,
     )
     builder = VersionBuilder(recipe, memory or Memory())
+    preparer = Preparer(PreparationRules(reading=recipe.reading, policy=recipe.policy))
+    cutter = LineCutter(max_line_bytes=10_000)
     for line in lines:
-        builder.feed(line)
+        builder.add(preparer.prepare(list(cutter.feed(line))))
+    builder.add(preparer.prepare(list(cutter.finish())))
     return builder.finish()
 
 

@@ -55,3 +55,11 @@ class TestDropExactCopies:
     def test_another_answer_or_question_is_no_copy(self, a_sample: SampleBuilder) -> None:
         samples = (a_sample("q", "a"), a_sample("q", "b"), a_sample("p", "a"))
         assert drop_exact_copies(samples).kept == samples
+
+
+def test_an_answer_to_avoid_stays_beside_the_one_to_imitate(a_sample: SampleBuilder) -> None:
+    liked, avoided = a_sample("q", "yes", sample_id="a"), a_sample("q", "no", sample_id="b", thumb=False)
+    doubted = a_sample("q", "yes", sample_id="c", thumb=False)
+    settled = settle_conflicts([liked, avoided, doubted])
+    assert settled.dropped == ()
+    assert set(drop_exact_copies(settled.kept).kept) == {liked, avoided, doubted}

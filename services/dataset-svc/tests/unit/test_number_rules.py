@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.number_rules import is_card_number, is_personal_ip, is_resident_number, luhn_holds
+from dataset_svc.domain.number_rules import (
+    is_business_number,
+    is_card_number,
+    is_iban,
+    is_personal_ip,
+    is_resident_number,
+    luhn_holds,
+)
 
 
 @pytest.mark.parametrize("digits", ["79927398713", "4111111111111111", "5555555555554444", "378282246310005"])
@@ -54,3 +61,13 @@ def test_bare_digits_are_a_resident_only_with_date_and_check_digit(digits: str, 
 @pytest.mark.parametrize(("text", "personal"), [("10.0.0.1", True), ("127.0.0.1", False), ("224.0.0.1", False), ("::1", False), ("abc::def", False), ("1:2:3", False), ("2001:db8::1", True)])  # fmt: skip
 def test_loopback_and_code_are_nobodys_address(text: str, *, personal: bool) -> None:
     assert is_personal_ip(text) is personal
+
+
+@pytest.mark.parametrize(("digits", "holds"), [("2208162517", True), ("1248100998", True), ("2208162518", False), ("220816251", False)])  # fmt: skip
+def test_business_numbers_end_in_their_check_digit(digits: str, *, holds: bool) -> None:
+    assert is_business_number(digits) is holds
+
+
+@pytest.mark.parametrize(("text", "holds"), [("DE89370400440532013000", True), ("GB29NWBK60161331926819", True), ("DE89370400440532013001", False), ("DE89", False)])  # fmt: skip
+def test_published_ibans_hold(text: str, *, holds: bool) -> None:
+    assert is_iban(text) is holds

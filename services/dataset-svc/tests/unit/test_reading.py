@@ -6,11 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataset_svc.domain.bad_records import BadLine
 from dataset_svc.domain.lines import Line
-from dataset_svc.domain.reading import BadLine, ReadingRules, SampleReader
+from dataset_svc.domain.reading import ReadingRules, SampleReader
 from dataset_svc.domain.samples import Sample
 from loopwright.contracts.datasets import SampleSource
 
+UNKNOWN_SHAPE = (
+    "of no known shape: messages, conversations, instruction and output, prompt and completion, or chosen and rejected"
+)
 QUESTION, ANSWER = {"role": "user", "content": "disk full"}, {"role": "assistant", "content": "alert"}
 
 
@@ -60,10 +64,10 @@ def test_an_upload_says_that_it_is_one_whatever_its_lines_say() -> None:
         (b'{"messages": [{"role": "user", "content": "\xff"}]}', "line", "not UTF-8"),
         (b'{"messages": [{"role": "user", "content": "\\ud800"}]}', "line", "not JSON"),
         (b'{"messages": [], "more": ' + b"[" * 100_000, "line", "nested too deeply"),
-        (b"[]", "line", "Expected `object`, got `array`"),
-        ({}, "messages", "missing"),
+        (b"[]", "line", "not a JSON object"),
+        ({}, "line", UNKNOWN_SHAPE),
         ({"messages": [{"role": "user"}]}, "messages[0].content", "missing"),
-        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "Expected `str`, got `int`"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "not text"),
         (an_export_line(messages=[]), "messages", "the last turn is not the assistant's answer"),
         (an_export_line(messages=[QUESTION]), "messages", "the last turn is not the assistant's answer"),
         (an_export_line(messages=[ANSWER]), "messages", "no user turn before the answer"),

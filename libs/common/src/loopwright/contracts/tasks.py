@@ -1,9 +1,9 @@
 """A task: one job that the loop improves, declared as data and owned by registry-svc."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from loopwright.contracts.base import Event, Identifier, JsonObject, Moment, Share, Value
 
@@ -48,13 +48,51 @@ class MaskingMode(StrEnum):
     REPORT = "report"
 
 
+class QualityWeights(Value):
+    """Weight of each part in a sample's quality score, which is their weighted harmonic mean; only ratios matter."""
+
+    length: float = Field(default=1.0, ge=0, le=1000, description="neither too short nor too long for its kind")
+    diversity: float = Field(default=1.0, ge=0, le=1000, description="little repetition")
+    fluency: float = Field(default=1.5, ge=0, le=1000, description="whole, plausible, well-spelt sentences")
+    relevance: float = Field(default=1.5, ge=0, le=1000, description="the answer answers the question")
+    format: float = Field(default=2.0, ge=0, le=1000, description="parses, roles in order")
+    language: float = Field(default=1.0, ge=0, le=1000, description="answered in the language that was asked in")
+    toxicity: float = Field(default=2.0, ge=0, le=1000, description="no toxic language")
+    bias: float = Field(default=1.0, ge=0, le=1000, description="speaks ill of no group")
+
+    @model_validator(mode="after")
+    def _something_weighs(self) -> Self:
+        if not any(weight for _, weight in self):
+            raise ValueError("at least one weight must be above 0")
+        return self
+
+
+SampleLanguage = Literal["ko", "en", "mixed", "other", "code", "none"]
+
+
+class QualityPolicy(Value):
+    """How samples are scored, and which go; the defaults drop nothing."""
+
+    weights: QualityWeights = Field(default_factory=QualityWeights, description="what the score is made of")
+    min_score_0_1: Share = Field(default=0.0, description="samples with a lower score go; 0 drops nothing")
+    max_toxicity_0_1: Share = Field(default=1.0, description="more toxic samples go; 1 drops nothing")
+    max_bias_0_1: Share = Field(default=1.0, description="more biased samples go; 1 drops nothing")
+    languages: tuple[SampleLanguage, ...] = Field(default=(), description="others go; empty keeps all")
+    max_answer_chars: int = Field(default=20_000, ge=1, description="longer answers lose points")
+    max_tokens: int | None = Field(default=None, ge=1, description="samples with more tokens lose points, if counted")
+
+
 class DataPolicy(Value):
     """How raw samples of the task become a dataset version."""
 
     masking: MaskingMode = Field(default=MaskingMode.MASK, description="mask, drop the sample, or only report")
+    pseudonymise: bool = Field(
+        default=False, description="when masking, give equal values of one dataset equal pseudonyms"
+    )
     near_duplicate_threshold_0_1: Share = Field(default=0.9, description="Jaccard similarity that makes a duplicate")
     held_out_share_0_1: Share = Field(default=0.2, description="share of prompts kept for evaluation, by hash")
     validation_share_0_1: Share = Field(default=0.1, description="share of prompts kept for early stopping, by hash")
+    quality: QualityPolicy = Field(default_factory=QualityPolicy, description="scores of samples, and filters by them")
     min_samples: int = Field(default=20, ge=1, description="fewer clean training samples reject the dataset")
 
 

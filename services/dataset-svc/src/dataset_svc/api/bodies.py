@@ -1,13 +1,10 @@
 """Bodies are counted while they arrive: what is too large is refused before it fills memory or a disk."""
 
-import asyncio
-import shutil
-import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO
 
 from fastapi import HTTPException
 from starlette.datastructures import FormData, Headers, UploadFile
@@ -18,24 +15,36 @@ from loopwright.errors import Invalid
 _JSON_BODY_BYTES = 64 << 10
 
 
+@dataclass(frozen=True, kw_only=True)
+class BodyLimit:
+    """Where a longer body may be sent.
+
+    Attributes:
+        method: In capitals.
+        path: Of the request, as a whole.
+    """
+
+    method: str
+    path: re.Pattern[str]
+    max_bytes: int
+
+
 class BoundedBodies:
     """ASGI middleware that makes reading a body that is too large a 413.
 
     Args:
-        upload_path: Where files are posted; all other bodies are short JSON.
-        max_upload_bytes: Limit there.
+        limits: Places of longer bodies; everywhere else 64 KiB are enough.
     """
 
-    def __init__(self, app: ASGIApp, *, upload_path: str, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, limits: Sequence[BodyLimit]) -> None:
         self._app = app
-        self._upload_path = upload_path
-        self._max_upload_bytes = max_upload_bytes
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._max_upload_bytes if scope["path"] == self._upload_path else _JSON_BODY_BYTES
+        limit = self._limit_of(scope)
         declared = Headers(scope=scope).get("content-length", "")
         received = int(declared) if declared.isdecimal() and int(declared) > limit else 0
 
@@ -48,6 +57,11 @@ class BoundedBodies:
             return message
 
         await self._app(scope, counted, send)
+
+    def _limit_of(self, scope: Scope) -> int:
+        method, path = scope["method"], scope["path"]
+        fitting = (one.max_bytes for one in self._limits if one.method == method and one.path.fullmatch(path))
+        return next(fitting, _JSON_BODY_BYTES)
 
 
 def _check(received: int, limit: int) -> None:
@@ -67,9 +81,8 @@ def text_field(form: FormData, name: str) -> str | None:
     return value or None
 
 
-@asynccontextmanager
-async def spooled_file(form: FormData, name: str) -> AsyncGenerator[Path]:
-    """A file of the form as a file on disk, removed when the block ends.
+def file_field(form: FormData, name: str) -> UploadFile:
+    """A file of the form.
 
     Raises:
         Invalid: there is no such file, or it is empty.
@@ -77,12 +90,10 @@ async def spooled_file(form: FormData, name: str) -> AsyncGenerator[Path]:
     value = form.get(name)
     if not isinstance(value, UploadFile) or not value.size:
         raise Invalid("upload.no-file", f"the form has no file named {name}, or an empty one", field=name)
-    with tempfile.NamedTemporaryFile(prefix="dataset-upload-") as copy:
-        await asyncio.to_thread(_copy, value, copy.file)
-        yield Path(copy.name)
+    return value
 
 
-def _copy(upload: UploadFile, target: IO[bytes]) -> None:
-    upload.file.seek(0)
-    shutil.copyfileobj(upload.file, target)
-    target.flush()
+def path_of(upload: UploadFile) -> Path:
+    """Where the file of a form can be read until the form is closed: on disk, but without a name there."""
+    upload.file.flush()
+    return Path(f"/dev/fd/{upload.file.fileno()}")

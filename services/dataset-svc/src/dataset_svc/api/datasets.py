@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from dataset_svc.api.doors import Door
+from dataset_svc.api.paths import Address, DatasetId, RequestId
 from dataset_svc.api.schemas import StatusChange
 from dataset_svc.domain.lifecycle import Status
 from dataset_svc.domain.requests import RequestState
@@ -17,6 +18,7 @@ from dataset_svc.queries.datasets import (
     list_versions,
     read_dataset,
 )
+from dataset_svc.queries.refs import read_version_at
 from dataset_svc.queries.requests import RequestView, list_requests, read_request
 from loopwright.auth import Engineer, Viewer
 from loopwright.pages import Page, Part
@@ -41,32 +43,39 @@ async def get_requests(_: Viewer, door: Door, part: Part, state: WithState = Non
 
 
 @routes.get("/requests/{request_id}")
-async def get_request(_: Viewer, door: Door, request_id: str) -> RequestView:
+async def get_request(_: Viewer, door: Door, request_id: RequestId) -> RequestView:
     async with door.work() as unit:
         return await read_request(unit, request_id)
 
 
 @routes.get("/{dataset_id}")
-async def get_dataset(_: Viewer, door: Door, dataset_id: str) -> DatasetDetails:
+async def get_dataset(_: Viewer, door: Door, dataset_id: DatasetId) -> DatasetDetails:
     async with door.work() as unit:
         return await read_dataset(unit, dataset_id)
 
 
 @routes.get("/{dataset_id}/versions")
 async def get_versions(
-    _: Viewer, door: Door, dataset_id: str, part: Part, status: WithStatus = None
+    _: Viewer, door: Door, dataset_id: DatasetId, part: Part, status: WithStatus = None
 ) -> Page[VersionView]:
     async with door.work() as unit:
         return await list_versions(unit, dataset_id, part, status=status)
 
 
+@routes.get("/{dataset_id}/versions/{address}")
+async def get_version_at(_: Viewer, door: Door, dataset_id: DatasetId, address: Address) -> VersionView:
+    """A version by id, number, branch, tag or `latest`."""
+    async with door.work() as unit:
+        return await read_version_at(unit, dataset_id, address)
+
+
 @routes.post("/{dataset_id}/deprecate")
-async def post_deprecate(_: Engineer, door: Door, dataset_id: str, body: StatusChange) -> DatasetDetails:
+async def post_deprecate(_: Engineer, door: Door, dataset_id: DatasetId, body: StatusChange) -> DatasetDetails:
     return await _change(door, dataset_id, wanted=Status.DEPRECATED, reason=body.reason)
 
 
 @routes.post("/{dataset_id}/archive")
-async def post_archive(_: Engineer, door: Door, dataset_id: str, body: StatusChange) -> DatasetDetails:
+async def post_archive(_: Engineer, door: Door, dataset_id: DatasetId, body: StatusChange) -> DatasetDetails:
     return await _change(door, dataset_id, wanted=Status.ARCHIVED, reason=body.reason)
 
 

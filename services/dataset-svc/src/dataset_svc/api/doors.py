@@ -5,16 +5,24 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from dataset_svc.adapters.version_packs import VersionPacks
+from dataset_svc.domain.uploads import UploadRules
 from loopwright.storage import Storage
 from loopwright.unit_of_work import PostgresWork
 
 
 @dataclass(frozen=True, kw_only=True)
 class Doorway:
-    """What the routes use, put onto the app by `main.py`."""
+    """What the routes use, put onto the app by `main.py`.
+
+    Attributes:
+        packs: The history of versions.
+    """
 
     work: PostgresWork
     storage: Storage
+    packs: VersionPacks
+    upload_rules: UploadRules
 
 
 def _doorway(request: Request) -> Doorway:

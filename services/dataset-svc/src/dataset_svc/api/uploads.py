@@ -1,4 +1,4 @@
-"""HTTP door of uploads: a file of chat rows goes the same way as an export of feedback."""
+"""HTTP door of uploads: a file of any known kind goes the same way as an export of feedback."""
 
 import uuid
 from datetime import UTC, datetime
@@ -6,38 +6,52 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 
-from dataset_svc.api.bodies import spooled_file, text_field
+from dataset_svc.api import resumable
+from dataset_svc.api.bodies import file_field, path_of, text_field
 from dataset_svc.api.doors import Door
 from dataset_svc.api.schemas import Accepted, Text
+from dataset_svc.api.streams import started
+from dataset_svc.domain.columns import ColumnMapping, check_mapping
 from dataset_svc.domain.requests import Origin, VersionRequest
 from dataset_svc.handlers.requests import record_request
+from dataset_svc.queries.uploads import find_rejects
 from loopwright.auth import Engineer
-from loopwright.contracts.base import Artifact, Identifier
+from loopwright.contracts.base import Identifier
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.errors import Invalid
 from loopwright.problems import ADMIN_PROBLEMS, declared
 from loopwright.telemetry import current_traceparent
 
+_LINES = {"description": "the lines", "content": {"application/jsonl": {"schema": {"type": "string"}}}}
 T = TypeVar("T")
 PREFIX = "/api/v1/admin/training/datasets"
 _MOST_FIELDS = 20
 _FIELD_BYTES = 64 << 10
 routes = APIRouter(prefix=PREFIX, tags=["uploads"], responses=ADMIN_PROBLEMS)
+routes.include_router(resumable.routes)
 
 _identifier = TypeAdapter[str](Identifier)
 _text = TypeAdapter[str](Text)
+_mapping = TypeAdapter[ColumnMapping](ColumnMapping)
+_LONGEST_FILENAME = 255
 _FORM = {
     "type": "object",
     "required": ["file", "task_id"],
     "properties": {
-        "file": {"type": "string", "format": "binary", "description": "JSON Lines; a line has at least `messages`"},
+        "file": {
+            "type": "string",
+            "format": "binary",
+            "description": "JSON, JSONL, CSV or Parquet, plain or packed by gzip or zstd",
+        },
         "task_id": {"type": "string", "description": "task that the samples teach"},
         "dataset_name": {"type": "string", "description": "dataset that gets a new version; the task's id if left out"},
         "description": {"type": "string", "description": "of the dataset, if this makes it"},
         "policy": {"type": "string", "description": "data policy as JSON; what it leaves out has its default"},
+        "mapping": {"type": "string", "description": 'which columns hold what, as JSON: `{"prompt": "question"}`'},
     },
 }
 
@@ -56,11 +70,26 @@ async def post_dataset(principal: Engineer, door: Door, request: Request, respon
             raise Invalid("upload.no-task", "the form has no task_id", field="task_id")
         name = _field(form, "dataset_name", _identifier) or task_id
         description = _field(form, "description", _text) or ""
-        policy = _policy(form)
-        async with spooled_file(form, "file") as path:
-            source = await door.storage.put_file(path, kind="uploads", suffix=".jsonl", media_type="application/jsonl")
-    wanted = _request_for(
-        source, task_id=task_id, name=name, description=description, policy=policy, by=principal.subject
+        policy, mapping = _policy(form), _mapping_of(form)
+        file = file_field(form, "file")
+        source = await door.storage.put_file(
+            path_of(file), kind="uploads", suffix=".bin", media_type="application/octet-stream"
+        )
+    wanted = VersionRequest(
+        request_id=f"upload-{uuid.uuid4().hex}",
+        task_id=task_id,
+        dataset_name=name,
+        description=description,
+        origin=Origin.UPLOAD,
+        requested_by=principal.subject,
+        requested_at=datetime.now(UTC),
+        reason="upload",
+        source=source,
+        sample_count=None,
+        policy=policy,
+        traceparent=current_traceparent(),
+        source_name=(file.filename or "").replace("\0", "")[:_LONGEST_FILENAME],
+        mapping=mapping,
     )
     async with door.work() as unit:
         await record_request(unit, wanted)
@@ -70,23 +99,16 @@ async def post_dataset(principal: Engineer, door: Door, request: Request, respon
     )
 
 
-def _request_for(
-    source: Artifact, *, task_id: str, name: str, description: str, policy: DataPolicy, by: str
-) -> VersionRequest:
-    return VersionRequest(
-        request_id=f"upload-{uuid.uuid4().hex}",
-        task_id=task_id,
-        dataset_name=name,
-        description=description,
-        origin=Origin.UPLOAD,
-        requested_by=by,
-        requested_at=datetime.now(UTC),
-        reason="upload",
-        source=source,
-        sample_count=None,
-        policy=policy,
-        traceparent=current_traceparent(),
-    )
+@routes.get("/requests/{request_id}/rejects", response_class=StreamingResponse, responses={200: _LINES})
+async def get_rejects(_: Engineer, door: Door, request_id: str) -> StreamingResponse:
+    """Downloads the records that could not be read, as JSON Lines of `{line, field, reason, raw}`."""
+    async with door.work() as unit:
+        artifact = await find_rejects(unit, request_id)
+    headers = {
+        "Content-Disposition": f'attachment; filename="rejects-{artifact.sha256[:12]}.jsonl"',
+        "Content-Length": str(artifact.size_bytes),
+    }
+    return StreamingResponse(await started(door.storage, artifact), headers=headers, media_type="application/jsonl")
 
 
 def _field(form: FormData, name: str, adapter: TypeAdapter[T]) -> T | None:
@@ -109,3 +131,15 @@ def _policy(form: FormData) -> DataPolicy:
         first = error.errors()[0]
         place = ".".join(("policy", *(str(part) for part in first["loc"])))
         raise Invalid("upload.bad-field", f"{place}: {first['msg']}", field="policy") from error
+
+
+def _mapping_of(form: FormData) -> ColumnMapping | None:
+    text = text_field(form, "mapping")
+    if text is None:
+        return None
+    try:
+        mapping = _mapping.validate_json(text)
+    except ValidationError as error:
+        raise Invalid("upload.bad-mapping", f"mapping: {error.errors()[0]['msg']}", field="mapping") from error
+    check_mapping(mapping)
+    return mapping

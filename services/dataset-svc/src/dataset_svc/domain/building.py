@@ -2,19 +2,31 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_svc.domain.bad_records import BadLine, BadRecords
 from dataset_svc.domain.clusters import Cluster, RememberedQuestion, sift
-from dataset_svc.domain.detectors import PersonalKind
 from dataset_svc.domain.duplicates import drop_exact_copies, settle_conflicts
-from dataset_svc.domain.lines import Line, LineCutter
-from dataset_svc.domain.masking import mask_sample
-from dataset_svc.domain.reading import BadLine, ReadingRules, SampleReader
+from dataset_svc.domain.origins import SampleOrigin
+from dataset_svc.domain.personal_kinds import PersonalKind
+from dataset_svc.domain.preparing import BadRecord, Prepared, PreparedSample
+from dataset_svc.domain.quality.filters import reason_to_drop
+from dataset_svc.domain.quality.parts import PARTS
+from dataset_svc.domain.reading import Names, ReadingRules
 from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, QualityReport, SplitFigures
 from dataset_svc.domain.samples import Sample, SplitName, encode, same_text, sha256_of
 from dataset_svc.domain.splits import Allotment, Shares, allot
-from loopwright.contracts.tasks import DataPolicy, MaskingMode
+from dataset_svc.domain.statistics.builder import StatisticsBuilder
+from dataset_svc.domain.statistics.columns import Measured, columns_of
+from dataset_svc.domain.statistics.figures import LengthPart, Statistics
+from loopwright.contracts.tasks import DataPolicy
+
+_STATISTICS_BATCH = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +35,6 @@ class Recipe:
 
     Attributes:
         expected_lines: Lines that the request promised; None if it promised none.
-        max_line_bytes: Longer lines are reported as bad.
     """
 
     request_id: str
@@ -31,7 +42,6 @@ class Recipe:
     reading: ReadingRules
     policy: DataPolicy
     expected_lines: int | None
-    max_line_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,62 +88,120 @@ class Built:
 
     splits: dict[SplitName, BuiltSplit]
     report: QualityReport
+    statistics: Statistics
+    origins: tuple[SampleOrigin, ...]
 
 
 class VersionBuilder:
-    """Feed it the source in chunks, then finish. Pure: no clock, no randomness, no files."""
+    """Takes a source in prepared batches, in order, then finishes. Pure: no clock, no randomness, no files.
 
-    def __init__(self, recipe: Recipe, memory: Memory) -> None:
+    Args:
+        threads: That the compiled loops may use.
+    """
+
+    def __init__(self, recipe: Recipe, memory: Memory, *, threads: int = 1) -> None:
         self._recipe = recipe
         self._memory = memory
-        self._cutter = LineCutter(max_line_bytes=recipe.max_line_bytes)
-        self._reader = SampleReader(recipe.reading)
+        self._threads = threads
+        self._names = Names()
         self._lines = 0
-        self._bad: list[BadLine] = []
-        self._samples: list[Sample] = []
+        self._bad = BadRecords()
+        self._prepared: dict[str, PreparedSample] = {}
         self._erased = 0
         self._found: Counter[PersonalKind] = Counter()
         self._with_personal_data = 0
-        self._dropped_for: Counter[str] = Counter()
+        self._dropped_for: dict[Check, Counter[str]] = {Check.PERSONAL_DATA: Counter(), Check.QUALITY: Counter()}
 
-    def feed(self, chunk: bytes) -> None:
-        for line in self._cutter.feed(chunk):
-            self._take(line)
+    def add(self, batch: Prepared) -> list[BadRecord]:
+        """Takes a batch.
+
+        Returns:
+            All records of it that are no samples, for the reject file.
+        """
+        bad = list(batch.bad)
+        for one in batch.samples:
+            name = self._names.admit(one.sample.sample_id, one.number, named=one.named)
+            if isinstance(name, BadLine):
+                bad.append(BadRecord(why=name, raw=encode(one.sample)))
+            else:
+                self._consider(one, name)
+        bad.sort(key=lambda record: record.why.line)
+        self._lines += len(batch.bad) + len(batch.samples)
+        for record in bad:
+            self._bad.add(record.why)
+        return bad
+
+    def _consider(self, one: PreparedSample, name: str) -> None:
+        if one.sample.unit_hash in self._memory.erased_units:
+            self._erased += 1
+            return
+        self._found.update(one.found)
+        self._with_personal_data += bool(one.found)
+        if one.dropped:
+            self._dropped_for[Check.PERSONAL_DATA][f"holds {min(one.found)}"] += 1
+            return
+        reason = reason_to_drop(one.scores, self._recipe.policy.quality)
+        if reason is not None:
+            self._dropped_for[Check.QUALITY][reason] += 1
+            return
+        if name != one.sample.sample_id:
+            one = msgspec.structs.replace(one, sample=msgspec.structs.replace(one.sample, sample_id=name))
+        self._prepared[name] = one
 
     def finish(self) -> Built:
-        for line in self._cutter.finish():
-            self._take(line)
-        settled = settle_conflicts(self._samples)
+        settled = settle_conflicts(one.sample for one in self._prepared.values())
         distinct = drop_exact_copies(settled.kept)
         policy = self._recipe.policy
         sifted = sift(
             distinct.kept,
             threshold_0_1=policy.near_duplicate_threshold_0_1,
             remembered=self._memory.questions,
+            threads=self._threads,
         )
         shares = Shares(held_out_0_1=policy.held_out_share_0_1, validation_0_1=policy.validation_share_0_1)
         allotment = allot(sifted.clusters, shares, salt=self._recipe.dataset_name)
         splits = {name: _built_split(clusters) for name, clusters in allotment.parts.items()}
         dropped = (*settled.dropped, *distinct.dropped, *sifted.dropped)
-        return Built(splits=splits, report=self._report(splits, dropped, allotment))
+        report = self._report(splits, dropped, allotment)
+        return Built(
+            splits=splits, report=report, statistics=self._statistics(splits, dropped), origins=self._origins(splits)
+        )
 
-    def _take(self, line: Line) -> None:
-        self._lines += 1
-        sample = self._reader.read(line)
-        if isinstance(sample, BadLine):
-            self._bad.append(sample)
-            return
-        if sample.unit_hash in self._memory.erased_units:
-            self._erased += 1
-            return
-        masked = mask_sample(sample)
-        self._found += masked.found
-        self._with_personal_data += bool(masked.found)
-        mode = self._recipe.policy.masking
-        if masked.found and mode is MaskingMode.DROP:
-            self._dropped_for[f"holds {min(masked.found)}"] += 1
-        else:
-            self._samples.append(masked.sample if mode is MaskingMode.MASK else sample)
+    def _statistics(self, splits: Mapping[SplitName, BuiltSplit], dropped: Sequence[DroppedDuplicate]) -> Statistics:
+        builder = StatisticsBuilder()
+        for name, split in splits.items():
+            for first in range(0, len(split.samples), _STATISTICS_BATCH):
+                batch = [built.sample for built in split.samples[first : first + _STATISTICS_BATCH]]
+                builder.add(columns_of(batch, name, self._measured(batch)))
+        builder.note(
+            duplicates=Counter(str(duplicate.check) for duplicate in dropped),
+            personal_data={str(kind): count for kind, count in self._found.items()},
+        )
+        return builder.finish()
+
+    def _measured(self, batch: Sequence[Sample]) -> Measured:
+        found = [self._prepared[sample.sample_id] for sample in batch]
+        parts = np.array([one.scores.parts for one in found])
+        scores = {str(part): parts[:, place] for place, part in enumerate(PARTS)}
+        scores["total"] = np.array([one.scores.total for one in found])
+        tokens: dict[LengthPart, NDArray[np.int32]] = {}
+        counts = [one.tokens for one in found if one.tokens is not None]
+        if len(counts) == len(found):
+            both = np.array(counts, dtype=np.int32)
+            tokens = {LengthPart.QUESTION: both[:, 0], LengthPart.ANSWER: both[:, 1]}
+        return Measured(
+            categories=[sample.category for sample in batch],
+            languages=[one.scores.language for one in found],
+            tokens=tokens,
+            scores=scores,
+        )
+
+    def _origins(self, splits: Mapping[SplitName, BuiltSplit]) -> tuple[SampleOrigin, ...]:
+        kept = (self._prepared[built.sample.sample_id] for split in splits.values() for built in split.samples)
+        return tuple(
+            SampleOrigin(sample_id=one.sample.sample_id, source_line=one.number, masked_kinds=tuple(sorted(one.found)))
+            for one in kept
+        )
 
     def _report(
         self, splits: dict[SplitName, BuiltSplit], dropped: Sequence[DroppedDuplicate], allotment: Allotment
@@ -153,7 +221,7 @@ class VersionBuilder:
             checks=self._outcomes(dropped),
             personal_data_found=dict(sorted(self._found.items())),
             samples_with_personal_data=self._with_personal_data,
-            bad_lines=tuple(self._bad),
+            bad_lines=tuple(self._bad.first),
             duplicates=tuple(sorted(dropped, key=lambda duplicate: duplicate.dropped)),
             splits=SplitFigures(
                 samples=sizes,
@@ -165,9 +233,10 @@ class VersionBuilder:
 
     def _outcomes(self, dropped: Iterable[DroppedDuplicate]) -> tuple[CheckOutcome, ...]:
         reasons: dict[Check, Counter[str]] = {check: Counter() for check in Check}
-        reasons[Check.READABLE].update(f"{bad.field}: {bad.reason}" for bad in self._bad)
+        reasons[Check.READABLE].update(self._bad.reasons)
         reasons[Check.NOT_ERASED].update({"the person's data was erased": self._erased} if self._erased else {})
-        reasons[Check.PERSONAL_DATA].update(self._dropped_for)
+        for check, counts in self._dropped_for.items():
+            reasons[check].update(counts)
         for duplicate in dropped:
             reasons[duplicate.check][duplicate.why] += 1
         outcomes: list[CheckOutcome] = []
@@ -180,7 +249,7 @@ class VersionBuilder:
 
     def _objections(self, training_samples: int) -> tuple[str, ...]:
         wanted = self._recipe.policy.min_samples
-        if len(self._bad) == self._lines:
+        if self._bad.total == self._lines:
             return (f"none of the {self._lines} lines could be read as a sample",)
         if training_samples < wanted:
             return (f"{training_samples} clean training samples, and the task's policy wants at least {wanted}",)

@@ -3,15 +3,26 @@
 Questions that earlier versions already put on one side of the split take part, so that their likes can follow them.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
 
-from datasketch import MinHash
+import numpy as np
+from numpy.typing import NDArray
 
+from dataset_svc.domain.buffers import Dialogues, Groups
+from dataset_svc.domain.kernels import PERMUTATIONS, sift_places
+from dataset_svc.domain.minhash import Grams, Sketches, packed, sketches_of
+from dataset_svc.domain.near_pairs import crowd_of, groups_of, limits_of, roots_of, side_of
 from dataset_svc.domain.report import Check, DroppedDuplicate
 from dataset_svc.domain.samples import Sample, SplitName
-from dataset_svc.domain.similarity import Shingles, SimilarityIndex, jaccard, shingles_of
+from dataset_svc.domain.similarity import banding
+from loopwright.contracts.datasets import SampleSource
+
+_CHUNK_TEXTS: Final = 50_000
+# of pairs exactly at the threshold; a smaller share would make all questions of one template candidates
+_MISSED_0_1: Final = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,112 +49,97 @@ class Sifted:
     dropped: tuple[DroppedDuplicate, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Node:
-    question: Shingles
-    sample: Sample | None
-    answer: Shingles | None
-    split: SplitName | None
+def sift(
+    samples: Iterable[Sample],
+    *,
+    threshold_0_1: float,
+    remembered: Iterable[RememberedQuestion] = (),
+    threads: int = 1,
+) -> Sifted:
+    """Drops near copies and clusters the rest; the result does not depend on the order of `samples`.
 
-
-class NearSift:
-    """The pass itself. Feed remembered questions before samples, and samples best first.
+    Best first, a sample goes in favour of the one most like it among those that stay, or stays and joins all whose
+    questions are alike. Character 5-grams of questions and answers count, never the system prompt.
 
     Args:
         threshold_0_1: Jaccard index from which on texts are alike.
     """
-
-    def __init__(self, *, threshold_0_1: float) -> None:
-        self._threshold = threshold_0_1
-        self._index = SimilarityIndex(threshold_0_1=threshold_0_1)
-        self._nodes: list[_Node] = []
-        self._parents: list[int] = []
-        self._dropped: list[DroppedDuplicate] = []
-
-    def remember(self, question: RememberedQuestion) -> None:
-        shingles = shingles_of(question.text)
-        node = _Node(question=shingles, sample=None, answer=None, split=question.split)
-        self._add(node, self._index.sketch(shingles))
-
-    def take(self, sample: Sample) -> None:
-        """Keeps a sample, or drops it in favour of the kept one most like it."""
-        question, answer = shingles_of(sample.question), shingles_of(sample.answer)
-        sketch = self._index.sketch(question)
-        alike = self._alike(question, sketch)
-        copies = [
-            (similarity, likeness, place)
-            for place, similarity in alike
-            if (likeness := self._answers_alike(place, answer)) >= self._threshold
-        ]
-        if copies:
-            similarity, likeness, place = max(copies, key=lambda copy: (copy[0], copy[1], -copy[2]))
-            self._drop(sample, place, similarity=similarity, likeness=likeness)
-            return
-        own = self._add(_Node(question=question, sample=sample, answer=answer, split=None), sketch)
-        for place, _ in alike:
-            self._join(own, place)
-
-    def finish(self) -> Sifted:
-        clusters: dict[int, Cluster] = defaultdict(Cluster)
-        for place, node in enumerate(self._nodes):
-            cluster = clusters[self._root(place)]
-            if node.sample is not None:
-                cluster.samples.append(node.sample)
-            if node.split is not None:
-                cluster.remembered.add(node.split)
-        occupied = tuple(cluster for cluster in clusters.values() if cluster.samples)
-        return Sifted(clusters=occupied, dropped=tuple(self._dropped))
-
-    def _alike(self, question: Shingles, sketch: MinHash) -> list[tuple[int, float]]:
-        found: list[tuple[int, float]] = []
-        for key in self._index.candidates(sketch):
-            assert isinstance(key, int)
-            similarity = jaccard(question, self._nodes[key].question)
-            if similarity >= self._threshold:
-                found.append((key, similarity))
-        return sorted(found)
-
-    def _answers_alike(self, place: int, answer: Shingles) -> float:
-        other = self._nodes[place].answer
-        return -1.0 if other is None else jaccard(answer, other)
-
-    def _drop(self, sample: Sample, place: int, *, similarity: float, likeness: float) -> None:
-        kept = self._nodes[place].sample
-        assert kept is not None, "only samples have answers"
-        self._dropped.append(
-            DroppedDuplicate(
-                check=Check.NEAR_DUPLICATE,
-                dropped=sample.sample_id,
-                kept=kept.sample_id,
-                why=f"input and answer are at least {self._threshold:g} alike",
-                input_similarity_0_1=round(similarity, 4),
-                answer_similarity_0_1=round(likeness, 4),
-            )
-        )
-
-    def _add(self, node: _Node, sketch: MinHash) -> int:
-        place = len(self._nodes)
-        self._nodes.append(node)
-        self._parents.append(place)
-        self._index.insert(place, sketch)
-        return place
-
-    def _root(self, place: int) -> int:
-        while self._parents[place] != place:
-            self._parents[place] = self._parents[self._parents[place]]
-            place = self._parents[place]
-        return place
-
-    def _join(self, one: int, other: int) -> None:
-        low, high = sorted((self._root(one), self._root(other)))
-        self._parents[high] = low
+    known = sorted(remembered, key=lambda question: (question.text, question.split))
+    ordered = _best_first(samples)
+    bands = banding(threshold_0_1, missed_0_1=_MISSED_0_1)
+    sketches = _sketches([*(one.text for one in known), *ordered], bands=bands, threads=threads)
+    crowd = crowd_of(sketches.band_keys, threads=threads)
+    first_sample = int(np.searchsorted(crowd.places, len(known)))
+    members = [ordered[place - len(known)] for place in crowd.places[first_sample:]]
+    questions = [known[place].text for place in crowd.places[:first_sample]] + [one.question for one in members]
+    answers = [""] * first_sample + [one.answer for one in members]
+    dialogues = Dialogues(
+        questions=side_of(packed(questions, threads=threads), sketches.low_bytes[crowd.places], Grams.CHARACTERS_5),
+        answers=side_of(
+            packed(answers, threads=threads),
+            _sketches(answers, bands=(0, 1), threads=threads).low_bytes,
+            Grams.CHARACTERS_5,
+        ),
+        first_sample=first_sample,
+    )
+    groups = groups_of(len(crowd.places))
+    sift_places(dialogues, crowd.links, limits_of(threshold_0_1), groups)
+    return _sifted(known, ordered, crowd.places, groups, threshold_0_1)
 
 
-def sift(samples: Iterable[Sample], *, threshold_0_1: float, remembered: Iterable[RememberedQuestion] = ()) -> Sifted:
-    """Drops near copies and clusters the rest; the result does not depend on the order of `samples`."""
-    sieve = NearSift(threshold_0_1=threshold_0_1)
-    for question in sorted(remembered, key=lambda question: (question.text, question.split)):
-        sieve.remember(question)
-    for sample in sorted(samples, key=lambda sample: sample.preference):
-        sieve.take(sample)
-    return sieve.finish()
+def _best_first(samples: Iterable[Sample]) -> list[Sample]:
+    """In order of `Sample.preference`."""
+    by_id = sorted(samples, key=attrgetter("sample_id"))
+    rated = np.array([sample.source is not SampleSource.CORRECTION for sample in by_id], dtype=np.bool_)
+    weights = np.array([sample.weight_0_1 for sample in by_id], dtype=np.float64)
+    return [by_id[number] for number in np.lexsort((-weights, rated))]
+
+
+def _sketches(texts: Sequence[str | Sample], *, bands: tuple[int, int], threads: int) -> Sketches:
+    """Sketches of texts and of samples' questions, a chunk at a time, so that the texts are not in memory twice."""
+    low_bytes = np.empty((len(texts), PERMUTATIONS), dtype=np.uint8)
+    keys = np.empty((bands[0], len(texts)), dtype=np.uint32)
+    for first in range(0, len(texts), _CHUNK_TEXTS):
+        chunk = [one if isinstance(one, str) else one.question for one in texts[first : first + _CHUNK_TEXTS]]
+        sketches = sketches_of(packed(chunk, threads=threads), Grams.CHARACTERS_5, bands=bands, threads=threads)
+        low_bytes[first : first + len(chunk)] = sketches.low_bytes
+        keys[:, first : first + len(chunk)] = sketches.band_keys
+    return Sketches(low_bytes=low_bytes, band_keys=keys)
+
+
+def _sifted(
+    known: Sequence[RememberedQuestion],
+    ordered: Sequence[Sample],
+    places: NDArray[np.int64],
+    groups: Groups,
+    threshold_0_1: float,
+) -> Sifted:
+    roots = np.arange(len(known) + len(ordered))
+    roots[places] = places[roots_of(groups.parents)]
+    goes_for = dict(zip(places[groups.gone].tolist(), np.flatnonzero(groups.gone).tolist(), strict=True))
+    clusters: dict[int, Cluster] = {}
+    dropped: list[DroppedDuplicate] = []
+    for place, root in enumerate(roots.tolist()):
+        member = goes_for.get(place)
+        if member is not None:
+            kept = ordered[int(places[groups.through[member]]) - len(known)]
+            dropped.append(_near_copy(ordered[place - len(known)], kept, member, groups, threshold_0_1))
+            continue
+        cluster = clusters.setdefault(root, Cluster())
+        if place < len(known):
+            cluster.remembered.add(known[place].split)
+        else:
+            cluster.samples.append(ordered[place - len(known)])
+    occupied = tuple(cluster for cluster in clusters.values() if cluster.samples)
+    return Sifted(clusters=occupied, dropped=tuple(dropped))
+
+
+def _near_copy(sample: Sample, kept: Sample, member: int, groups: Groups, threshold_0_1: float) -> DroppedDuplicate:
+    return DroppedDuplicate(
+        check=Check.NEAR_DUPLICATE,
+        dropped=sample.sample_id,
+        kept=kept.sample_id,
+        why=f"input and answer are at least {threshold_0_1:g} alike",
+        input_similarity_0_1=round(float(groups.likeness[member]), 4),
+        answer_similarity_0_1=round(float(groups.answer_likeness[member]), 4),
+    )

@@ -12,7 +12,7 @@ class Line:
 
     Attributes:
         number: Counted from 1, blank lines included, as an editor shows it.
-        content: Its bytes without the line end; None if it was longer than allowed.
+        content: Its bytes; None if it was longer than allowed.
     """
 
     number: int
@@ -24,10 +24,12 @@ class LineCutter:
 
     Args:
         max_line_bytes: Longer lines are reported, not kept.
+        verbatim: Whether line ends and blank lines are kept, for they may lie inside a quoted cell.
     """
 
-    def __init__(self, *, max_line_bytes: int) -> None:
+    def __init__(self, *, max_line_bytes: int, verbatim: bool = False) -> None:
         self._max = max_line_bytes
+        self._verbatim = verbatim
         self._rest = bytearray()
         self._number = 0
         self._overlong = False
@@ -36,14 +38,14 @@ class LineCutter:
         start = 0
         while (end := chunk.find(b"\n", start)) >= 0:
             self._keep(chunk[start:end])
-            yield from self._take()
+            yield from self._take(end=b"\n")
             start = end + 1
         self._keep(chunk[start:])
 
     def finish(self) -> Iterator[Line]:
         """The last line, if the file does not end with a line end."""
         if self._rest or self._overlong:
-            yield from self._take()
+            yield from self._take(end=b"")
 
     def _keep(self, piece: bytes) -> None:
         # one byte more for the carriage return that does not count
@@ -53,15 +55,18 @@ class LineCutter:
         else:
             self._rest += piece
 
-    def _take(self) -> Iterator[Line]:
+    def _take(self, *, end: bytes) -> Iterator[Line]:
         content, overlong = bytes(self._rest), self._overlong
         self._rest.clear()
         self._overlong = False
         self._number += 1
         if self._number == 1:
             content = content.removeprefix(_BYTE_ORDER_MARK)
+        kept = content + end
         content = content.removesuffix(b"\r")
         if overlong or len(content) > self._max:
             yield Line(number=self._number, content=None)
+        elif self._verbatim:
+            yield Line(number=self._number, content=kept)
         elif content.strip():
             yield Line(number=self._number, content=content)

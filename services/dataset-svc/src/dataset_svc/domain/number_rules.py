@@ -5,6 +5,7 @@ from datetime import date
 
 # Resident Registration Act, enforcement rule; foreigners' numbers use the same weights and add two.
 _RESIDENT_WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
+_BUSINESS_WEIGHTS = (1, 3, 7, 1, 3, 7, 1, 3, 5)
 _CENTURY = {"1": 1900, "2": 1900, "3": 2000, "4": 2000, "5": 1900, "6": 1900, "7": 2000, "8": 2000}
 _EARLIEST_BIRTH_YEAR = 1910
 
@@ -77,3 +78,19 @@ def is_personal_ip(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         return any(address in network for network in _IPV6_IN_USE) and any(char in "0123456789" for char in text)
     return not (address.is_loopback or address.is_unspecified or address.is_reserved or address.is_multicast)
+
+
+def is_business_number(digits: str) -> bool:
+    """Ten digits with the check digit of the tax office (weights 1, 3, 7; the ninth counts its tens as well)."""
+    if len(digits) != 10:
+        return False
+    total = sum(int(digit) * weight for digit, weight in zip(digits, _BUSINESS_WEIGHTS, strict=False))
+    total += int(digits[8]) * 5 // 10
+    return (10 - total % 10) % 10 == int(digits[9])
+
+
+def is_iban(text: str) -> bool:
+    """ISO 13616: country, two check digits, at most 30 letters and digits; modulo 97."""
+    if not 15 <= len(text) <= 34:
+        return False
+    return int("".join(str(int(char, 36)) for char in text[4:] + text[:4])) % 97 == 1

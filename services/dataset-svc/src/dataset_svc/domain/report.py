@@ -4,8 +4,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from dataset_svc.domain.detectors import PersonalKind
-from dataset_svc.domain.reading import BadLine
+from dataset_svc.domain.bad_records import BadLine
+from dataset_svc.domain.personal_kinds import PersonalKind
 from dataset_svc.domain.samples import SplitName
 from loopwright.contracts.base import Share, Value
 from loopwright.contracts.tasks import DataPolicy
@@ -17,6 +17,7 @@ class Check(StrEnum):
     READABLE = "readable"
     NOT_ERASED = "not_erased"
     PERSONAL_DATA = "personal_data"
+    QUALITY = "quality"
     CONFLICTING_ANSWER = "conflicting_answer"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
@@ -64,7 +65,7 @@ class QualityReport(Value):
     checks: tuple[CheckOutcome, ...] = Field(description="check by check, in order")
     personal_data_found: dict[PersonalKind, int] = Field(description="findings by kind in the samples that were read")
     samples_with_personal_data: int = Field(ge=0, description="samples with at least one finding")
-    bad_lines: tuple[BadLine, ...] = Field(description="every line that is no sample")
+    bad_lines: tuple[BadLine, ...] = Field(description="the first thousand lines that are no samples")
     duplicates: tuple[DroppedDuplicate, ...] = Field(description="every sample that went in favour of another")
     splits: SplitFigures = Field(description="how the rest was divided")
     rejected_because: tuple[str, ...] = Field(description="why there is no version; empty if there is one")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from dataset_svc.domain.columns import ColumnMapping
 from dataset_svc.domain.lifecycle import Status
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.tasks import DataPolicy
@@ -31,6 +32,8 @@ class VersionRequest:
     Attributes:
         description: Of the dataset, should this request be its first.
         requested_by: Service or subject.
+        source_name: What the file was called where it came from; a hint of its format, empty if nobody said.
+        mapping: Which columns hold what; None if records name their fields as everybody does.
     """
 
     request_id: str
@@ -45,6 +48,8 @@ class VersionRequest:
     sample_count: int | None
     policy: DataPolicy
     traceparent: str | None
+    source_name: str = ""
+    mapping: ColumnMapping | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,20 +17,38 @@ class SplitName(StrEnum):
     HELD_OUT = "held_out"
 
 
-class Turn(msgspec.Struct, frozen=True):
-    """One message of a conversation."""
+Scalar = str | int | float | bool | None
+
+
+class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message of a conversation.
+
+    Attributes:
+        content: Its text; of a turn that only calls tools, the calls as JSON text, for readers that know only text.
+        tool_calls: JSON text of the calls as OpenAI's API lists them; None if the turn makes none.
+    """
 
     role: str
     content: str
+    tool_calls: str | None = None
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
+class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of a split file, field by field in the order in which it is written.
+
+    What has a default is written only if it is set.
 
     Attributes:
         input: What the user sent last, before any template was put around it.
         messages: The conversation as the model sees it; the last turn is the assistant's answer.
         unit_hash: Keyed hash of the person whose rating or correction it is; None if nobody's.
+        tools: JSON text of the tools that the model may call.
+        rejected: Answer that was liked less than the last turn: the sample is a preference pair.
+        thumb: Whether the last turn was liked. False makes the answer one to avoid: it teaches by preference (KTO)
+            and must never be imitated. None if nobody said.
+        metadata: What the record said about itself; flat and small.
+        category: Class by which splits are stratified.
+        group: User, document or the like whose samples must stay on one side of a split.
     """
 
     sample_id: str
@@ -42,6 +60,12 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     rating_ids: tuple[str, ...]
     unit_hash: str | None
     weight_0_1: float
+    tools: str | None = None
+    rejected: str | None = None
+    thumb: bool | None = None
+    metadata: dict[str, Scalar] | None = None
+    category: str | None = None
+    group: str | None = None
 
     @property
     def question(self) -> str:

@@ -42,6 +42,13 @@ async def give_back_request(unit: Work, request_id: str) -> None:
         row.attempts -= 1
 
 
+async def note_progress(unit: Work, request_id: str, records_read: int) -> None:
+    """Notes how far a build is."""
+    row = await requests.find_pending(unit.session, request_id)
+    if row is not None:
+        row.records_read = records_read
+
+
 async def postpone_request(unit: Work, request_id: str, *, now: datetime) -> None:
     """Lets others go first after a failed attempt; the wait doubles, up to five minutes."""
     row = await requests.find_pending(unit.session, request_id)
@@ -62,6 +69,13 @@ async def reject_request(
         return False
     _end_rejected(unit, row, reasons=reasons, now=now, report=report)
     return True
+
+
+async def keep_rejects(unit: Work, request_id: str, rejects: Artifact) -> None:
+    """Remembers where the bad records of a source are kept; a later attempt finds the same ones."""
+    row = await requests.find_pending(unit.session, request_id)
+    if row is not None:
+        row.rejects = rejects
 
 
 def _end_rejected(

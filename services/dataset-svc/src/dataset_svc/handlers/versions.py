@@ -2,19 +2,21 @@
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from dataset_svc.domain.building import Built, Memory
 from dataset_svc.domain.lifecycle import Status
-from dataset_svc.domain.requests import RequestState, VersionRequest, objections_to
+from dataset_svc.domain.recipes import VersionRecipe, version_id_of
+from dataset_svc.domain.requests import Origin, RequestState, VersionRequest, objections_to
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.handlers.requests import reject_request
-from dataset_svc.store import datasets, erasures, questions, requests
+from dataset_svc.store import datasets, erasures, questions, refs, requests
 from dataset_svc.store.tables import DatasetRow, RequestRow, VersionRow
 from loopwright.contracts.base import Artifact
-from loopwright.contracts.datasets import DatasetValidated, Split
+from loopwright.contracts.datasets import DatasetValidated, SampleSource, Split
 from loopwright.unit_of_work import Work
 
 
@@ -33,21 +35,36 @@ class Materials:
 
     Attributes:
         parent_version_id: Version that the new one will follow; None if it is the first.
+        parent_manifest: Its manifest in the history, if it has one.
         objections: Why the build need not be tried.
     """
 
     memory: Memory
     parent_version_id: str | None
     objections: tuple[str, ...]
+    parent_manifest: Artifact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A build whose files are in storage."""
+    """A build whose files are in storage.
+
+    Attributes:
+        recipe_sha256: Hash of the recipe that was followed; the version's id follows from it.
+        manifest: The version in the history of rows.
+        origins: What was done to each sample.
+        statistics: Figures of the samples, JSON.
+        page: Report and statistics for people, HTML.
+    """
 
     built: Built
     splits: dict[SplitName, Split]
     report: Artifact
+    recipe_sha256: str
+    manifest: Artifact
+    origins: Artifact
+    statistics: Artifact
+    page: Artifact
 
 
 async def load_materials(unit: Work, request: VersionRequest, *, max_source_bytes: int) -> Materials:
@@ -61,7 +78,30 @@ async def load_materials(unit: Work, request: VersionRequest, *, max_source_byte
             questions=() if dataset is None else await questions.list_questions(session, dataset.dataset_id),
         ),
         parent_version_id=None if latest is None else latest.version_id,
+        parent_manifest=None if latest is None else latest.manifest,
         objections=objections_to(request, known, max_source_bytes=max_source_bytes),
+    )
+
+
+def recipe_of(
+    request: VersionRequest, materials: Materials, *, max_line_bytes: int, options: Mapping[str, str]
+) -> VersionRecipe:
+    """The recipe that a build of the request on these materials follows.
+
+    Args:
+        options: All else that changes its bytes.
+    """
+    columns = {f"column.{part}": name for part, name in (request.mapping or {}).items()}
+    return VersionRecipe(
+        source_sha256s=(request.source.sha256,),
+        task_id=request.task_id,
+        dataset_name=request.dataset_name,
+        policy=request.policy,
+        parent_version_id=materials.parent_version_id,
+        read_as=SampleSource.UPLOAD if request.origin is Origin.UPLOAD else None,
+        max_line_bytes=max_line_bytes,
+        erased_units=materials.memory.erased_units,
+        options={"source_name": request.source_name, **columns, **options},
     )
 
 
@@ -85,6 +125,7 @@ async def publish_version(
     version = _version_row(dataset, parent, request, stored, now)
     session.add(version)
     await session.flush()
+    await refs.move_main(session, version, by=request.requested_by, now=now)
     for name, split in stored.built.splits.items():
         await datasets.add_samples(session, version.version_id, name, split.samples)
         await questions.remember(session, dataset.dataset_id, name, split.samples)
@@ -116,14 +157,18 @@ def _version_row(
 ) -> VersionRow:
     number = parent.number + 1 if parent else 1
     content = content_sha256(stored.splits)
-    identity = f"{dataset.dataset_id}\n{number}\n{content}"
     return VersionRow(
-        version_id=f"dsv-{hashlib.sha256(identity.encode()).hexdigest()[:32]}",
+        version_id=version_id_of(stored.recipe_sha256, content),
         dataset_id=dataset.dataset_id,
         number=number,
         parent_version_id=parent.version_id if parent else None,
         request_id=request.request_id,
         content_sha256=content,
+        recipe_sha256=stored.recipe_sha256,
+        manifest=stored.manifest,
+        origins=stored.origins,
+        statistics=stored.statistics,
+        page=stored.page,
         train=stored.splits[SplitName.TRAIN],
         validation=stored.splits[SplitName.VALIDATION],
         held_out=stored.splits[SplitName.HELD_OUT],

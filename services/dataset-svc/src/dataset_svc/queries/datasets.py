@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from dataset_svc.domain.lifecycle import Status
+from dataset_svc.domain.samples import SplitName
 from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store.tables import DatasetRow, VersionRow
 from loopwright.contracts.base import Artifact
@@ -43,6 +44,11 @@ class VersionView(View):
     parent_version_id: str | None = Field(description="version that it grew from")
     request_id: str
     content_sha256: str = Field(description="hash over the parts' hashes")
+    recipe_sha256: str | None = Field(description="hash over all that its bytes follow from; none for old versions")
+    manifest: Artifact | None = Field(description="its rows in the history; none for old versions")
+    origins: Artifact | None = Field(description="what was done to each sample, if it was recorded")
+    statistics: Artifact | None = Field(description="figures of the samples, JSON; `versions/{id}/statistics`")
+    page: Artifact | None = Field(description="report for people, HTML; `versions/{id}/report.html`")
     train: Split
     validation: Split
     held_out: Split
@@ -100,6 +106,15 @@ async def read_version(unit: Work, version_id: str) -> VersionView:
     if row is None:
         raise NotFound("dataset.version-not-found", "there is no such version", version_id=version_id)
     return VersionView.model_validate(row)
+
+
+def splits_of(version: VersionView) -> dict[SplitName, Split]:
+    """The files of a version's parts."""
+    return {
+        SplitName.TRAIN: version.train,
+        SplitName.VALIDATION: version.validation,
+        SplitName.HELD_OUT: version.held_out,
+    }
 
 
 async def _get_dataset(unit: Work, dataset_id: str) -> DatasetRow:

@@ -25,13 +25,17 @@ class RequestView(View):
     requested_by: str = Field(description="service or subject")
     requested_at: datetime
     reason: str
-    source: Artifact = Field(description="JSON Lines of raw samples")
+    source: Artifact = Field(description="the file of raw records")
+    source_name: str = Field(description="what its sender called it")
+    mapping: dict[str, str] | None = Field(description="which columns hold what, if somebody said so")
     sample_count: int | None = Field(description="lines that were promised; none for uploads")
     data_policy: DataPolicy
     state: RequestState
     attempts: int = Field(description="builds that were started")
+    records_read: int = Field(description="records that the build has read; a figure while it lasts")
     rejected_because: tuple[str, ...] = Field(description="why there is no version; empty if there is or may be one")
     report: Artifact | None = Field(description="quality report, once the source was read")
+    rejects: Artifact | None = Field(description="records that are no samples, verbatim; `requests/{id}/rejects`")
     finished_at: datetime | None
 
 

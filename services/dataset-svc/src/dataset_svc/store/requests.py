@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dataset_svc.domain.requests import Origin, RequestState, VersionRequest
-from dataset_svc.store.tables import RequestRow
+from dataset_svc.store.tables import MappingDocument, RequestRow
 
 
 async def add(session: AsyncSession, request: VersionRequest) -> bool:
@@ -31,6 +31,8 @@ async def add(session: AsyncSession, request: VersionRequest) -> bool:
             sample_count=request.sample_count,
             data_policy=request.policy,
             traceparent=request.traceparent,
+            source_name=request.source_name,
+            mapping=None if request.mapping is None else MappingDocument(request.mapping),
             state=RequestState.PENDING,
             attempts=0,
             next_attempt_at=sa.func.now(),
@@ -78,4 +80,6 @@ def as_request(row: RequestRow) -> VersionRequest:
         sample_count=row.sample_count,
         policy=row.data_policy,
         traceparent=row.traceparent,
+        source_name=row.source_name,
+        mapping=None if row.mapping is None else row.mapping.root,
     )

@@ -3,9 +3,11 @@
 from datetime import datetime
 
 import sqlalchemy as sa
+from pydantic import RootModel
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from dataset_svc.domain.columns import Part
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
 from loopwright.contracts.tasks import DataPolicy
@@ -16,6 +18,10 @@ _Time = sa.DateTime(timezone=True)
 
 class Base(DeclarativeBase):
     metadata = sa.MetaData(schema="dataset")
+
+
+class MappingDocument(RootModel[dict[Part, str]]):
+    """Which columns hold what, as a column of JSON keeps it."""
 
 
 class DatasetRow(Base):
@@ -53,16 +59,55 @@ class RequestRow(Base):
     sample_count: Mapped[int | None] = mapped_column(sa.Integer)
     data_policy: Mapped[DataPolicy] = mapped_column(AsJson(DataPolicy))
     traceparent: Mapped[str | None] = mapped_column(sa.Text)
+    source_name: Mapped[str] = mapped_column(sa.Text, server_default="")
+    mapping: Mapped[MappingDocument | None] = mapped_column(AsJson(MappingDocument))
+    rejects: Mapped[Artifact | None] = mapped_column(AsJson(Artifact))
     state: Mapped[str] = mapped_column(sa.Text)
     attempts: Mapped[int] = mapped_column(sa.Integer)
+    records_read: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     next_attempt_at: Mapped[datetime] = mapped_column(_Time)
     rejected_because: Mapped[list[str]] = mapped_column(ARRAY(sa.Text))
     report: Mapped[Artifact | None] = mapped_column(AsJson(Artifact))
     finished_at: Mapped[datetime | None] = mapped_column(_Time)
 
 
+class UploadRow(Base):
+    """A file that arrives in pieces, over hours and restarts if it must."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (sa.Index("ix_uploads_receiving", "touched_at", postgresql_where=sa.text("state = 'receiving'")),)
+
+    upload_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    filename: Mapped[str] = mapped_column(sa.Text)
+    size_bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    sha256: Mapped[str] = mapped_column(sa.Text)
+    task_id: Mapped[str] = mapped_column(sa.Text)
+    dataset_name: Mapped[str] = mapped_column(sa.Text)
+    description: Mapped[str] = mapped_column(sa.Text)
+    data_policy: Mapped[DataPolicy] = mapped_column(AsJson(DataPolicy))
+    mapping: Mapped[MappingDocument | None] = mapped_column(AsJson(MappingDocument))
+    state: Mapped[str] = mapped_column(sa.Text)
+    received_bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    created_by: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[datetime] = mapped_column(_Time)
+    touched_at: Mapped[datetime] = mapped_column(_Time)
+    request_id: Mapped[str | None] = mapped_column(sa.Text)
+
+
+class UploadPieceRow(Base):
+    """A piece of an upload that is in storage."""
+
+    __tablename__ = "upload_pieces"
+
+    upload_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("dataset.uploads.upload_id", ondelete="CASCADE"), primary_key=True
+    )
+    first_byte: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
+    artifact: Mapped[Artifact] = mapped_column(AsJson(Artifact))
+
+
 class VersionRow(Base):
-    """An immutable version; only its status may change."""
+    """An immutable version; only its status may change. Without a manifest its files are all that there is of it."""
 
     __tablename__ = "versions"
     __table_args__ = (sa.UniqueConstraint("dataset_id", "number"),)
@@ -73,6 +118,11 @@ class VersionRow(Base):
     parent_version_id: Mapped[str | None] = mapped_column(sa.ForeignKey("dataset.versions.version_id"))
     request_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.requests.request_id"), unique=True)
     content_sha256: Mapped[str] = mapped_column(sa.Text)
+    recipe_sha256: Mapped[str | None] = mapped_column(sa.Text)
+    manifest: Mapped[Artifact | None] = mapped_column(AsJson(Artifact))
+    origins: Mapped[Artifact | None] = mapped_column(AsJson(Artifact))
+    statistics: Mapped[Artifact | None] = mapped_column(AsJson(Artifact))
+    page: Mapped[Artifact | None] = mapped_column(AsJson(Artifact))
     train: Mapped[Split] = mapped_column(AsJson(Split))
     validation: Mapped[Split] = mapped_column(AsJson(Split))
     held_out: Mapped[Split] = mapped_column(AsJson(Split))
@@ -81,6 +131,20 @@ class VersionRow(Base):
     status: Mapped[str] = mapped_column(sa.Text)
     status_reason: Mapped[str | None] = mapped_column(sa.Text)
     created_at: Mapped[datetime] = mapped_column(_Time)
+
+
+class RefRow(Base):
+    """A branch or tag: a name of a version, and who put it there last."""
+
+    __tablename__ = "refs"
+
+    dataset_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.datasets.dataset_id"), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.Text)
+    version_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.versions.version_id"))
+    reason: Mapped[str] = mapped_column(sa.Text)
+    moved_by: Mapped[str] = mapped_column(sa.Text)
+    moved_at: Mapped[datetime] = mapped_column(_Time)
 
 
 class SampleRow(Base):

@@ -23,11 +23,16 @@ class Turn(BaseModel):
 
 
 class Sample(BaseModel):
-    """A conversation whose last message is the answer to learn."""
+    """A conversation whose last message is the answer to learn, or to avoid.
+
+    Attributes:
+        thumb: Whether the answer was liked; False makes it one that must not be imitated.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     sample_id: str
+    thumb: bool | None = None
     messages: tuple[Turn, ...] = Field(min_length=2)
 
     @property
@@ -40,10 +45,10 @@ class Sample(BaseModel):
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """Reads JSON Lines.
+    """Reads the samples of JSON Lines whose answers may be imitated.
 
     Raises:
-        TrainingFailed: the file is missing, empty, or a line is not a sample; says which.
+        TrainingFailed: the file is missing, holds none, or a line is not a sample; says which.
     """
     advice = "validate the dataset again; a line is {sample_id, messages}, its last message the assistant's answer"
     samples: list[Sample] = []
@@ -51,11 +56,13 @@ def read_samples(path: Path) -> list[Sample]:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    samples.append(_read_sample(line, f"{path.name} line {number}", advice))
+                    sample = _read_sample(line, f"{path.name} line {number}", advice)
+                    if sample.thumb is not False:
+                        samples.append(sample)
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingFailed("training.unreadable-data", f"{path} cannot be read: {error}", advice=advice) from error
     if not samples:
-        raise TrainingFailed("training.no-data", f"{path} holds no samples", advice=advice)
+        raise TrainingFailed("training.no-data", f"{path} holds no samples to imitate", advice=advice)
     return samples
 
 

@@ -1,0 +1,113 @@
+"""Measures how well and how fast personal data is found: `python services/dataset-svc/bench/personal_data.py [--names FILE]`.
+
+FILE holds lines of `{id, text, persons}`; the figures for the halves by hash of id are printed apart, since rules were
+tuned on the even one.
+"""
+# ruff: noqa: INP001 - a script beside the package
+
+import argparse
+import hashlib
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from personal_data_suite import TECHNICAL_PROSE, cases
+
+from dataset_svc.domain.masking import mask_text
+from dataset_svc.domain.person_names import find_names
+from dataset_svc.domain.personal_data import find_personal_data
+
+_SAMPLE_CHARS = 480  # mean length of a chat sample
+
+
+class NamedText(msgspec.Struct):
+    """A text and the persons that it names, each as often as it does."""
+
+    text: str
+    persons: list[str]
+    id: str = ""
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--names", type=Path, help="lines of {id, text, persons}")
+    parser.add_argument("--prose", type=Path, nargs="*", default=[], help="technical texts without persons, one a line")
+    options = parser.parse_args(arguments)
+    measure_suite()
+    measure_prose("technical prose of the suite", TECHNICAL_PROSE)
+    for path in options.prose:
+        measure_prose(path.name, path.read_text(errors="replace").splitlines())
+    texts = list(TECHNICAL_PROSE)
+    if options.names:
+        rows = msgspec.json.decode(
+            b"[" + b",".join(options.names.read_bytes().splitlines()) + b"]", type=list[NamedText]
+        )
+        for half, name in ((0, "even half (tuned on)"), (1, "odd half (never looked at)")):
+            measure_names(
+                name, [row for row in rows if int(hashlib.sha256(row.id.encode()).hexdigest(), 16) % 2 == half]
+            )
+        texts = [row.text for row in rows]
+    measure_speed(texts)
+
+
+def measure_suite() -> None:
+    wanted: Counter[str] = Counter()
+    hit: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    for case in cases():
+        spans = find_personal_data(case.text)
+        kinds = [finding.kind for finding in spans]
+        if case.kind is not None:
+            wanted[case.kind] += 1
+            hit[case.kind] += case.value not in mask_text(case.text)[0] and case.kind in kinds
+        wrong.update(kind for kind in kinds if kind != case.kind)
+    say(f"{'kind':26}{'cases':>7}{'recall':>9}{'precision':>11}")
+    for kind in sorted({*wanted, *wrong}):
+        found = hit[kind] + wrong[kind]
+        say(f"{kind:26}{wanted[kind]:7}{hit[kind] / max(1, wanted[kind]):9.3f}{hit[kind] / max(1, found):11.3f}")
+    structured = [kind for kind in wanted if kind != "name"]
+    say(f"structured recall {sum(hit[k] for k in structured) / sum(wanted[k] for k in structured):.4f}")
+
+
+def measure_prose(name: str, texts: Sequence[str]) -> None:
+    found = sum(len(find_names(text)) for text in texts)
+    say(f"{name}: {1000 * found / max(1, len(texts)):.1f} names per 1,000 of {len(texts)} samples")
+
+
+def measure_names(name: str, rows: Sequence[NamedText]) -> None:
+    """A person counts as found where no part of one mention is left readable; a span is right if it touches a mention."""
+    wanted = hit = right = wrong = 0
+    for row in rows:
+        spans = find_names(row.text)
+        mentions = {person: [m.span() for m in re.finditer(re.escape(person), row.text)] for person in row.persons}
+        for person, times in Counter(row.persons).items():
+            covered = sum(any(s <= a and b <= e for s, e in spans) for a, b in mentions[person])
+            wanted, hit = wanted + times, hit + min(times, covered)
+        for s, e in spans:
+            touches = any(s < b and a < e for places in mentions.values() for a, b in places)
+            right, wrong = right + touches, wrong + (not touches)
+    say(f"names, {name}: recall {hit / max(1, wanted):.3f} of {wanted}, precision {right / max(1, right + wrong):.3f}")
+
+
+def measure_speed(texts: Sequence[str]) -> None:
+    joined = " ".join(texts)
+    samples = [joined[start : start + _SAMPLE_CHARS] for start in range(0, len(joined), _SAMPLE_CHARS)]
+    for name in ("first pass", "second pass"):
+        began = time.perf_counter()
+        for sample in samples:
+            find_personal_data(sample)
+        say(
+            f"{name}: {len(samples) / (time.perf_counter() - began):,.0f} samples of {_SAMPLE_CHARS} characters a second"
+        )
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

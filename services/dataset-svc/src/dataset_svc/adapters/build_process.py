@@ -1,0 +1,194 @@
+"""Builds run in a process of their own, large ones with helpers, so that the service answers while they work."""
+
+import asyncio
+import ctypes
+import multiprocessing
+import pickle
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+
+import msgspec
+
+from dataset_svc.adapters.source_files import SourceLimits, open_source
+from dataset_svc.adapters.token_counts import TokenCounter
+from dataset_svc.domain.bad_records import reject_line
+from dataset_svc.domain.building import Built, Memory, Recipe, VersionBuilder
+from dataset_svc.domain.lines import Line
+from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer
+from dataset_svc.domain.records import Row
+from dataset_svc.domain.warming import warm_up
+
+_BATCH_RECORDS = 2_000
+_BATCH_BYTES = 1 << 20
+_ALONE_BYTES = 4 << 20  # smaller sources are done before helpers would have started
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Prepared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOrder:
+    """One build.
+
+    Attributes:
+        source: Readable by the builder's process while the build lasts.
+        rejects: Writable likewise; bad records are appended.
+        size_bytes: Of the source.
+        tokenizer: Folder of the task's tokenizer, if tokens are to be counted.
+    """
+
+    source: Path
+    rejects: Path
+    source_name: str
+    size_bytes: int
+    limits: SourceLimits
+    recipe: Recipe
+    memory: Memory
+    pseudonym_key: bytes | None
+    tokenizer: Path | None
+
+
+class BuilderDied(Exception):
+    """The builder's process ended before its build."""
+
+
+class BuildProcess:
+    """The builder's process; it starts with the first build and stays.
+
+    Args:
+        helpers: Processes that prepare records of large sources; one or none prepares in the builder itself.
+    """
+
+    def __init__(self, *, helpers: int) -> None:
+        self._helpers = helpers
+        self._context = multiprocessing.get_context("spawn")
+        self._records_read = self._context.Value("q", 0)
+        self._pool: ProcessPoolExecutor | None = None
+
+    @property
+    def records_read(self) -> int:
+        """Of the build that runs."""
+        return self._records_read.value
+
+    async def build(self, order: BuildOrder) -> Built:
+        """Builds a version.
+
+        Raises:
+            Invalid: the source as a whole cannot be used.
+                BuilderDied: the process died, by memory or by a signal; another attempt gets a new one.
+        """
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=self._context, initializer=_start_builder, initargs=(self._helpers, self._records_read)
+            )
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, _build, order)
+        except BrokenProcessPool as error:
+            self.close()
+            raise BuilderDied("the process that builds versions died") from error
+
+    def close(self) -> None:
+        """Ends the process and its helpers, whatever they do."""
+        if self._pool is not None:
+            for process in list(self._pool._processes.values()):  # noqa: SLF001 - there is no other way to end a task that runs
+                process.kill()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+class _Builder:
+    """What lives in the builder's process."""
+
+    helpers = 0
+    progress: "Synchronized[int] | None" = None
+    pool: ProcessPoolExecutor | None = None
+
+
+def _start_builder(helpers: int, progress: "Synchronized[int]") -> None:
+    _die_with_parent()
+    _Builder.helpers, _Builder.progress = helpers, progress
+    warm_up()
+
+
+def _die_with_parent() -> None:
+    """A service that is killed takes its processes along; Ctrl-C in a terminal is the service's business."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _start_helper() -> None:
+    _die_with_parent()
+    warm_up()
+
+
+def _build(order: BuildOrder) -> Built:
+    builder = VersionBuilder(order.recipe, order.memory, threads=max(1, _Builder.helpers))
+    rules = PreparationRules(
+        reading=order.recipe.reading, policy=order.recipe.policy, pseudonym_key=order.pseudonym_key
+    )
+    with order.source.open("rb") as file, order.rejects.open("ab") as rejects:
+        source = open_source(file, name=order.source_name, limits=order.limits, mapping=order.recipe.reading.mapping)
+        _note_progress(0)
+        read = 0
+        for batch in _prepared(_batches(source.records()), rules, order):
+            rejects.writelines(reject_line(bad.why, bad.raw) for bad in builder.add(batch))
+            read += len(batch.samples) + len(batch.bad)
+            _note_progress(read)
+    return builder.finish()
+
+
+def _note_progress(records: int) -> None:
+    if _Builder.progress is not None:
+        _Builder.progress.value = records
+
+
+def _batches(records: Iterable[Line | Row]) -> Iterator[list[Line | Row]]:
+    batch: list[Line | Row] = []
+    size = 0
+    for one in records:
+        content = one.content if isinstance(one, Line) else one.raw
+        batch.append(one)
+        size += len(content or b"")
+        if len(batch) >= _BATCH_RECORDS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _prepared(batches: Iterable[list[Line | Row]], rules: PreparationRules, order: BuildOrder) -> Iterator[Prepared]:
+    """Batches in order; helpers work a few ahead of the one that is taken."""
+    if _Builder.helpers < 2 or order.size_bytes < _ALONE_BYTES:
+        preparer = _preparer(pickle.dumps((rules, order.tokenizer)))
+        yield from (preparer.prepare(batch) for batch in batches)
+        return
+    if _Builder.pool is None:
+        context = multiprocessing.get_context("spawn")
+        _Builder.pool = ProcessPoolExecutor(_Builder.helpers, mp_context=context, initializer=_start_helper)
+    asked = pickle.dumps((rules, order.tokenizer))
+    waiting: deque[Future[bytes]] = deque()
+    for batch in batches:
+        waiting.append(_Builder.pool.submit(_prepare, asked, batch))
+        if len(waiting) > 2 * _Builder.helpers:
+            yield _decoder.decode(waiting.popleft().result())
+    while waiting:
+        yield _decoder.decode(waiting.popleft().result())
+
+
+def _prepare(asked: bytes, batch: list[Line | Row]) -> bytes:
+    return _encoder.encode(_preparer(asked).prepare(batch))
+
+
+@lru_cache(maxsize=1)
+def _preparer(asked: bytes) -> Preparer:
+    """For the rules and tokenizer that were asked for; batches of one build ask for the same."""
+    rules, tokenizer = pickle.loads(asked)  # noqa: S301 - our own bytes, from our own process
+    assert isinstance(rules, PreparationRules)
+    return Preparer(rules, None if tokenizer is None else TokenCounter.load(tokenizer).count)

@@ -1,0 +1,20 @@
+"""Files without a name: what they hold may be personal, and is gone when they are closed, whatever ends the process."""
+
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def nameless_file() -> Generator[IO[bytes]]:
+    with tempfile.TemporaryFile(prefix="dataset-") as file:
+        yield file
+
+
+def path_of(file: IO[bytes]) -> Path:
+    """Where this process and its children can open the file while it lives; each gets a position of its own."""
+    file.flush()
+    return Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")

@@ -1,0 +1,77 @@
+"""Kinds of personal data, and what a detector is: a shape, the words that it needs, and a test of what it matched."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PersonalKind(StrEnum):
+    """What was found."""
+
+    SECRET = "secret"  # noqa: S105 - a kind, not a secret
+    EMAIL = "email"
+    RESIDENT_NUMBER = "resident_number"
+    FOREIGNER_NUMBER = "foreigner_number"
+    CARD_NUMBER = "card_number"
+    PHONE = "phone"
+    IP_ADDRESS = "ip_address"
+    NAME = "name"
+    ADDRESS = "address"
+    BANK_ACCOUNT = "bank_account"
+    BIRTH_DATE = "birth_date"
+    BUSINESS_NUMBER = "business_number"
+    CORPORATE_NUMBER = "corporate_number"
+    DRIVING_LICENCE = "driving_licence"
+    HEALTH_INSURANCE_NUMBER = "health_insurance_number"
+    PASSPORT = "passport"
+    VEHICLE_PLATE = "vehicle_plate"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A shape, what it means, and a test of what it matched; anchors and hint spare texts that cannot match.
+
+    Attributes:
+        shape: If it has a group named `value`, that group alone is personal.
+        anchors: Lower-case words of which the text must hold one; none means any text.
+        hint: A cheaper shape that the text must hold as well.
+    """
+
+    kind: PersonalKind
+    shape: re.Pattern[str]
+    accepts: Callable[[re.Match[str]], bool]
+    anchors: tuple[str, ...]
+    hint: re.Pattern[str]
+
+    @property
+    def group(self) -> str | int:
+        return "value" if "value" in self.shape.groupindex else 0
+
+
+def anything(_match: re.Match[str]) -> bool:
+    return True
+
+
+# seven digits, with the signs that stand in numbers between them
+LONG_NUMBER = re.compile(r"[0-9](?:[ .\-()]{0,3}[0-9]){6}")
+SOME_DIGITS = re.compile(r"[0-9]{2}")
+NO_HINT = re.compile("")
+
+
+def detectors(
+    kind: PersonalKind,
+    *shapes: str,
+    anchors: tuple[str, ...] = (),
+    hint: re.Pattern[str] = LONG_NUMBER,
+    accepts: Callable[[re.Match[str]], bool] = anything,
+) -> tuple[Detector, ...]:
+    """One detector for each shape; letters match in either case unless a shape says `(?-i:...)`."""
+    return tuple(Detector(kind, re.compile(shape, re.IGNORECASE), accepts, anchors, hint) for shape in shapes)
+
+
+# not inside a word or number, nor joined to one by a sign that belongs to it: blk_-12, 3.14, 12-34
+LEFT = r"(?<![0-9A-Za-z_])(?<![0-9_][.\-])"
+RIGHT = r"(?![0-9A-Za-z_])(?![.\-][0-9])"
+# what may stand between a label and its value: "번호는", "No.", "number is", quotes of JSON
+LINK = r"(?:\s{0,2}(?:번호|number|no\.?|num|은|는|이|가|is|was)){0,3}[\"']?\s{0,3}[:=#(]?\s{0,3}[\"']?"

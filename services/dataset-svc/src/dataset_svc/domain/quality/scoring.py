@@ -1,0 +1,156 @@
+"""Scores of samples: every part, the weighted total, language and harms, each low part with its reason."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from dataset_svc.domain.quality.diversity import score_diversity
+from dataset_svc.domain.quality.fluency import score_fluency
+from dataset_svc.domain.quality.formats import AnswerSchema, score_format
+from dataset_svc.domain.quality.keyboard import is_mistyped
+from dataset_svc.domain.quality.kinds import kinds_of
+from dataset_svc.domain.quality.languages import sample_languages, score_language
+from dataset_svc.domain.quality.lengths import score_length
+from dataset_svc.domain.quality.measuring import Flags, Floats, measure
+from dataset_svc.domain.quality.parts import BIT, FLAWS, HARMS, LANGUAGES, PARTS, Flaw, Harm, Language, Part
+from dataset_svc.domain.quality.relevance import score_relevance
+from dataset_svc.domain.quality.toxicity import harms_of
+from dataset_svc.domain.quality.verdicts import Verdict
+from dataset_svc.domain.samples import Sample
+from loopwright.contracts.base import JsonObject
+from loopwright.contracts.tasks import QualityPolicy
+
+# what one pass of the compiled loops holds; more gains nothing and costs memory
+_CHUNK_CHARS: Final = 1_000_000
+_CHUNK_SAMPLES: Final = 4096
+_FLOOR: Final = 0.02
+_TOXICITY, _BIAS = PARTS.index(Part.TOXICITY), PARTS.index(Part.BIAS)
+
+
+class SampleScores(msgspec.Struct, frozen=True):
+    """Scores of one sample; nothing in it quotes the sample.
+
+    Attributes:
+        parts: In the order of PARTS, 0..1, 1 is good.
+        total: Weighted harmonic mean of the parts.
+        reasons: Every flaw that lowered a part.
+        harms: Kinds of toxic terms that were found.
+    """
+
+    parts: tuple[float, ...]
+    total: float
+    language: Language
+    reasons: tuple[Flaw, ...]
+    harms: tuple[Harm, ...]
+
+    def part(self, part: Part) -> float:
+        return self.parts[PARTS.index(part)]
+
+    @property
+    def toxicity_0_1(self) -> float:
+        return 1 - self.parts[_TOXICITY]
+
+    @property
+    def bias_0_1(self) -> float:
+        return 1 - self.parts[_BIAS]
+
+
+def score_samples(
+    samples: Sequence[Sample],
+    policy: QualityPolicy,
+    *,
+    answer_schema: JsonObject | None = None,
+    tokens: Sequence[int] | None = None,
+) -> list[SampleScores]:
+    """Scores samples, each by itself: batches of other samples do not change a score.
+
+    Args:
+        answer_schema: The task's JSON Schema of answers, if answers are structured.
+        tokens: Tokens of each sample, if they were counted.
+
+    Raises:
+        Invalid: When the answer schema is no JSON Schema.
+    """
+    schema = None if answer_schema is None else AnswerSchema(answer_schema)
+    scores: list[SampleScores] = []
+    for first, end in _chunks(samples):
+        counted = None if tokens is None else tokens[first:end]
+        scores += _score_chunk(samples[first:end], policy, schema, counted)
+    return scores
+
+
+def _chunks(samples: Sequence[Sample]) -> Iterator[tuple[int, int]]:
+    first, chars = 0, 0
+    for place, sample in enumerate(samples):
+        chars += sum(len(turn.content) for turn in sample.messages)
+        if chars >= _CHUNK_CHARS or place - first >= _CHUNK_SAMPLES:
+            yield first, place + 1
+            first, chars = place + 1, 0
+    if first < len(samples):
+        yield first, len(samples)
+
+
+def _score_chunk(
+    samples: Sequence[Sample], policy: QualityPolicy, schema: AnswerSchema | None, tokens: Sequence[int] | None
+) -> list[SampleScores]:
+    questions, answers = [sample.question for sample in samples], [sample.answer for sample in samples]
+    measures = measure(questions, answers)
+    question, answer = measures.question, measures.answer
+    kinds = kinds_of(question, answer, answers)
+    harms = harms_of(measures.terms, len(samples))
+    verdicts = {
+        Part.LENGTH: score_length(measures, kinds, policy, tokens),
+        Part.DIVERSITY: score_diversity(answer, kinds),
+        Part.FLUENCY: _with_keyboard(score_fluency(question, answer, kinds), answers),
+        Part.RELEVANCE: score_relevance(measures, kinds, _same(questions, answers), harms.harmful_question),
+        Part.FORMAT: score_format(samples, measures, kinds, schema),
+        Part.LANGUAGE: score_language(measures, kinds),
+        Part.TOXICITY: harms.toxicity,
+        Part.BIAS: harms.bias,
+    }
+    parts = np.stack([verdicts[part].scores for part in PARTS], axis=1)
+    masks = np.bitwise_or.reduce([verdict.masks for verdict in verdicts.values()])
+    rows = zip(
+        parts.round(4).tolist(),
+        _totals(parts, np.array([getattr(policy.weights, part) for part in PARTS])).round(4).tolist(),
+        sample_languages(question, answer, kinds).tolist(),
+        masks.tolist(),
+        harms.kinds.tolist(),
+        strict=True,
+    )
+    return [
+        SampleScores(tuple(part), total, LANGUAGES[language], _reasons(mask), _harms(kind))
+        for part, total, language, mask, kind in rows
+    ]
+
+
+def _totals(parts: Floats, weights: Floats) -> Floats:
+    """Weighted harmonic mean, so that a part that fails is not averaged away by others; nothing counts as the floor."""
+    return weights.sum() / (1 / np.maximum(parts, _FLOOR) @ weights)
+
+
+def _same(questions: Sequence[str], answers: Sequence[str]) -> Flags:
+    pairs = zip(questions, answers, strict=True)
+    return np.fromiter((one.strip() == other.strip() for one, other in pairs), dtype=np.bool_, count=len(answers))
+
+
+def _with_keyboard(verdict: Verdict, answers: Sequence[str]) -> Verdict:
+    """Looks closer at what is implausible: Korean on the wrong layout has a reason of its own."""
+    mistyped = (verdict.masks & (1 << BIT["fluency.implausible"])) != 0
+    for place in np.flatnonzero(mistyped).tolist():
+        mistyped[place] = is_mistyped(answers[place])
+    verdict.take("fluency.keyboard", mistyped, points=0.2)
+    return verdict
+
+
+@lru_cache(maxsize=8192)
+def _reasons(mask: int) -> tuple[Flaw, ...]:
+    return tuple(flaw for place, flaw in enumerate(FLAWS) if mask >> place & 1)
+
+
+@lru_cache(maxsize=256)
+def _harms(mask: int) -> tuple[Harm, ...]:
+    return tuple(harm for place, harm in enumerate(HARMS) if mask >> place & 1)

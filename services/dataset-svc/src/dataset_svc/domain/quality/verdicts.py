@@ -1,0 +1,32 @@
+"""The score of one part for a batch, and which flaws lowered it, sample by sample."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_svc.domain.quality.measuring import Flags, Floats
+from dataset_svc.domain.quality.parts import BIT
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Scores [samples] in 0..1, and masks [samples] with the bit of each flaw."""
+
+    scores: Floats
+    masks: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, samples: int) -> Self:
+        return cls(np.ones(samples, dtype=np.float64), np.zeros(samples, dtype=np.int64))
+
+    def lower(self, code: str, where: Flags, *, to: float | Floats) -> None:
+        """Caps the score where a flaw is, and notes it."""
+        self.scores[:] = np.where(where, np.clip(np.minimum(self.scores, to), 0.0, 1.0), self.scores)
+        self.masks[where] |= np.int64(1 << BIT[code])
+
+    def take(self, code: str, where: Flags, *, points: float | Floats) -> None:
+        """Takes points where a flaw is, and notes it; several flaws add up."""
+        self.scores[:] = np.where(where, np.clip(self.scores - points, 0.0, 1.0), self.scores)
+        self.masks[where] |= np.int64(1 << BIT[code])

@@ -1,0 +1,209 @@
+"""One pass over texts: characters, words, and a hash of every different word.
+
+A word is a row of letters, digits and combining marks in any script, in lower case.
+"""
+
+# ruff: noqa: SLF001 - merging reads what another of the same class holds
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+_TABLE_SIZE = 0x20000  # letters beyond the first two planes are ideographs: words, without case
+_SPACE = 0x20
+_CHUNK_BYTES = 4 << 20
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x100000001B3)
+_MIX = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
+_HALF = np.uint64(33)
+_NEVER = np.iinfo(np.uint64).max
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSizes:
+    """Sizes of texts in order: `int32 [n]` each."""
+
+    characters: NDArray[np.int32]
+    words: NDArray[np.int32]
+
+
+@cache
+def folded_signs() -> NDArray[np.uint32]:
+    """By code point its lower case; 0 for what stands between words."""
+    table = np.zeros(_TABLE_SIZE, dtype=np.uint32)
+    for code in range(_TABLE_SIZE):
+        sign = chr(code)
+        if sign.isalnum() or unicodedata.category(sign).startswith("M"):
+            lower = sign.lower()
+            table[code] = ord(lower) if len(lower) == 1 else code
+    return table
+
+
+@cache
+def _translation() -> tuple[int, ...]:
+    return tuple(int(code) or _SPACE for code in folded_signs())
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, as the kernel cuts them."""
+    return text.translate(_translation()).split()
+
+
+class WordScanner:
+    """Measures texts and remembers the smallest hashes of their words.
+
+    The `limit + 1` smallest hashes of different words say how many there are: all of them if there are no more than
+    `limit`, else by how densely they lie (k minimum values, Bar-Yossef et al. 2002; standard error 1 / sqrt(limit)).
+    They do not depend on the order of the texts.
+    """
+
+    def __init__(self, *, limit: int = 1 << 16) -> None:
+        self._limit = limit
+        self._smallest = np.zeros(0, dtype=np.uint64)
+        self._recent = np.zeros(1 << 18, dtype=np.uint64)
+
+    def scan(self, texts: pa.LargeStringArray) -> TextSizes:
+        content, offsets = _buffers(texts)
+        characters = np.zeros(len(texts), dtype=np.int32)
+        words = np.zeros(len(texts), dtype=np.int32)
+        for first, last in _chunks(offsets):
+            found = np.empty((offsets[last] - offsets[first]) // 2 + last - first + 1, dtype=np.uint64)
+            rows = slice(first, last)
+            count = _scan(
+                (content, offsets[first : last + 1], folded_signs()),
+                (np.uint64(self._bound()), self._recent),
+                (characters[rows], words[rows], found),
+            )
+            self._take(found[:count])
+        return TextSizes(characters=characters, words=words)
+
+    def merge(self, other: "WordScanner") -> None:
+        self._take(other._smallest)
+
+    def distinct(self) -> tuple[int, float]:
+        """How many different words there are, and the relative standard error of that (0 if exact)."""
+        if len(self._smallest) <= self._limit:
+            return len(self._smallest), 0.0
+        share = (int(self._smallest[self._limit - 1]) + 1) / 2**64
+        return round((self._limit - 1) / share), round(self._limit**-0.5, 6)
+
+    def _bound(self) -> int:
+        """Hashes from here on are of no use any more."""
+        return int(self._smallest[-1]) if len(self._smallest) > self._limit else int(_NEVER)
+
+    def _take(self, hashes: NDArray[np.uint64]) -> None:
+        # numpy's own unique is several times slower here
+        ordered = np.sort(np.concatenate([self._smallest, hashes]))
+        first = np.ones(len(ordered), dtype=np.bool_)
+        first[1:] = ordered[1:] != ordered[:-1]
+        self._smallest = ordered[first][: self._limit + 1]
+
+
+def hashes_of(texts: pa.LargeStringArray) -> NDArray[np.uint64]:
+    """One hash a text, equal for equal bytes only (64 bits), `uint64 [n]`."""
+    content, offsets = _buffers(texts)
+    hashes = np.empty(len(texts), dtype=np.uint64)
+    _hash_rows(content, offsets, hashes)
+    return hashes
+
+
+def _buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    if not len(texts):
+        return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)
+    _, places, content = texts.buffers()
+    offsets = np.frombuffer(places, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    return np.frombuffer(content or b"", dtype=np.uint8), offsets
+
+
+def _chunks(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Rows from first to last, at least one, together about as large as a chunk may be."""
+    first, rows = 0, len(offsets) - 1
+    while first < rows:
+        last = int(np.searchsorted(offsets, offsets[first] + _CHUNK_BYTES, side="right")) - 1
+        last = min(max(last, first + 1), rows)
+        yield first, last
+        first = last
+
+
+def _mixed_plain(value: np.uint64) -> np.uint64:
+    """The last step of MurmurHash3 (Appleby, public domain): every bit of the input moves every bit of the output."""
+    value = (value ^ (value >> _HALF)) * _MIX[0]
+    value = (value ^ (value >> _HALF)) * _MIX[1]
+    return value ^ (value >> _HALF)
+
+
+def _next_sign_plain(content: NDArray[np.uint8], place: int) -> tuple[np.int64, int]:
+    """Code point of valid UTF-8, and its length in bytes."""
+    byte = np.int64(content[place])
+    if byte < 0x80:
+        return byte, 1
+    second = np.int64(content[place + 1]) & 0x3F
+    if byte < 0xE0:
+        return ((byte & 0x1F) << 6) | second, 2
+    third = np.int64(content[place + 2]) & 0x3F
+    if byte < 0xF0:
+        return ((byte & 0x0F) << 12) | (second << 6) | third, 3
+    return ((byte & 0x07) << 18) | (second << 12) | (third << 6) | (np.int64(content[place + 3]) & 0x3F), 4
+
+
+_compiled = njit(cache=True, nogil=True)
+_mixed = cast("Callable[[np.uint64], np.uint64]", _compiled(_mixed_plain))
+_next_sign = cast("Callable[[NDArray[np.uint8], int], tuple[np.int64, int]]", _compiled(_next_sign_plain))
+
+_Source = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint32]]
+_Filter = tuple[np.uint64, NDArray[np.uint64]]
+_Result = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]
+
+
+def _scan_plain(source: _Source, limit: _Filter, result: _Result) -> int:
+    """Fills sizes by row and hashes below the bound, most repetitions left out; answers how many hashes."""
+    content, offsets, folded = source
+    bound, recent = limit
+    characters, words, hashes = result
+    found = 0
+    for row in range(len(offsets) - 1):
+        place, word, inside = offsets[row], _FNV_OFFSET, False
+        while True:
+            sign = np.uint32(0)
+            if place < offsets[row + 1]:
+                code, size = _next_sign(content, place)
+                place += size
+                characters[row] += 1
+                sign = folded[code] if code < _TABLE_SIZE else np.uint32(code)
+            if sign:
+                word = (word ^ np.uint64(sign)) * _FNV_PRIME
+                inside = True
+                continue
+            if inside:
+                words[row] += 1
+                value = _mixed(word)
+                slot = np.int64(value & np.uint64(len(recent) - 1))
+                if value < bound and recent[slot] != value:
+                    recent[slot] = value
+                    hashes[found] = value
+                    found += 1
+                word, inside = _FNV_OFFSET, False
+            elif place >= offsets[row + 1]:
+                break
+    return found
+
+
+def _hash_rows_plain(content: NDArray[np.uint8], offsets: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
+    for row in range(len(hashes)):
+        value = _FNV_OFFSET
+        for place in range(offsets[row], offsets[row + 1]):
+            value = (value ^ np.uint64(content[place])) * _FNV_PRIME
+        hashes[row] = _mixed(value)
+
+
+_scan = cast("Callable[[_Source, _Filter, _Result], int]", _compiled(_scan_plain))
+_hash_rows = cast(
+    "Callable[[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint64]], None]", _compiled(_hash_rows_plain)
+)

@@ -1,0 +1,39 @@
+"""Lets numba compile every loop, or load it from its cache, before somebody waits for it.
+
+`make setup` runs this once (the compiled code then lies beside the sources), every process that builds when it starts
+(a second or two from then on).
+"""
+
+from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.clusters import RememberedQuestion
+from dataset_svc.domain.contamination import find_contaminated
+from dataset_svc.domain.lines import LineCutter
+from dataset_svc.domain.near_pairs import Likeness, near_duplicates
+from dataset_svc.domain.preparing import PreparationRules, Preparer
+from dataset_svc.domain.reading import ReadingRules
+from dataset_svc.domain.row_packs import hashed
+from dataset_svc.domain.samples import SplitName
+from loopwright.contracts.tasks import DataPolicy
+
+_QUESTIONS = ("one two three four", "One two  three four", "nothing alike in here", "디스크가 가득 찼습니다, 왜요?")
+
+
+def warm_up() -> None:
+    """Builds a version of four lines, and looks for likes of one."""
+    reading, policy = ReadingRules(task_id="warming"), DataPolicy(min_samples=1, near_duplicate_threshold_0_1=0.7)
+    recipe = Recipe(request_id="warming", dataset_name="warming", reading=reading, policy=policy, expected_lines=None)
+    remembered = RememberedQuestion(text=_QUESTIONS[0], split=SplitName.TRAIN)
+    builder = VersionBuilder(recipe, Memory(questions=(remembered,)))
+    preparer = Preparer(PreparationRules(reading=reading, policy=policy))
+    line = '{{"messages":[{{"role":"user","content":"{0}"}},{{"role":"assistant","content":"{0}."}}]}}\n'
+    cutter = LineCutter(max_line_bytes=1_000)
+    for question in _QUESTIONS:
+        builder.add(preparer.prepare(list(cutter.feed(line.format(question).encode()))))
+    built = builder.finish()
+    hashed(built.splits[SplitName.TRAIN].content, b"\0" * 16)
+    near_duplicates(_QUESTIONS, Likeness(threshold_0_1=0.7), remembered=_QUESTIONS[:1])
+    find_contaminated(_QUESTIONS, _QUESTIONS[:1])
+
+
+if __name__ == "__main__":
+    warm_up()

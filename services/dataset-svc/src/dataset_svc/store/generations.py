@@ -1,0 +1,58 @@
+"""Generations, which are also the queue of that work; a lease says until when somebody works on one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from dataset_svc.domain.generations import GenerationState
+from dataset_svc.store.knowledge_tables import GenerationChunkRow, GenerationRow
+
+_OPEN = (GenerationState.QUEUED, GenerationState.RUNNING)
+
+
+async def find_due(session: AsyncSession, now: datetime) -> GenerationRow | None:
+    """Locks the generation that has waited longest: queued, or left by a worker whose lease ran out."""
+    statement = (
+        sa.select(GenerationRow)
+        .where(GenerationRow.state.in_(_OPEN), GenerationRow.next_attempt_at <= now)
+        .order_by(GenerationRow.next_attempt_at, GenerationRow.generation_id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def find_held(session: AsyncSession, generation_id: str, *, attempt: int) -> GenerationRow | None:
+    """Locks a generation if this attempt is still the one that works on it."""
+    statement = (
+        sa.select(GenerationRow)
+        .where(
+            GenerationRow.generation_id == generation_id,
+            GenerationRow.state == GenerationState.RUNNING,
+            GenerationRow.attempts == attempt,
+        )
+        .with_for_update()
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def list_chunks(session: AsyncSession, generation_id: str) -> Sequence[GenerationChunkRow]:
+    """In the order of the document."""
+    statement = (
+        sa.select(GenerationChunkRow)
+        .where(GenerationChunkRow.generation_id == generation_id)
+        .order_by(GenerationChunkRow.number)
+    )
+    return (await session.execute(statement)).scalars().all()
+
+
+async def get_chunk(session: AsyncSession, generation_id: str, number: int) -> GenerationChunkRow:
+    return await session.get_one(GenerationChunkRow, (generation_id, number))
+
+
+def add_refusals(known: dict[str, int], more: Counter[str]) -> dict[str, int]:
+    """A new mapping: SQLAlchemy does not see changes inside the old one."""
+    return dict(Counter(known) + more)

@@ -1,0 +1,70 @@
+"""Which words are taken for persons. Names here are made up or belong to everybody."""
+
+import pytest
+
+from dataset_svc.domain.person_names import find_names
+
+
+def names_in(text: str) -> list[str]:
+    return [text[start:end] for start, end in sorted(find_names(text))]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("홍길동의 집", ["홍길동"]),
+        ("어제 김철수가 이영희를 만났다.", ["김철수", "이영희"]),
+        ("담당자 박서준, 연락 바랍니다.", ["박서준"]),
+        ("경찰은 박씨의 딸과 김모(33)씨를 조사했다.", ["박", "김"]),
+        ("김 대표와 조 전 부사장이 만났다.", ["김", "조"]),
+        ("이민지 씨는 배우다.", ["이민지"]),
+        ("솔지 씨를 불렀다.", ["솔지"]),
+        ("남궁민이 나온다.", ["남궁민"]),
+        ("도널드 트럼프가 말했다.", ["도널드 트럼프"]),
+        ("조니 뎁이 나온다.", ["조니 뎁"]),
+        ("케빈코스트너의 영화", ["케빈코스트너"]),
+        ("A씨는 B군을 만났다.", ["A", "B"]),
+        ("Dear John Smith, thank you.", ["John Smith"]),
+        ("My name is Priya Sharma.", ["Priya Sharma"]),
+        ("Mr. Brown and Dr. Anna Lee spoke.", ["Brown", "Anna Lee"]),
+        ("Sarah met John F. Kennedy.", ["Sarah", "John F. Kennedy"]),
+        ("From: Robert Miller", ["Robert Miller"]),
+    ],
+)
+def test_finds_persons(text: str, names: list[str]) -> None:
+    assert names_in(text) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "이 함수는 두 개의 인수를 받아 정수 값을 반환합니다.",
+        "전 대표가 아니라 현 대표의 결정이다.",
+        "이용자가 정보를 입력하면 서버가 이를 저장한다.",
+        "과적합을 방지한다. 계수를 추정한다.",
+        "날씨가 좋고 글씨가 예쁜 아가씨",
+        "영화 감독과 국가 대표 선수",
+        "현재 트위터에 게시물이 올라왔다.",
+        "Mark the box and will the art be in May?",
+        "Step 1: Run the Docker Container in New York",
+        "Dec 10 06:55:46 LabSZ sshd[24200]: invalid user john",
+        "Dear Customer, Dear Sir or Madam, From: Support",
+        "5A씨, v2A군",
+    ],
+)
+def test_takes_no_word_for_a_person(text: str) -> None:
+    assert names_in(text) == []
+
+
+def test_a_name_alone_needs_more_in_technical_prose() -> None:
+    assert names_in("지훈이 왔다.") == ["지훈"]
+    assert names_in("서버 로그 파일의 지훈이 왔다.") == []
+    assert names_in("서버 로그 파일을 김지훈이 보았다.") == ["김지훈"]
+
+
+@pytest.mark.parametrize(
+    "text", ["가" * 50_000, "김 " * 20_000, "존 " * 20_000, "A씨 " * 10_000, "John " * 10_000, "김철수" * 9_000]
+)
+@pytest.mark.timeout(20)
+def test_hostile_text_takes_bounded_time(text: str) -> None:
+    find_names(text)

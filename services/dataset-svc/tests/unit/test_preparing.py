@@ -1,0 +1,89 @@
+"""What is done to a record does not depend on its batch."""
+
+import json
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.lines import Line
+from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer, dataset_key
+from dataset_svc.domain.reading import ReadingRules
+from dataset_svc.domain.report import Check
+from loopwright.contracts.tasks import DataPolicy, MaskingMode
+
+LineBuilder = Callable[..., bytes]
+READING = ReadingRules(task_id="log-anomaly")
+
+
+def a_preparer(**policy: object) -> Preparer:
+    return Preparer(PreparationRules(reading=READING, policy=DataPolicy(**policy), pseudonym_key=b"k" * 32))
+
+
+def lines(*contents: object) -> list[Line]:
+    return [
+        Line(number=number, content=content if isinstance(content, bytes) else json.dumps(content).encode())
+        for number, content in enumerate(contents, start=1)
+    ]
+
+
+def a_chat(question: str, **fields: object) -> dict[str, object]:
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": "ok"}], **fields}
+
+
+CONTENTS = st.sampled_from([
+    b"", b"{", a_chat("mail kim@example.com"), a_chat("disk full"), a_chat("call 010-1234-5678", sample_id="s1"), {"messages": []},
+])  # fmt: skip
+
+
+@given(st.lists(CONTENTS, max_size=8), st.integers(0, 8))
+def test_two_batches_are_prepared_as_one(contents: list[object], cut: int) -> None:
+    records = lines(*contents)
+    whole, first, second = (a_preparer().prepare(part) for part in (records, records[:cut], records[cut:]))
+    assert whole.samples == first.samples + second.samples
+    assert whole.bad == first.bad + second.bad
+
+
+@given(st.lists(CONTENTS, max_size=8))
+def test_what_helpers_send_is_what_they_made(contents: list[object]) -> None:
+    prepared = a_preparer().prepare(lines(*contents))
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(prepared), type=Prepared) == prepared
+
+
+def test_the_policy_decides_what_becomes_of_personal_data() -> None:
+    (line,) = lines(a_chat("mail kim@example.com"))
+    inputs = {mode: a_preparer(masking=mode).prepare([line]).samples[0] for mode in MaskingMode}
+    assert inputs[MaskingMode.MASK].sample.input == "mail [이메일]"
+    assert inputs[MaskingMode.REPORT].sample.input == "mail kim@example.com"
+    assert inputs[MaskingMode.DROP].dropped
+    pseudonym = a_preparer(pseudonymise=True).prepare([line]).samples[0].sample.input
+    assert pseudonym.startswith("mail [이메일-")
+
+
+def test_two_datasets_have_unrelated_pseudonyms() -> None:
+    secret = b"s" * 32
+    assert dataset_key(secret, "one") == dataset_key(secret, "one") != dataset_key(secret, "two")
+
+
+def test_tokens_of_question_and_answer_are_counted_after_masking() -> None:
+    rules = PreparationRules(reading=READING, policy=DataPolicy())
+    preparer = Preparer(rules, lambda texts: np.array([len(text) for text in texts], dtype=np.int32))
+    (prepared,) = preparer.prepare(lines(a_chat("a@b.kr"))).samples
+    assert prepared.tokens == (len("[이메일]"), len("ok"))
+
+
+def test_samples_go_by_their_scores_where_the_policy_says_so() -> None:
+    policy = DataPolicy(quality={"max_toxicity_0_1": 0.2}, min_samples=1)
+    builder = VersionBuilder(
+        Recipe(request_id="q", dataset_name="d", reading=READING, policy=policy, expected_lines=None), Memory()
+    )
+    rude = {"messages": [{"role": "user", "content": "왜 안 되나요"}, {"role": "assistant", "content": "씨발 꺼져"}]}
+    prepared = Preparer(PreparationRules(reading=READING, policy=policy)).prepare(lines(rude, a_chat("disk full")))
+    builder.add(prepared)
+    report = builder.finish().report
+    [quality] = [outcome for outcome in report.checks if outcome.check is Check.QUALITY]
+    assert (quality.dropped, report.kept) == (1, 1)
+    assert quality.reasons == {"it is more toxic than the task allows": 1}
