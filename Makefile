@@ -17,7 +17,7 @@ UNIT := $(wildcard libs/common/tests/unit services/*/tests/unit deploy/local/tes
 INTEGRATION := $(wildcard libs/common/tests/integration services/*/tests/integration deploy/local/tests/integration)
 
 .PHONY: help setup up down status demo test test-unit test-integration test-e2e fmt lint types architecture docs \
-	docs-check check lock trace replay lineage rotate-keys token clean
+	docs-check check lock bench-dataset trace replay lineage rotate-keys token clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
@@ -48,6 +48,14 @@ test-integration: setup ## tests on real Kafka, PostgreSQL and MLflow; every sui
 
 test-e2e: setup ## the loop itself, with real vLLM
 	$(RUN) pytest tests/e2e $(ARGS)
+
+bench-dataset: setup .venv-bench/.synced ## what dataset-svc can do in a second, against its peers and limits
+	.venv/bin/python services/dataset-svc/bench/ingest.py --tokenizer $(MODEL) $(ARGS)
+	.venv/bin/python services/dataset-svc/bench/near_duplicates.py --peers .venv-bench/bin/python
+	.venv/bin/python services/dataset-svc/bench/personal_data.py
+	.venv/bin/python services/dataset-svc/bench/quality.py
+	.venv/bin/python services/dataset-svc/bench/token_counts.py $(MODEL)
+	.venv/bin/python services/dataset-svc/bench/versions.py
 
 fmt: .venv/.packages ## format the code and mend what the linter can mend
 	$(RUN) ruff format

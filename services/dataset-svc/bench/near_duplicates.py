@@ -24,9 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasketch import MinHash
 
-from dataset_svc.domain.minhash import Grams, packed, signatures_of
-from dataset_svc.domain.near_pairs import Likeness, near_duplicates
-from dataset_svc.domain.similarity import shingles_of
+from dataset_svc.domain.likeness.minhash import Grams, packed, signatures_of
+from dataset_svc.domain.likeness.near_pairs import Likeness, near_duplicates
+from dataset_svc.domain.likeness.similarity import shingles_of
 
 _THRESHOLD: Final = 0.7
 _THREADS: Final = 2

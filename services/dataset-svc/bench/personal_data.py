@@ -17,9 +17,9 @@ from pathlib import Path
 import msgspec
 from personal_data_suite import TECHNICAL_PROSE, cases
 
-from dataset_svc.domain.masking import mask_text
-from dataset_svc.domain.person_names import find_names
-from dataset_svc.domain.personal_data import find_personal_data
+from dataset_svc.domain.personal.masking import mask_text
+from dataset_svc.domain.personal.person_names import find_names
+from dataset_svc.domain.personal.personal_data import find_personal_data
 
 _SAMPLE_CHARS = 480  # mean length of a chat sample
 

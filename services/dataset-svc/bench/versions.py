@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from dataset_svc.adapters.version_packs import Committed, VersionPacks
 from dataset_svc.domain.samples import SplitName
-from dataset_svc.domain.version_diff import ChangeKind, VersionDiff
+from dataset_svc.domain.versions.version_diff import ChangeKind, VersionDiff
 from loopwright.contracts.datasets import Split
 from loopwright.storage import Storage
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 ISSUER = "loopwright-local"
 AUDIENCE = "loopwright"
-ROUTER_KEY_BYTES = 32
-STORAGE_KEY_BYTES = 32
+SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -22,12 +21,14 @@ class Keys:
         public: JWKS that the services check tokens with.
         inference: Secret with which the router signs inference ids.
         storage: Keys that stored objects are sealed with.
+        pseudonyms: Secret behind the pseudonyms in datasets.
     """
 
     private: Path
     public: Path
     inference: Path
     storage: Path
+    pseudonyms: Path
 
 
 def ensure_keys(folder: Path) -> Keys:
@@ -37,14 +38,16 @@ def ensure_keys(folder: Path) -> Keys:
         folder / "jwks.json",
         folder / "inference-signing.key",
         folder / "storage-keys.json",
+        folder / "pseudonym.key",
     )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (keys.private.exists() and keys.public.exists()):
         _make_token_keys(keys)
-    if not keys.inference.exists():
-        _write_secret(keys.inference, secrets.token_bytes(ROUTER_KEY_BYTES))
+    for path in (keys.inference, keys.pseudonyms):
+        if not path.exists():
+            _write_secret(path, secrets.token_bytes(SECRET_BYTES))
     if not keys.storage.exists():
-        key = base64.b64encode(secrets.token_bytes(STORAGE_KEY_BYTES)).decode()
+        key = base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
         _write_secret(keys.storage, json.dumps({"current": "key-1", "keys": {"key-1": key}}).encode())
     return keys
 

@@ -125,5 +125,6 @@ def test_key_files_are_for_their_owner_only(stack: LocalStack) -> None:
         "inference-signing.key",
         "storage-keys.json",
         "postgres-password",
+        "pseudonym.key",
     }
     assert all(path.stat().st_mode & 0o077 == 0 for path in secret)

@@ -15,7 +15,7 @@ from dataset_svc.api import datasets, diffs, documents, knowledge, lineage, refs
 from dataset_svc.api.bodies import BodyLimit, BoundedBodies
 from dataset_svc.api.doors import Doorway
 from dataset_svc.api.text_doors import TextDoorway
-from dataset_svc.domain.uploads import UploadRules
+from dataset_svc.domain.sources.uploads import UploadRules
 from dataset_svc.events import events
 from dataset_svc.handlers.knowledge_entries import Analysts
 from dataset_svc.jobs.builds import BuildLimits, Builds, Workshop

@@ -8,7 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from dataset_svc.domain.uploads import UploadRules
+from dataset_svc.domain.sources.uploads import UploadRules
 from dataset_svc.jobs.uploads import UploadSweep
 
 pytestmark = pytest.mark.integration

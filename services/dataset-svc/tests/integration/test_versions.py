@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from dataset_svc.adapters.version_packs import VersionPacks, store_origins
-from dataset_svc.domain.origins import SampleOrigin
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.versions.origins import SampleOrigin
 from dataset_svc.store.tables import VersionRow
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split

@@ -2,7 +2,7 @@
 
 import json
 
-from dataset_svc.domain.bad_records import MOST_REPORTED, BadLine, BadRecords, reject_line
+from dataset_svc.domain.sources.bad_records import MOST_REPORTED, BadLine, BadRecords, reject_line
 
 
 def test_the_report_keeps_the_first_thousand_and_counts_the_rest() -> None:

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_svc.domain.building import Built, Memory, Recipe, VersionBuilder
-from dataset_svc.domain.clusters import RememberedQuestion
-from dataset_svc.domain.lines import LineCutter
+from dataset_svc.domain.likeness.clusters import RememberedQuestion
 from dataset_svc.domain.preparing import PreparationRules, Preparer
-from dataset_svc.domain.reading import ReadingRules
 from dataset_svc.domain.report import Check
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.sources.lines import LineCutter
+from dataset_svc.domain.sources.reading import ReadingRules
 from loopwright.contracts.tasks import DataPolicy, MaskingMode
 
 LineBuilder = Callable[..., bytes]

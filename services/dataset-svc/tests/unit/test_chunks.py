@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.chunks import ChunkRules, Unit, cut, estimated_tokens, sentences
-from dataset_svc.domain.documents import Block, assemble
+from dataset_svc.domain.texts.chunks import ChunkRules, Unit, cut, estimated_tokens, sentences
+from dataset_svc.domain.texts.documents import Block, assemble
 
 KOREAN = (
     "서버가 응답하지 않으면 먼저 전원을 확인합니다. 그다음 케이블을 점검하세요! 해결되지 않나요? 담당자에게 알립니다."

@@ -10,7 +10,7 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.clusters import RememberedQuestion, Sifted, sift
+from dataset_svc.domain.likeness.clusters import RememberedQuestion, Sifted, sift
 from dataset_svc.domain.report import Check
 from dataset_svc.domain.samples import Sample, SplitName, Turn
 from loopwright.contracts.datasets import SampleSource

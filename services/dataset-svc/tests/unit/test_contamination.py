@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataset_svc.domain.contamination import CaseIndex, Contaminated, Overlap, find_contaminated
+from dataset_svc.domain.likeness.contamination import CaseIndex, Contaminated, Overlap, find_contaminated
 
 ENGLISH = "the node lost its link after three retries and the job was moved to another rack of the large machine"
 KOREAN = "노드가 세 번의 재시도 끝에 연결을 잃었고 작업은 큰 장비의 다른 선반으로 옮겨져 처음부터 다시 시작되었습니다"

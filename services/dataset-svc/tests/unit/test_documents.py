@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_svc.adapters.document_process import ReadingLimits, ReadText, Refused, read_document
-from dataset_svc.domain.documents import Block, assemble, clean
+from dataset_svc.domain.texts.documents import Block, assemble, clean
 from loopwright.errors import Invalid
 
 LIMITS = ReadingLimits(max_chars=10_000, max_pages=3, max_unpacked_bytes=2_000_000)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from dataset_svc.domain.duplicates import drop_exact_copies, settle_conflicts
+from dataset_svc.domain.likeness.duplicates import drop_exact_copies, settle_conflicts
 from dataset_svc.domain.report import Check
 from dataset_svc.domain.samples import Sample
 from loopwright.contracts.datasets import SampleSource

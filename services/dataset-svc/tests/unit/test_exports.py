@@ -7,8 +7,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_svc.domain.exports import COLUMNS, Exporter, ExportFormat
 from dataset_svc.domain.samples import Sample, SplitName, encode
+from dataset_svc.domain.versions.exports import COLUMNS, Exporter, ExportFormat
 
 TRAIN, _, HELD_OUT = SplitName
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.generated_pairs import Refusal, Template, parse_pairs, prompt_of, schema_of
+from dataset_svc.domain.texts.generated_pairs import Refusal, Template, parse_pairs, prompt_of, schema_of
 
 SOURCE = "전원을 먼저 확인합니다."
 QA = {"question": "무엇을 확인하나요?", "answer": "전원을 확인합니다."}

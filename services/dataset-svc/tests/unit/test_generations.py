@@ -6,10 +6,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.chunks import Chunk
-from dataset_svc.domain.generated_pairs import Pair, Parsed, Refusal, Template
-from dataset_svc.domain.generations import MOST_PAIRS_A_CHUNK, Place, ScoredPair, distinct, judge, line_of, spread
 from dataset_svc.domain.samples import Turn
+from dataset_svc.domain.texts.chunks import Chunk
+from dataset_svc.domain.texts.generated_pairs import Pair, Parsed, Refusal, Template
+from dataset_svc.domain.texts.generations import MOST_PAIRS_A_CHUNK, Place, ScoredPair, distinct, judge, line_of, spread
 
 SOURCE = "장애가 나면 010-1234-5678 로 알립니다. 백업은 매일 02:30에 돕니다."
 CHUNK = Chunk(number=3, start=100, end=150, headings=("장애", "연락"), page=2)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.grounding import Source, score_of
+from dataset_svc.domain.texts.grounding import Source, score_of
 
 KOREAN = (
     "VPN 연결이 끊기면 먼저 네트워크 어댑터를 재시작합니다. 비밀번호는 90일마다 바꿔야 하며, 5회 틀리면 계정이 30분 동안 잠깁니다. "

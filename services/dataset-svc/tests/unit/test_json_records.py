@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.json_records import JsonRecordCutter
+from dataset_svc.domain.sources.json_records import JsonRecordCutter
 
 TEXTS = st.text(alphabet='ab"\\{}[],:\n 한', max_size=8)
 VALUES = st.recursive(TEXTS | st.integers(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=5)  # fmt: skip

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.lines import Line, LineCutter
+from dataset_svc.domain.sources.lines import Line, LineCutter
 
 
 def cut(content: bytes, *sizes: int, max_line_bytes: int = 1000) -> list[Line]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.detectors import PersonalKind
-from dataset_svc.domain.masking import Masker, mask_sample, mask_text
+from dataset_svc.domain.personal.detectors import PersonalKind
+from dataset_svc.domain.personal.masking import Masker, mask_sample, mask_text
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 from loopwright.contracts.tasks import MaskingMode

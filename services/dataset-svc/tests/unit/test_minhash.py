@@ -7,9 +7,9 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.kernels import INERT_RANGES
-from dataset_svc.domain.minhash import Grams, packed, plain_text, signatures_of, sketches_of, whole_hashes
-from dataset_svc.domain.similarity import banding, shingles_of
+from dataset_svc.domain.likeness.kernels import INERT_RANGES
+from dataset_svc.domain.likeness.minhash import Grams, packed, plain_text, signatures_of, sketches_of, whole_hashes
+from dataset_svc.domain.likeness.similarity import banding, shingles_of
 
 MASK = 2**64 - 1
 TEXTS = st.text(alphabet="abÀàAB가나ㅋΣςİﬁ1.\u0301 \t\n\0\u3000\u00a0", max_size=60)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from dataset_svc.adapters.embeddings import EndpointEmbedder, HashingEmbedder
 from dataset_svc.adapters.model_endpoint import EndpointRefused, EndpointSettings, ModelEndpoint
 from dataset_svc.adapters.pair_writer import PairWriter
-from dataset_svc.domain.generated_pairs import Refusal, Template
+from dataset_svc.domain.texts.generated_pairs import Refusal, Template
 from loopwright.errors import ServingUnavailable
 
 

@@ -8,9 +8,9 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dataset_svc.domain.kernels import NOBODY, link_equal
-from dataset_svc.domain.minhash import Grams
-from dataset_svc.domain.near_pairs import WALK, Likeness, NearDuplicates, limits_of, near_duplicates
+from dataset_svc.domain.likeness.kernels import NOBODY, link_equal
+from dataset_svc.domain.likeness.minhash import Grams
+from dataset_svc.domain.likeness.near_pairs import WALK, Likeness, NearDuplicates, limits_of, near_duplicates
 
 WORDS = [f"{one}{two}" for one in ("sea", "land", "하늘", "바람") for two in range(60)]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.number_rules import (
+from dataset_svc.domain.personal.number_rules import (
     is_business_number,
     is_card_number,
     is_iban,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataset_svc.domain.person_names import find_names
+from dataset_svc.domain.personal.person_names import find_names
 
 
 def names_in(text: str) -> list[str]:

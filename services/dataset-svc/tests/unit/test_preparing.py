@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
-from dataset_svc.domain.lines import Line
 from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer, dataset_key
-from dataset_svc.domain.reading import ReadingRules
 from dataset_svc.domain.report import Check
+from dataset_svc.domain.sources.lines import Line
+from dataset_svc.domain.sources.reading import ReadingRules
 from loopwright.contracts.tasks import DataPolicy, MaskingMode
 
 LineBuilder = Callable[..., bytes]

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.bad_records import BadLine
-from dataset_svc.domain.lines import Line
-from dataset_svc.domain.reading import ReadingRules, SampleReader
 from dataset_svc.domain.samples import Sample
+from dataset_svc.domain.sources.bad_records import BadLine
+from dataset_svc.domain.sources.lines import Line
+from dataset_svc.domain.sources.reading import ReadingRules, SampleReader
 from loopwright.contracts.datasets import SampleSource
 
 UNKNOWN_SHAPE = (

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.bad_records import BadLine
-from dataset_svc.domain.lines import Line
-from dataset_svc.domain.reading import ReadingRules, SampleReader
 from dataset_svc.domain.samples import Sample, encode
+from dataset_svc.domain.sources.bad_records import BadLine
+from dataset_svc.domain.sources.lines import Line
+from dataset_svc.domain.sources.reading import ReadingRules, SampleReader
 
 ASK, TELL = {"role": "user", "content": "disk full"}, {"role": "assistant", "content": "alert"}
 SYSTEM = {"role": "system", "content": "be brief"}

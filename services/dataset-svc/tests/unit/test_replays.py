@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.replays import category_of, choose_replays, preferred
-from dataset_svc.domain.row_hashes import Lines, hash_spans
 from dataset_svc.domain.samples import encode
+from dataset_svc.domain.versions.replays import category_of, choose_replays, preferred
+from dataset_svc.domain.versions.row_hashes import Lines, hash_spans
 from loopwright.contracts.datasets import SampleSource
 
 categories = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=80)

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from dataset_svc.domain.detectors import PersonalKind
-from dataset_svc.domain.reading import BadLine
+from dataset_svc.domain.personal.detectors import PersonalKind
 from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, QualityReport, SplitFigures
 from dataset_svc.domain.report_page.markup import joined, plain, tag
 from dataset_svc.domain.report_page.page import render
 from dataset_svc.domain.report_page.wording import count, fitted, name_of, share, short
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.sources.reading import BadLine
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import SampleColumns
 from dataset_svc.domain.statistics.figures import Breakdown, Distribution, LengthPart, Statistics

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.hashed_embeddings import DIMENSIONS, embed
-from dataset_svc.domain.morphemes import Morpheme, needs_analysis, stem, terms_of
-from dataset_svc.domain.retrieval import Ranked, fuse, quality_of, query_literal, vector_literal
+from dataset_svc.domain.texts.hashed_embeddings import DIMENSIONS, embed
+from dataset_svc.domain.texts.morphemes import Morpheme, needs_analysis, stem, terms_of
+from dataset_svc.domain.texts.retrieval import Ranked, fuse, quality_of, query_literal, vector_literal
 
 
 def ranking(*names):

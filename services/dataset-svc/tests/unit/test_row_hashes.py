@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.row_hashes import Lines, _hashes, cut, hash_sample_ids, hash_spans, match, sample_id_of
+from dataset_svc.domain.versions.row_hashes import Lines, _hashes, cut, hash_sample_ids, hash_spans, match, sample_id_of
 
 KEY = bytes(range(16, 32))
 lines = st.lists(st.binary(max_size=400).map(lambda line: line.replace(b"\n", b"")), max_size=40)

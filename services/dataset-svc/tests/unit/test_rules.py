@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from dataset_svc.domain.lifecycle import Status, check_change
 from dataset_svc.domain.requests import KnownDataset, Origin, VersionRequest, objections_to
+from dataset_svc.domain.versions.lifecycle import Status, check_change
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.errors import Conflict

@@ -5,7 +5,7 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.similarity import SimilarityIndex, banding, jaccard, shingles_of
+from dataset_svc.domain.likeness.similarity import SimilarityIndex, banding, jaccard, shingles_of
 
 
 def plain_shingles(text: str) -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.clusters import Cluster
+from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.samples import Sample, SplitName
 from dataset_svc.domain.splits import Allotment, Shares, allot
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dataset_svc.domain.columns import ColumnMapping, Part, check_mapping, shown
-from dataset_svc.domain.uploads import (
+from dataset_svc.domain.sources.columns import ColumnMapping, Part, check_mapping, shown
+from dataset_svc.domain.sources.uploads import (
     Upload,
     UploadRules,
     UploadState,

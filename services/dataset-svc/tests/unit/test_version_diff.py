@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.row_packs import hashed, snapshot_of
 from dataset_svc.domain.samples import SplitName
-from dataset_svc.domain.version_diff import ChangeKind, Move, VersionDiff, figures_of
+from dataset_svc.domain.versions.row_packs import hashed, snapshot_of
+from dataset_svc.domain.versions.version_diff import ChangeKind, Move, VersionDiff, figures_of
 
 KEY = b"k" * 16
 PARTS = tuple(SplitName)

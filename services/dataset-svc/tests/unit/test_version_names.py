@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.recipes import VersionRecipe, recipe_sha256, version_id_of
-from dataset_svc.domain.version_refs import (
+from dataset_svc.domain.versions.recipes import VersionRecipe, recipe_sha256, version_id_of
+from dataset_svc.domain.versions.version_refs import (
     AddressKind,
     RefKind,
     check_delete,
@@ -98,7 +98,7 @@ class TestRecipes:
 
     def test_change_with_the_code(self, monkeypatch):
         before = recipe_sha256(RECIPE)
-        monkeypatch.setattr("dataset_svc.domain.recipes.CODE_VERSION", 0)
+        monkeypatch.setattr("dataset_svc.domain.versions.recipes.CODE_VERSION", 0)
         assert recipe_sha256(RECIPE) != before
 
     def test_and_content_make_the_id(self):

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_svc.adapters.version_packs import VersionPacks, find_origin, materialise, store_origins
-from dataset_svc.domain import row_packs
-from dataset_svc.domain.origins import SampleOrigin
-from dataset_svc.domain.row_packs import PACK_BYTES, hashed, plan_growth
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.versions import row_packs
+from dataset_svc.domain.versions.origins import SampleOrigin
+from dataset_svc.domain.versions.row_packs import PACK_BYTES, hashed, plan_growth
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
 from loopwright.errors import InvalidPayload, StoreUnavailable

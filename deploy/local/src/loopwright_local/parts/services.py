@@ -89,7 +89,11 @@ def common_env(settings: LocalSettings, around: Surroundings) -> dict[str, str]:
 def _own_env(settings: LocalSettings, around: Surroundings) -> dict[str, dict[str, str]]:
     base_models = json.dumps({settings.base_model: str(settings.model_path.resolve())})
     return {
-        "dataset": {"DATASET_PORT": str(settings.dataset_port)},
+        "dataset": {
+            "DATASET_PORT": str(settings.dataset_port),
+            "DATASET_TOKENIZER_DIR": str(settings.model_path.resolve()),
+            "DATASET_PSEUDONYM_KEY_FILE": str(around.keys.pseudonyms),
+        },
         "trainer": {
             "TRAINER_PORT": str(settings.trainer_port),
             "TRAINER_BASE_MODELS": base_models,

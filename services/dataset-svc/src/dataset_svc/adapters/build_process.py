@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.sharedctypes import Synchronized
@@ -18,11 +19,11 @@ import msgspec
 
 from dataset_svc.adapters.source_files import SourceLimits, open_source
 from dataset_svc.adapters.token_counts import TokenCounter
-from dataset_svc.domain.bad_records import reject_line
 from dataset_svc.domain.building import Built, Memory, Recipe, VersionBuilder
-from dataset_svc.domain.lines import Line
 from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer
-from dataset_svc.domain.records import Row
+from dataset_svc.domain.sources.bad_records import reject_line
+from dataset_svc.domain.sources.lines import Line
+from dataset_svc.domain.sources.records import Row
 from dataset_svc.domain.warming import warm_up
 
 _BATCH_RECORDS = 2_000
@@ -60,7 +61,7 @@ class BuilderDied(Exception):
 
 
 class BuildProcess:
-    """The builder's process; it starts with the first build and stays.
+    """The builder's process; it starts once and stays.
 
     Args:
         helpers: Processes that prepare records of large sources; one or none prepares in the builder itself.
@@ -77,6 +78,11 @@ class BuildProcess:
         """Of the build that runs."""
         return self._records_read.value
 
+    async def start(self) -> None:
+        """Starts the process, which takes seconds, before somebody waits for it."""
+        with suppress(BrokenProcessPool):  # whoever builds gets another one
+            await asyncio.get_running_loop().run_in_executor(self._started(), _note_progress, 0)
+
     async def build(self, order: BuildOrder) -> Built:
         """Builds a version.
 
@@ -84,15 +90,18 @@ class BuildProcess:
             Invalid: the source as a whole cannot be used.
                 BuilderDied: the process died, by memory or by a signal; another attempt gets a new one.
         """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._started(), _build, order)
+        except BrokenProcessPool as error:
+            self.close()
+            raise BuilderDied("the process that builds versions died") from error
+
+    def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 1, mp_context=self._context, initializer=_start_builder, initargs=(self._helpers, self._records_read)
             )
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, _build, order)
-        except BrokenProcessPool as error:
-            self.close()
-            raise BuilderDied("the process that builds versions died") from error
+        return self._pool
 
     def close(self) -> None:
         """Ends the process and its helpers, whatever they do."""

@@ -5,8 +5,8 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 
-from dataset_svc.domain.lines import Line, LineCutter
-from dataset_svc.domain.records import Row
+from dataset_svc.domain.sources.lines import Line, LineCutter
+from dataset_svc.domain.sources.records import Row
 
 _OPEN_QUOTE = "a quote is never closed"
 _NOT_TEXT = "not UTF-8"

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pypdf import PdfReader
 
-from dataset_svc.domain.documents import Block, DocumentFormat, paragraphs_of
+from dataset_svc.domain.texts.documents import Block, DocumentFormat, paragraphs_of
 from loopwright.errors import Invalid
 
 _MOST_ZIP_MEMBERS = 2000

@@ -5,7 +5,7 @@ import sys
 import msgspec
 
 from dataset_svc.adapters.limited_process import limit_this_process
-from dataset_svc.domain.documents import DocumentFormat, DocumentText, assemble
+from dataset_svc.domain.texts.documents import DocumentFormat, DocumentText, assemble
 from loopwright.errors import Invalid
 
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from dataset_svc.adapters.model_endpoint import EndpointRefused, ModelEndpoint
-from dataset_svc.domain import hashed_embeddings
+from dataset_svc.domain.texts import hashed_embeddings
 
 _BATCH = 64
 _MOST_DIMENSIONS = 4096
@@ -39,7 +39,7 @@ class Embedder(Protocol):
 
 
 class HashingEmbedder:
-    """Likeness of form alone; see `domain/hashed_embeddings.py`."""
+    """Likeness of form alone; see `domain/texts/hashed_embeddings.py`."""
 
     name = hashed_embeddings.NAME
 

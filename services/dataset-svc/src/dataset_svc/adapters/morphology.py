@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from dataset_svc.adapters.limited_process import start, stop
-from dataset_svc.domain.morphemes import Morpheme, needs_analysis, terms_of
+from dataset_svc.domain.texts.morphemes import Morpheme, needs_analysis, terms_of
 from loopwright.errors import ServingUnavailable
 
 _MODULE = "dataset_svc.adapters.morphology_process"

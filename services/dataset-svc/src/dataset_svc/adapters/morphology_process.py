@@ -8,7 +8,7 @@ import msgspec
 from kiwipiepy import Kiwi, Token
 
 from dataset_svc.adapters.limited_process import limit_this_process
-from dataset_svc.domain.morphemes import Morpheme
+from dataset_svc.domain.texts.morphemes import Morpheme
 
 _MEMORY_BYTES = 3 << 30
 _HEADER = struct.Struct(">I")

@@ -1,11 +1,11 @@
-"""Asks a language model for pairs about a chunk; what it says is judged in `domain/generated_pairs.py`."""
+"""Asks a language model for pairs about a chunk; what it says is judged in `domain/texts/generated_pairs.py`."""
 
 from collections import Counter
 
 import msgspec
 
 from dataset_svc.adapters.model_endpoint import ModelEndpoint
-from dataset_svc.domain.generated_pairs import Parsed, Refusal, Template, parse_pairs, prompt_of, schema_of
+from dataset_svc.domain.texts.generated_pairs import Parsed, Refusal, Template, parse_pairs, prompt_of, schema_of
 from loopwright.contracts.base import JsonObject
 
 _TEMPERATURE = 0.3

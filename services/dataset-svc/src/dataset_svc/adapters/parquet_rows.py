@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_svc.adapters.texts import lent
-from dataset_svc.domain.columns import ColumnMapping, require_columns
-from dataset_svc.domain.records import Fields, Row
+from dataset_svc.domain.sources.columns import ColumnMapping, require_columns
+from dataset_svc.domain.sources.records import Fields, Row
 from loopwright.errors import Invalid
 
 _ROWS_AT_ONCE = 64

@@ -11,8 +11,8 @@ from typing import IO, Protocol, TypeVar
 from dataset_svc.adapters.csv_rows import CsvRows
 from dataset_svc.adapters.parquet_rows import parquet_rows
 from dataset_svc.adapters.texts import as_utf_8, unpacked
-from dataset_svc.domain.columns import ColumnMapping, field_names, require_columns
-from dataset_svc.domain.formats import (
+from dataset_svc.domain.sources.columns import ColumnMapping, field_names, require_columns
+from dataset_svc.domain.sources.formats import (
     Compression,
     Encoding,
     EncodingVote,
@@ -22,9 +22,9 @@ from dataset_svc.domain.formats import (
     format_of,
     marked_encoding,
 )
-from dataset_svc.domain.json_records import JsonRecordCutter
-from dataset_svc.domain.lines import Line, LineCutter
-from dataset_svc.domain.records import Row
+from dataset_svc.domain.sources.json_records import JsonRecordCutter
+from dataset_svc.domain.sources.lines import Line, LineCutter
+from dataset_svc.domain.sources.records import Row
 
 _HEAD_BYTES = 1 << 20
 _VOTED_BYTES = 64 << 20

@@ -7,7 +7,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from dataset_svc.domain.formats import Compression, Encoding
+from dataset_svc.domain.sources.formats import Compression, Encoding
 from loopwright.errors import Invalid
 
 CHUNK_BYTES = 1 << 18

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset_svc.domain.origins import SampleOrigin, decode_origins, encode_origins
-from dataset_svc.domain.row_hashes import KEY_BYTES, Spans
-from dataset_svc.domain.row_packs import (
+from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.versions.origins import SampleOrigin, decode_origins, encode_origins
+from dataset_svc.domain.versions.row_hashes import KEY_BYTES, Spans
+from dataset_svc.domain.versions.row_packs import (
     Content,
     Growth,
     RowIndex,
@@ -33,7 +34,6 @@ from dataset_svc.domain.row_packs import (
     plan_growth,
     snapshot_of,
 )
-from dataset_svc.domain.samples import SplitName
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
 from loopwright.errors import InvalidPayload

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 from dataset_svc.api.doors import Door
 from dataset_svc.api.paths import Address, DatasetId, RequestId
 from dataset_svc.api.schemas import StatusChange
-from dataset_svc.domain.lifecycle import Status
 from dataset_svc.domain.requests import RequestState
+from dataset_svc.domain.versions.lifecycle import Status
 from dataset_svc.handlers.statuses import change_dataset_status
 from dataset_svc.queries.datasets import (
     DatasetDetails,

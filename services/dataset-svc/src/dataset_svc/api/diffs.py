@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dataset_svc.api.doors import Door
 from dataset_svc.api.paths import DatasetId, VersionId
 from dataset_svc.api.schemas import Text
-from dataset_svc.domain.version_diff import ChangeKind
+from dataset_svc.domain.versions.version_diff import ChangeKind
 from dataset_svc.handlers.merges import MergeOrder, compose, plan_merge, queue_merge
 from dataset_svc.queries.datasets import VersionView
 from dataset_svc.queries.diffs import DiffView, compare, open_pair, read_pair

@@ -11,8 +11,8 @@ from starlette.datastructures import UploadFile
 
 from dataset_svc.api.text_doors import PathId, TextDoor
 from dataset_svc.api.text_schemas import GenerationBody
-from dataset_svc.domain.documents import clean
-from dataset_svc.domain.generations import GenerationState
+from dataset_svc.domain.texts.documents import clean
+from dataset_svc.domain.texts.generations import GenerationState
 from dataset_svc.handlers.documents import (
     GenerationWish,
     UploadedDocument,

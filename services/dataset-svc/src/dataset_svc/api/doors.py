@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from dataset_svc.adapters.version_packs import VersionPacks
-from dataset_svc.domain.uploads import UploadRules
+from dataset_svc.domain.sources.uploads import UploadRules
 from loopwright.storage import Storage
 from loopwright.unit_of_work import PostgresWork
 

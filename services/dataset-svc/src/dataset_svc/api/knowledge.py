@@ -16,8 +16,8 @@ from dataset_svc.api.text_schemas import (
     SearchBody,
     VersionMade,
 )
-from dataset_svc.domain.documents import clean
-from dataset_svc.domain.retrieval import Method
+from dataset_svc.domain.texts.documents import clean
+from dataset_svc.domain.texts.retrieval import Method
 from dataset_svc.handlers.knowledge import (
     Addition,
     Evaluation,

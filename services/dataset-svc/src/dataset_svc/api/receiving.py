@@ -13,7 +13,7 @@ from fastapi import HTTPException
 from starlette.requests import ClientDisconnect
 
 from dataset_svc.api.doors import Doorway
-from dataset_svc.domain.uploads import Piece, Upload, UploadState
+from dataset_svc.domain.sources.uploads import Piece, Upload, UploadState
 from dataset_svc.handlers.uploads import add_pieces, complete_upload, load_upload, restart_upload
 from loopwright.contracts.base import Artifact
 from loopwright.errors import Invalid

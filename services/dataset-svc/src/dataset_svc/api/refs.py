@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dataset_svc.api.doors import Door
 from dataset_svc.api.paths import DatasetId, RefName
 from dataset_svc.api.schemas import Text
-from dataset_svc.domain.version_refs import NAME_PATTERN, RefKind
+from dataset_svc.domain.versions.version_refs import NAME_PATTERN, RefKind
 from dataset_svc.handlers.refs import Actor, NewRef, create_ref, delete_ref, move_ref
 from dataset_svc.queries.refs import RefView, list_refs, read_ref
 from loopwright.auth import Engineer, Principal, Role, Viewer

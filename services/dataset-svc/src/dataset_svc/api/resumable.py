@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from dataset_svc.api.doors import Door
 from dataset_svc.api.receiving import Receiver, finish_if_whole, refuse_beyond_end
 from dataset_svc.api.schemas import NewUpload
-from dataset_svc.domain.columns import check_mapping
-from dataset_svc.domain.uploads import (
+from dataset_svc.domain.sources.columns import check_mapping
+from dataset_svc.domain.sources.uploads import (
     Upload,
     UploadState,
     check_offset,

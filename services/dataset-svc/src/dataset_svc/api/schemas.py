@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from dataset_svc.domain.columns import ColumnMapping
+from dataset_svc.domain.sources.columns import ColumnMapping
 from loopwright.contracts.base import Identifier, Sha256
 from loopwright.contracts.tasks import DataPolicy
 

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from dataset_svc.api.schemas import Text
-from dataset_svc.domain.chunks import ChunkRules, Unit
-from dataset_svc.domain.generated_pairs import Template
-from dataset_svc.domain.retrieval import Method
+from dataset_svc.domain.texts.chunks import ChunkRules, Unit
+from dataset_svc.domain.texts.generated_pairs import Template
+from dataset_svc.domain.texts.retrieval import Method
 from loopwright.contracts.base import Identifier, Share
 from loopwright.contracts.tasks import DataPolicy
 

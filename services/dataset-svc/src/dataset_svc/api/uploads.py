@@ -15,8 +15,8 @@ from dataset_svc.api.bodies import file_field, path_of, text_field
 from dataset_svc.api.doors import Door
 from dataset_svc.api.schemas import Accepted, Text
 from dataset_svc.api.streams import started
-from dataset_svc.domain.columns import ColumnMapping, check_mapping
 from dataset_svc.domain.requests import Origin, VersionRequest
+from dataset_svc.domain.sources.columns import ColumnMapping, check_mapping
 from dataset_svc.handlers.requests import record_request
 from dataset_svc.queries.uploads import find_rejects
 from loopwright.auth import Engineer

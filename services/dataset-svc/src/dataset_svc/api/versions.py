@@ -11,11 +11,11 @@ from dataset_svc.adapters.version_packs import OpenVersion, materialise
 from dataset_svc.api.doors import Door
 from dataset_svc.api.paths import VersionId
 from dataset_svc.api.schemas import StatusChange
-from dataset_svc.domain.exports import MEDIA_TYPES, Exporter, ExportFormat
-from dataset_svc.domain.lifecycle import Status
 from dataset_svc.domain.report import QualityReport
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.statistics.figures import Statistics
+from dataset_svc.domain.versions.exports import MEDIA_TYPES, Exporter, ExportFormat
+from dataset_svc.domain.versions.lifecycle import Status
 from dataset_svc.handlers.statuses import change_version_status
 from dataset_svc.queries.datasets import VersionView, read_version
 from dataset_svc.queries.diffs import open_version

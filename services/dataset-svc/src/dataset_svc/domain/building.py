@@ -9,21 +9,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.bad_records import BadLine, BadRecords
-from dataset_svc.domain.clusters import Cluster, RememberedQuestion, sift
-from dataset_svc.domain.duplicates import drop_exact_copies, settle_conflicts
-from dataset_svc.domain.origins import SampleOrigin
-from dataset_svc.domain.personal_kinds import PersonalKind
+from dataset_svc.domain.likeness.clusters import Cluster, RememberedQuestion, sift
+from dataset_svc.domain.likeness.duplicates import drop_exact_copies, settle_conflicts
+from dataset_svc.domain.personal.personal_kinds import PersonalKind
 from dataset_svc.domain.preparing import BadRecord, Prepared, PreparedSample
 from dataset_svc.domain.quality.filters import reason_to_drop
 from dataset_svc.domain.quality.parts import PARTS
-from dataset_svc.domain.reading import Names, ReadingRules
 from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, QualityReport, SplitFigures
 from dataset_svc.domain.samples import Sample, SplitName, encode, same_text, sha256_of
+from dataset_svc.domain.sources.bad_records import BadLine, BadRecords
+from dataset_svc.domain.sources.reading import Names, ReadingRules
 from dataset_svc.domain.splits import Allotment, Shares, allot
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import Measured, columns_of
 from dataset_svc.domain.statistics.figures import LengthPart, Statistics
+from dataset_svc.domain.versions.origins import SampleOrigin
 from loopwright.contracts.tasks import DataPolicy
 
 _STATISTICS_BATCH = 10_000

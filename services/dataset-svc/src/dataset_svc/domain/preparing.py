@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.bad_records import BadLine
-from dataset_svc.domain.lines import Line
-from dataset_svc.domain.masking import Masker
-from dataset_svc.domain.personal_kinds import PersonalKind
+from dataset_svc.domain.personal.masking import Masker
+from dataset_svc.domain.personal.personal_kinds import PersonalKind
 from dataset_svc.domain.quality.scoring import SampleScores, score_samples
-from dataset_svc.domain.reading import ReadingRules, as_sample, read_record
-from dataset_svc.domain.records import Row
 from dataset_svc.domain.samples import Sample
+from dataset_svc.domain.sources.bad_records import BadLine
+from dataset_svc.domain.sources.lines import Line
+from dataset_svc.domain.sources.reading import ReadingRules, as_sample, read_record
+from dataset_svc.domain.sources.records import Row
 from loopwright.contracts.tasks import DataPolicy, MaskingMode
 
 TokenCount = Callable[[Sequence[str]], NDArray[np.int32]]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from dataset_svc.domain.columns import ColumnMapping
-from dataset_svc.domain.lifecycle import Status
+from dataset_svc.domain.sources.columns import ColumnMapping
+from dataset_svc.domain.versions.lifecycle import Status
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.tasks import DataPolicy
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dataset_svc.domain.clusters import Cluster
+from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.samples import SplitName, same_text
 
 # what is stronger wins where a new question joins clusters of different parts: held out once is held out for ever

@@ -5,14 +5,14 @@
 """
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
-from dataset_svc.domain.clusters import RememberedQuestion
-from dataset_svc.domain.contamination import find_contaminated
-from dataset_svc.domain.lines import LineCutter
-from dataset_svc.domain.near_pairs import Likeness, near_duplicates
+from dataset_svc.domain.likeness.clusters import RememberedQuestion
+from dataset_svc.domain.likeness.contamination import find_contaminated
+from dataset_svc.domain.likeness.near_pairs import Likeness, near_duplicates
 from dataset_svc.domain.preparing import PreparationRules, Preparer
-from dataset_svc.domain.reading import ReadingRules
-from dataset_svc.domain.row_packs import hashed
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.sources.lines import LineCutter
+from dataset_svc.domain.sources.reading import ReadingRules
+from dataset_svc.domain.versions.row_packs import hashed
 from loopwright.contracts.tasks import DataPolicy
 
 _QUESTIONS = ("one two three four", "One two  three four", "nothing alike in here", "디스크가 가득 찼습니다, 왜요?")

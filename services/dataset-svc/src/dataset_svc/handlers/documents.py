@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from dataset_svc.domain.chunks import ChunkRules, cut
-from dataset_svc.domain.documents import DocumentFormat, DocumentText
-from dataset_svc.domain.generated_pairs import Template
-from dataset_svc.domain.generations import GenerationState, spread
+from dataset_svc.domain.texts.chunks import ChunkRules, cut
+from dataset_svc.domain.texts.documents import DocumentFormat, DocumentText
+from dataset_svc.domain.texts.generated_pairs import Template
+from dataset_svc.domain.texts.generations import GenerationState, spread
 from dataset_svc.store import documents
 from dataset_svc.store.knowledge_tables import DocumentRow, GenerationChunkRow, GenerationRow
 from loopwright.contracts.tasks import DataPolicy

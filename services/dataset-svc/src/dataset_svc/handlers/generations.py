@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dataset_svc.domain.chunks import Chunk
-from dataset_svc.domain.generated_pairs import Template
-from dataset_svc.domain.generations import GenerationState, Place, ScoredPair, distinct, line_of
 from dataset_svc.domain.requests import Origin, VersionRequest
+from dataset_svc.domain.texts.chunks import Chunk
+from dataset_svc.domain.texts.generated_pairs import Template
+from dataset_svc.domain.texts.generations import GenerationState, Place, ScoredPair, distinct, line_of
 from dataset_svc.handlers.requests import record_request
 from dataset_svc.store import documents, generations
 from dataset_svc.store.knowledge_tables import GenerationChunkRow, GenerationRow

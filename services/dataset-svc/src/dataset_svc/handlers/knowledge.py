@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy.dialects.postgresql import insert
 
-from dataset_svc.domain.chunks import Chunk, ChunkRules, cut
-from dataset_svc.domain.documents import DocumentText
-from dataset_svc.domain.retrieval import Method, Quality
+from dataset_svc.domain.texts.chunks import Chunk, ChunkRules, cut
+from dataset_svc.domain.texts.documents import DocumentText
+from dataset_svc.domain.texts.retrieval import Method, Quality
 from dataset_svc.handlers.knowledge_entries import Record
 from dataset_svc.store import documents, knowledge
 from dataset_svc.store.knowledge import PreparedEntry

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from dataset_svc.adapters.embeddings import Embedder
 from dataset_svc.adapters.morphology import Morphology
-from dataset_svc.domain.documents import clean
-from dataset_svc.domain.masking import mask_text
-from dataset_svc.domain.retrieval import AnalysedQuery, Fact
+from dataset_svc.domain.personal.masking import mask_text
+from dataset_svc.domain.texts.documents import clean
+from dataset_svc.domain.texts.retrieval import AnalysedQuery, Fact
 from dataset_svc.store.knowledge import PreparedEntry
 from loopwright.errors import Conflict, ServingUnavailable
 

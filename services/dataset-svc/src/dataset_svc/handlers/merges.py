@@ -11,10 +11,10 @@ from typing import IO
 import numpy as np
 
 from dataset_svc.adapters.version_packs import OpenVersion
-from dataset_svc.domain.replays import category_of, choose_replays, preferred
 from dataset_svc.domain.requests import Origin, VersionRequest
-from dataset_svc.domain.row_hashes import KEY_BYTES, Spans, Words, cut, hash_sample_ids, match
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.versions.replays import category_of, choose_replays, preferred
+from dataset_svc.domain.versions.row_hashes import KEY_BYTES, Spans, Words, cut, hash_sample_ids, match
 from dataset_svc.handlers.requests import record_request
 from dataset_svc.store import datasets, refs
 from dataset_svc.store.tables import DatasetRow, RequestRow, VersionRow

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from dataset_svc.domain.version_refs import RefKind, check_delete, check_move, check_new_name
+from dataset_svc.domain.versions.version_refs import RefKind, check_delete, check_move, check_new_name
 from dataset_svc.store import datasets, refs
 from dataset_svc.store.tables import RefRow
 from loopwright.errors import Conflict

@@ -2,7 +2,7 @@
 
 import structlog
 
-from dataset_svc.domain.lifecycle import Status, check_change
+from dataset_svc.domain.versions.lifecycle import Status, check_change
 from dataset_svc.store import datasets, erasures, questions
 from loopwright.contracts.datasets import UserErased
 from loopwright.unit_of_work import Work

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dataset_svc.domain.requests import Origin, VersionRequest
-from dataset_svc.domain.uploads import (
+from dataset_svc.domain.sources.uploads import (
     Piece,
     Upload,
     UploadRules,

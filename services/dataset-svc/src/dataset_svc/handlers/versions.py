@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from dataset_svc.domain.building import Built, Memory
-from dataset_svc.domain.lifecycle import Status
-from dataset_svc.domain.recipes import VersionRecipe, version_id_of
 from dataset_svc.domain.requests import Origin, RequestState, VersionRequest, objections_to
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.versions.lifecycle import Status
+from dataset_svc.domain.versions.recipes import VersionRecipe, version_id_of
 from dataset_svc.handlers.requests import reject_request
 from dataset_svc.store import datasets, erasures, questions, refs, requests
 from dataset_svc.store.tables import DatasetRow, RequestRow, VersionRow

@@ -16,10 +16,10 @@ from dataset_svc.adapters.source_files import SourceLimits
 from dataset_svc.adapters.version_packs import VersionPacks, store_origins
 from dataset_svc.domain.building import Built, Memory, Recipe
 from dataset_svc.domain.preparing import dataset_key
-from dataset_svc.domain.reading import ReadingRules
-from dataset_svc.domain.recipes import recipe_sha256
 from dataset_svc.domain.report_page.page import render
 from dataset_svc.domain.requests import Origin, VersionRequest
+from dataset_svc.domain.sources.reading import ReadingRules
+from dataset_svc.domain.versions.recipes import recipe_sha256
 from dataset_svc.handlers.requests import (
     give_back_request,
     keep_rejects,
@@ -99,6 +99,7 @@ class Builds:
 
     async def run(self) -> None:
         try:
+            await self._workshop.process.start()
             await repeat(self.build_next, name="dataset builds")
         finally:
             self._workshop.process.close()

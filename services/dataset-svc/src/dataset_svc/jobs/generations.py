@@ -10,8 +10,8 @@ import structlog
 
 from dataset_svc.adapters.model_endpoint import EndpointRefused
 from dataset_svc.adapters.pair_writer import PairWriter
-from dataset_svc.domain.generations import judge
-from dataset_svc.domain.masking import mask_text
+from dataset_svc.domain.personal.masking import mask_text
+from dataset_svc.domain.texts.generations import judge
 from dataset_svc.handlers.generations import (
     LEASE,
     ChunkOutcome,

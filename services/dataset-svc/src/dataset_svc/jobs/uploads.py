@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from dataset_svc.domain.uploads import UploadRules
+from dataset_svc.domain.sources.uploads import UploadRules
 from dataset_svc.handlers.uploads import expire_uploads
 from loopwright.repeating import repeat
 from loopwright.unit_of_work import PostgresWork

@@ -5,8 +5,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from pydantic import Field
 
-from dataset_svc.domain.lifecycle import Status
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.versions.lifecycle import Status
 from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store.tables import DatasetRow, VersionRow
 from loopwright.contracts.base import Artifact

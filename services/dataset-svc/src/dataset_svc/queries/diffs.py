@@ -7,9 +7,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from dataset_svc.adapters.version_packs import OpenVersion, VersionPacks
-from dataset_svc.domain.row_hashes import KEY_BYTES
 from dataset_svc.domain.samples import Sample, SplitName
-from dataset_svc.domain.version_diff import Change, ChangeKind, Row, VersionDiff, figures_of
+from dataset_svc.domain.versions.row_hashes import KEY_BYTES
+from dataset_svc.domain.versions.version_diff import Change, ChangeKind, Row, VersionDiff, figures_of
 from dataset_svc.queries.datasets import VersionView, read_version, splits_of
 from dataset_svc.queries.samples import TurnView
 from dataset_svc.store import refs

@@ -5,9 +5,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from pydantic import Field
 
-from dataset_svc.domain.documents import DocumentFormat
-from dataset_svc.domain.generated_pairs import Template
-from dataset_svc.domain.generations import GenerationState
+from dataset_svc.domain.texts.documents import DocumentFormat
+from dataset_svc.domain.texts.generated_pairs import Template
+from dataset_svc.domain.texts.generations import GenerationState
 from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store import documents
 from dataset_svc.store.knowledge_tables import DocumentRow, GenerationRow

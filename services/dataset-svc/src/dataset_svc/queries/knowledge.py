@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
-from dataset_svc.domain.retrieval import AnalysedQuery, Fact, Method, Quality, Ranked, fuse, quality_of
+from dataset_svc.domain.texts.retrieval import AnalysedQuery, Fact, Method, Quality, Ranked, fuse, quality_of
 from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store import knowledge
 from dataset_svc.store.knowledge import Scope

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from dataset_svc.adapters.version_packs import find_origin
-from dataset_svc.domain.lifecycle import Status
 from dataset_svc.domain.report import DroppedDuplicate
 from dataset_svc.domain.requests import Origin
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.versions.lifecycle import Status
 from dataset_svc.queries.datasets import VersionView, read_version
 from dataset_svc.queries.pages import View
 from dataset_svc.queries.reports import read_report

@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from pydantic import Field
 
-from dataset_svc.domain.version_refs import RefKind
+from dataset_svc.domain.versions.version_refs import RefKind
 from dataset_svc.queries.datasets import VersionView, read_dataset
 from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store import refs

@@ -7,8 +7,8 @@ import msgspec
 import sqlalchemy as sa
 from pydantic import Field
 
-from dataset_svc.domain.lines import LineCutter
 from dataset_svc.domain.samples import Sample, SplitName
+from dataset_svc.domain.sources.lines import LineCutter
 from dataset_svc.queries.datasets import VersionView, read_version
 from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store.tables import SampleRow

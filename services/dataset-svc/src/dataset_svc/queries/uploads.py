@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from dataset_svc.domain.uploads import UploadState
+from dataset_svc.domain.sources.uploads import UploadState
 from dataset_svc.queries.pages import View
 from dataset_svc.store.tables import RequestRow, UploadRow
 from loopwright.contracts.base import Artifact

@@ -7,9 +7,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dataset_svc.domain.building import BuiltSample
-from dataset_svc.domain.lifecycle import Status
 from dataset_svc.domain.requests import KnownDataset
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.versions.lifecycle import Status
+from dataset_svc.store.copying import copy_rows
 from dataset_svc.store.tables import DatasetRow, SampleRow, VersionRow
 from loopwright.errors import NotFound
 
@@ -58,25 +59,30 @@ async def find_latest_version(session: AsyncSession, dataset_id: str) -> Version
     return (await session.execute(statement)).scalar_one_or_none()
 
 
+_SAMPLE_COLUMNS = (
+    "version_id", "sample_id", "split", "position", "content_sha256", "question_sha256", "source", "inference_id",
+    "rating_ids", "unit_hash", "weight_0_1",
+)  # fmt: skip
+
+
 async def add_samples(session: AsyncSession, version_id: str, split: SplitName, samples: Iterable[BuiltSample]) -> None:
-    rows = [
-        {
-            "version_id": version_id,
-            "sample_id": built.sample.sample_id,
-            "split": split,
-            "position": built.position,
-            "content_sha256": built.content_sha256,
-            "question_sha256": built.question_sha256,
-            "source": built.sample.source,
-            "inference_id": built.sample.inference_id,
-            "rating_ids": list(built.sample.rating_ids),
-            "unit_hash": built.sample.unit_hash,
-            "weight_0_1": built.sample.weight_0_1,
-        }
+    rows = (
+        (
+            version_id,
+            built.sample.sample_id,
+            str(split),
+            built.position,
+            built.content_sha256,
+            built.question_sha256,
+            str(built.sample.source),
+            built.sample.inference_id,
+            list(built.sample.rating_ids),
+            built.sample.unit_hash,
+            built.sample.weight_0_1,
+        )
         for built in samples
-    ]
-    if rows:
-        await session.execute(sa.insert(SampleRow), rows)
+    )
+    await copy_rows(session, "samples", _SAMPLE_COLUMNS, rows, schema="dataset")
 
 
 async def deprecate_versions_of_unit(session: AsyncSession, unit_hash: str, *, reason: str) -> int:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
-from dataset_svc.domain.documents import DocumentText
+from dataset_svc.domain.texts.documents import DocumentText
 from dataset_svc.store.knowledge_tables import DocumentRow, EntryRow
 from loopwright.errors import NotFound
 

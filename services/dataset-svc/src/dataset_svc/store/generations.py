@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.generations import GenerationState
+from dataset_svc.domain.texts.generations import GenerationState
 from dataset_svc.store.knowledge_tables import GenerationChunkRow, GenerationRow
 
 _OPEN = (GenerationState.QUEUED, GenerationState.RUNNING)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.retrieval import Fact, Ranked, query_literal, vector_literal
+from dataset_svc.domain.texts.retrieval import Fact, Ranked, query_literal, vector_literal
 from dataset_svc.store.knowledge_tables import EntryRow, IndexRow, VectorRow
 from loopwright.errors import NotFound
 

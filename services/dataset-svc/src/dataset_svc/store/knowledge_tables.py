@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataset_svc.domain.documents import Heading
-from dataset_svc.domain.generations import ScoredPair
-from dataset_svc.domain.retrieval import Fact
+from dataset_svc.domain.texts.documents import Heading
+from dataset_svc.domain.texts.generations import ScoredPair
+from dataset_svc.domain.texts.retrieval import Fact
 from dataset_svc.store.tables import Base
 from loopwright.contracts.base import Artifact, JsonObject
 from loopwright.contracts.tasks import DataPolicy

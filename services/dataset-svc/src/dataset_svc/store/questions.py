@@ -3,13 +3,19 @@
 from collections.abc import Iterable
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dataset_svc.domain.building import BuiltSample
-from dataset_svc.domain.clusters import RememberedQuestion
+from dataset_svc.domain.likeness.clusters import RememberedQuestion
 from dataset_svc.domain.samples import SplitName
+from dataset_svc.store.copying import copy_rows
 from dataset_svc.store.tables import QuestionRow, SampleRow, VersionRow
+
+_REMEMBER = sa.text("""
+INSERT INTO dataset.questions (dataset_id, question_sha256, split, question)
+SELECT :dataset_id, digest, :split, question FROM new_questions
+ON CONFLICT (dataset_id, question_sha256) DO UPDATE SET split = excluded.split
+""")
 
 
 async def list_questions(session: AsyncSession, dataset_id: str) -> tuple[RememberedQuestion, ...]:
@@ -23,17 +29,10 @@ async def remember(session: AsyncSession, dataset_id: str, split: SplitName, sam
     questions = {built.question_sha256: built.question for built in samples}
     if not questions:
         return
-    statement = insert(QuestionRow)
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[QuestionRow.dataset_id, QuestionRow.question_sha256],
-            set_={"split": statement.excluded.split},
-        ),
-        [
-            {"dataset_id": dataset_id, "question_sha256": digest, "split": split, "question": text}
-            for digest, text in questions.items()
-        ],
-    )
+    await session.execute(sa.text("CREATE TEMPORARY TABLE new_questions (digest text, question text) ON COMMIT DROP"))
+    await copy_rows(session, "new_questions", ("digest", "question"), questions.items(), schema=None)
+    await session.execute(_REMEMBER, {"dataset_id": dataset_id, "split": split})
+    await session.execute(sa.text("DROP TABLE new_questions"))
 
 
 async def forget_questions_of_unit(session: AsyncSession, unit_hash: str) -> None:

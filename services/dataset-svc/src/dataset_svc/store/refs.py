@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.version_refs import MAIN, AddressKind, RefKind, parse_address
+from dataset_svc.domain.versions.version_refs import MAIN, AddressKind, RefKind, parse_address
 from dataset_svc.store.tables import RefRow, VersionRow
 from loopwright.errors import NotFound
 

@@ -7,7 +7,7 @@ from pydantic import RootModel
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from dataset_svc.domain.columns import Part
+from dataset_svc.domain.sources.columns import Part
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
 from loopwright.contracts.tasks import DataPolicy

@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.uploads import Piece, Upload, UploadState
+from dataset_svc.domain.sources.uploads import Piece, Upload, UploadState
 from dataset_svc.store.tables import MappingDocument, UploadPieceRow, UploadRow
 from loopwright.errors import NotFound
 

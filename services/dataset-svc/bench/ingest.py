@@ -1,0 +1,111 @@
+# ruff: noqa: INP001, T201 (a script that prints)
+"""A whole build as the service does it: file to parts, report and statistics, in the builder's process with helpers.
+
+Run: python services/dataset-svc/bench/ingest.py [--rows 200000] [--helpers 2] [--tokenizer FOLDER]
+"""
+
+import argparse
+import asyncio
+import resource
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import corpus
+
+from dataset_svc.adapters.build_process import BuildOrder, BuildProcess
+from dataset_svc.adapters.source_files import SourceLimits
+from dataset_svc.domain.building import Memory, Recipe
+from dataset_svc.domain.report_page.page import render
+from dataset_svc.domain.sources.reading import ReadingRules
+from loopwright.contracts.tasks import DataPolicy
+
+_LIMIT_S = 8.0
+
+
+class Memories(threading.Thread):
+    """Watches the resident memory of this process and all below it."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak_bytes = 0
+
+    def run(self) -> None:
+        while True:
+            self.peak_bytes = max(self.peak_bytes, _resident_bytes())
+            time.sleep(0.1)
+
+
+def _resident_bytes() -> int:
+    page = resource.getpagesize()
+    total, waiting = 0, [Path("/proc/self")]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            total += int((folder / "statm").read_text().split()[1]) * page
+            for task in (folder / "task").iterdir():
+                waiting += [Path("/proc") / child for child in (task / "children").read_text().split()]
+        except (OSError, IndexError):
+            continue
+    return total
+
+
+def order_for(source: Path, rejects: Path, tokenizer: Path | None) -> BuildOrder:
+    return BuildOrder(
+        source=source,
+        rejects=rejects,
+        source_name=source.name,
+        size_bytes=source.stat().st_size,
+        limits=SourceLimits(max_unpacked_bytes=4 << 30, max_record_bytes=1 << 20),
+        recipe=Recipe(
+            request_id="bench",
+            dataset_name="bench",
+            reading=ReadingRules(task_id="bench"),
+            policy=DataPolicy(),
+            expected_lines=None,
+        ),
+        memory=Memory(),
+        pseudonym_key=None,
+        tokenizer=tokenizer,
+    )
+
+
+async def measure(folder: Path, *, rows: int, helpers: int, tokenizer: Path | None) -> None:
+    process = BuildProcess(helpers=helpers)
+    small = folder / "small"
+    corpus.write(small, rows=12_000, seed=1)
+    await process.build(order_for(small / "corpus.jsonl", folder / "rejects", tokenizer))  # starts and warms everybody
+    corpus.write(folder, rows=rows, seed=2)
+    source = folder / "corpus.jsonl"
+    memories = Memories()
+    memories.start()
+    started = time.perf_counter()
+    built = await process.build(order_for(source, folder / "rejects", tokenizer))
+    built_s = time.perf_counter() - started
+    render(built.report, built.statistics, title="bench")
+    whole_s = time.perf_counter() - started
+    process.close()
+    size = source.stat().st_size
+    print(f"{rows:,} rows, {size / 1e6:.1f} MB, {helpers} helpers, tokens {'counted' if tokenizer else 'not counted'}")
+    print(
+        f"build {built_s:.2f} s, with page {whole_s:.2f} s: {size / whole_s / 1e6:.1f} MB/s, {rows / whole_s:,.0f} rows/s"
+    )
+    print(f"limit {_LIMIT_S:g} s for 200,000 rows: {whole_s / (_LIMIT_S * rows / 200_000):.2f} of it")
+    print(f"peak memory of all processes {memories.peak_bytes / 1e9:.2f} GB")
+    for check in built.report.checks:
+        print(f"  {check.check:20} {check.dropped:8,} dropped, {check.passed:9,} passed")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--helpers", type=int, default=2)
+    parser.add_argument("--tokenizer", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(measure(Path(folder), rows=asked.rows, helpers=asked.helpers, tokenizer=asked.tokenizer))
+
+
+if __name__ == "__main__":
+    main()

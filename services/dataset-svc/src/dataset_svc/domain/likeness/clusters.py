@@ -1,0 +1,145 @@
+"""One pass over samples, best first: drops near copies of what stays, and joins what stays into clusters of like questions.
+
+Questions that earlier versions already put on one side of the split take part, so that their likes can follow them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_svc.domain.likeness.buffers import Dialogues, Groups
+from dataset_svc.domain.likeness.kernels import PERMUTATIONS, sift_places
+from dataset_svc.domain.likeness.minhash import Grams, Sketches, packed, sketches_of
+from dataset_svc.domain.likeness.near_pairs import crowd_of, groups_of, limits_of, roots_of, side_of
+from dataset_svc.domain.likeness.similarity import banding
+from dataset_svc.domain.report import Check, DroppedDuplicate
+from dataset_svc.domain.samples import Sample, SplitName
+from loopwright.contracts.datasets import SampleSource
+
+_CHUNK_TEXTS: Final = 50_000
+# of pairs exactly at the threshold; a smaller share would make all questions of one template candidates
+_MISSED_0_1: Final = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RememberedQuestion:
+    """A question of an earlier version, and the side of the split that it was on."""
+
+    text: str
+    split: SplitName
+
+
+@dataclass(kw_only=True)
+class Cluster:
+    """Samples whose questions are alike, directly or through others, and what earlier versions decided on them."""
+
+    samples: list[Sample] = field(default_factory=list)
+    remembered: set[SplitName] = field(default_factory=set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sifted:
+    """Clusters of what stays, and what went."""
+
+    clusters: tuple[Cluster, ...]
+    dropped: tuple[DroppedDuplicate, ...]
+
+
+def sift(
+    samples: Iterable[Sample],
+    *,
+    threshold_0_1: float,
+    remembered: Iterable[RememberedQuestion] = (),
+    threads: int = 1,
+) -> Sifted:
+    """Drops near copies and clusters the rest; the result does not depend on the order of `samples`.
+
+    Best first, a sample goes in favour of the one most like it among those that stay, or stays and joins all whose
+    questions are alike. Character 5-grams of questions and answers count, never the system prompt.
+
+    Args:
+        threshold_0_1: Jaccard index from which on texts are alike.
+    """
+    known = sorted(remembered, key=lambda question: (question.text, question.split))
+    ordered = _best_first(samples)
+    bands = banding(threshold_0_1, missed_0_1=_MISSED_0_1)
+    sketches = _sketches([*(one.text for one in known), *ordered], bands=bands, threads=threads)
+    crowd = crowd_of(sketches.band_keys, threads=threads)
+    first_sample = int(np.searchsorted(crowd.places, len(known)))
+    members = [ordered[place - len(known)] for place in crowd.places[first_sample:]]
+    questions = [known[place].text for place in crowd.places[:first_sample]] + [one.question for one in members]
+    answers = [""] * first_sample + [one.answer for one in members]
+    dialogues = Dialogues(
+        questions=side_of(packed(questions, threads=threads), sketches.low_bytes[crowd.places], Grams.CHARACTERS_5),
+        answers=side_of(
+            packed(answers, threads=threads),
+            _sketches(answers, bands=(0, 1), threads=threads).low_bytes,
+            Grams.CHARACTERS_5,
+        ),
+        first_sample=first_sample,
+    )
+    groups = groups_of(len(crowd.places))
+    sift_places(dialogues, crowd.links, limits_of(threshold_0_1), groups)
+    return _sifted(known, ordered, crowd.places, groups, threshold_0_1)
+
+
+def _best_first(samples: Iterable[Sample]) -> list[Sample]:
+    """In order of `Sample.preference`."""
+    by_id = sorted(samples, key=attrgetter("sample_id"))
+    rated = np.array([sample.source is not SampleSource.CORRECTION for sample in by_id], dtype=np.bool_)
+    weights = np.array([sample.weight_0_1 for sample in by_id], dtype=np.float64)
+    return [by_id[number] for number in np.lexsort((-weights, rated))]
+
+
+def _sketches(texts: Sequence[str | Sample], *, bands: tuple[int, int], threads: int) -> Sketches:
+    """Sketches of texts and of samples' questions, a chunk at a time, so that the texts are not in memory twice."""
+    low_bytes = np.empty((len(texts), PERMUTATIONS), dtype=np.uint8)
+    keys = np.empty((bands[0], len(texts)), dtype=np.uint32)
+    for first in range(0, len(texts), _CHUNK_TEXTS):
+        chunk = [one if isinstance(one, str) else one.question for one in texts[first : first + _CHUNK_TEXTS]]
+        sketches = sketches_of(packed(chunk, threads=threads), Grams.CHARACTERS_5, bands=bands, threads=threads)
+        low_bytes[first : first + len(chunk)] = sketches.low_bytes
+        keys[:, first : first + len(chunk)] = sketches.band_keys
+    return Sketches(low_bytes=low_bytes, band_keys=keys)
+
+
+def _sifted(
+    known: Sequence[RememberedQuestion],
+    ordered: Sequence[Sample],
+    places: NDArray[np.int64],
+    groups: Groups,
+    threshold_0_1: float,
+) -> Sifted:
+    roots = np.arange(len(known) + len(ordered))
+    roots[places] = places[roots_of(groups.parents)]
+    goes_for = dict(zip(places[groups.gone].tolist(), np.flatnonzero(groups.gone).tolist(), strict=True))
+    clusters: dict[int, Cluster] = {}
+    dropped: list[DroppedDuplicate] = []
+    for place, root in enumerate(roots.tolist()):
+        member = goes_for.get(place)
+        if member is not None:
+            kept = ordered[int(places[groups.through[member]]) - len(known)]
+            dropped.append(_near_copy(ordered[place - len(known)], kept, member, groups, threshold_0_1))
+            continue
+        cluster = clusters.setdefault(root, Cluster())
+        if place < len(known):
+            cluster.remembered.add(known[place].split)
+        else:
+            cluster.samples.append(ordered[place - len(known)])
+    occupied = tuple(cluster for cluster in clusters.values() if cluster.samples)
+    return Sifted(clusters=occupied, dropped=tuple(dropped))
+
+
+def _near_copy(sample: Sample, kept: Sample, member: int, groups: Groups, threshold_0_1: float) -> DroppedDuplicate:
+    return DroppedDuplicate(
+        check=Check.NEAR_DUPLICATE,
+        dropped=sample.sample_id,
+        kept=kept.sample_id,
+        why=f"input and answer are at least {threshold_0_1:g} alike",
+        input_similarity_0_1=round(float(groups.likeness[member]), 4),
+        answer_similarity_0_1=round(float(groups.answer_likeness[member]), 4),
+    )

@@ -1,0 +1,81 @@
+"""Shapes of postal addresses: Korean road-name and lot-number forms, and street addresses in English.
+
+A bare street name with a number is no address ("순서대로 3"); a region, a district or a label must stand before it.
+"""
+
+import re
+
+from dataset_svc.domain.personal.personal_kinds import LINK, NO_HINT, SOME_DIGITS, Detector, PersonalKind, detectors
+
+_REGION = (
+    r"(?:서울|부산|대구|인천|광주|대전|울산|세종|경기|강원|충북|충남|전북|전남|경북|경남|제주|충청북|충청남|전라북|전라남|경상북|경상남)"
+    r"(?:특별자치시|특별자치도|특별시|광역시|시|도)?"
+)
+_DISTRICT = r"[가-힣]{1,5}[시군구]"
+_VILLAGE = r"[가-힣0-9]{1,7}[읍면동리가]"
+_PLACE = rf"(?:(?<![가-힣])(?:{_REGION}\s{{0,2}}(?:{_DISTRICT}\s{{1,2}}){{0,2}}|(?:{_DISTRICT}\s{{1,2}}){{1,2}}))"
+_ROAD = r"[가-힣0-9·]{1,10}?(?:대로|로|길)(?:\s?[0-9]{1,4}(?:번?가?길|번로))?"
+_NUMBER = r"(?:지하\s?)?[0-9]{1,4}(?:-[0-9]{1,4})?(?![0-9]|[,.][0-9]|\s?[년월시분초개명원차])"
+_DETAIL = (
+    r"(?:,?\s{0,2}\([가-힣0-9, ]{2,20}\))?"
+    r"(?:,?\s{0,2}[가-힣A-Za-z0-9]{1,12}(?:아파트|빌라|빌딩|타워|오피스텔|맨션|주공|하우스|상가|자이|래미안|푸르지오|힐스테이트))?"
+    r"(?:,?\s{0,2}제?[0-9]{1,4}동(?![가-힣]))?(?:,?\s{0,2}(?:지하|제)?\s?[0-9]{1,3}층)?(?:,?\s{0,2}제?[0-9]{1,4}호)?"
+    r"(?:,?\s{0,2}\([가-힣0-9, ]{2,20}\))?"
+)
+_HOUSE = r"(?:아파트|빌라|오피스텔|맨션|주공|자이|래미안|푸르지오|힐스테이트)"
+_LABEL = rf"(?:주소|거주지|소재지|배송지|본적|사는\s?곳){LINK}"
+_STREET = "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Square|Sq|Terrace|Parkway|Pkwy|Highway|Hwy|Circle|Close"
+_UNIT = r"(?:,?\s(?:Apt|Apartment|Suite|Ste|Unit|Floor|Flat|#)\.?\s?#?[0-9A-Za-z\-]{1,6})?"
+_CITY = r"(?:,\s(?:[A-Z][a-z]+\s?){1,3})?(?:,?\s(?:[A-Z]{2}\s[0-9]{5}(?:-[0-9]{4})?|[A-Z]{1,2}[0-9][0-9A-Z]?\s[0-9][A-Z]{2}))?"
+# cheap to look for, and each form has its own
+_PLACE_WORDS = (
+    *("서울", "부산", "대구", "인천", "광주", "대전", "울산", "세종", "경기", "강원", "충북", "충남", "전북", "전남"),
+    *("경북", "경남", "제주", "충청", "전라", "경상", "시 ", "군 ", "구 "),
+)
+# begins at a digit, of which texts have few, and looks back for the road or village before it
+_PLACE_HINT = re.compile(
+    r"[0-9](?:(?<=[읍면동리가로길산하][0-9])|(?<=[읍면동리가로길산하]\s[0-9])|(?<=[읍면동리가로길산하]\s\s[0-9]))"
+)
+HOUSE_HINT = re.compile(r"번지|[동층]\s{0,2}[0-9]{1,4}호|[0-9],?\s[0-9]{1,4}호")
+_STREET_HINT = re.compile(r"[0-9][A-Z]?,? (?:[NSEW]\.? )?[A-Z0-9]")
+
+ADDRESSES: tuple[Detector, ...] = (
+    *detectors(
+        PersonalKind.ADDRESS,
+        rf"{_PLACE}(?:{_VILLAGE}\s{{1,2}})?{_ROAD}\s?{_NUMBER}{_DETAIL}",
+        rf"{_PLACE}(?:{_VILLAGE}\s{{1,2}}){{0,2}}{_VILLAGE}\s{{0,2}}(?:산\s?)?{_NUMBER}(?:번지)?{_DETAIL}",
+        anchors=_PLACE_WORDS,
+        hint=_PLACE_HINT,
+    ),
+    *detectors(
+        PersonalKind.ADDRESS,
+        rf"(?<![가-힣])[가-힣]{{1,5}}[읍면동리]\s{{0,2}}(?:산\s?)?[0-9]{{1,4}}(?:-[0-9]{{1,4}})?번지{_DETAIL}",
+        r"(?<![가-힣])[가-힣]{2,8}(?:대로|로|길)\s?[0-9]{1,4}(?:번길\s?[0-9]{1,4})?(?:-[0-9]{1,4})?,?\s(?:[0-9]{1,4}동\s)?(?:[0-9]{1,3}층\s?)?[0-9]{1,4}호",
+        rf"(?:{_PLACE}(?:{_VILLAGE}\s{{1,2}})?)?(?<![가-힣])[가-힣]{{2,8}}{_HOUSE}\s{{0,2}}[0-9]{{1,4}}동\s{{0,2}}[0-9]{{1,4}}호",
+        hint=HOUSE_HINT,
+    ),
+    *detectors(
+        PersonalKind.ADDRESS,
+        rf"{_LABEL}(?P<value>(?:{_PLACE})?(?:{_VILLAGE}\s{{1,2}})?{_ROAD}\s?{_NUMBER}{_DETAIL})",
+        rf"{_LABEL}(?P<value>{_PLACE}{_VILLAGE}(?:\s{{0,2}}{_NUMBER}{_DETAIL})?)",
+        anchors=("주소", "거주지", "소재지", "배송지", "본적", "곳"),
+        hint=NO_HINT,
+    ),
+    *detectors(
+        PersonalKind.ADDRESS,
+        rf"(?-i:(?<![0-9A-Za-z.\-])[0-9]{{1,5}}[A-Z]?,?\s(?:[NSEW]\.?\s)?(?:(?:[A-Z][a-z']+|[0-9]{{1,3}}(?:st|nd|rd|th))\s){{1,3}}(?:{_STREET})\b\.?{_UNIT}{_CITY})",
+        hint=_STREET_HINT,
+    ),
+    *detectors(
+        PersonalKind.ADDRESS,
+        r"(?-i:(?<![0-9A-Za-z.\-])[0-9]{1,4}(?:-[0-9]{1,4})?,?\s(?:[A-Z][a-z]+(?:-?daero|-ro|-gil|-dong)\s?[0-9]{0,3}(?:-?gil)?)(?:,\s[A-Z][a-z]+-(?:gu|si|gun|dong|do))+(?:,\s[A-Z][a-z]+)?)",
+        hint=SOME_DIGITS,
+        anchors=("-ro", "-gil", "daero", "-dong"),
+    ),
+    *detectors(
+        PersonalKind.ADDRESS,
+        r"(?-i:\bP\.?\s?O\.?\s?Box\s[0-9]{1,6}\b)",
+        anchors=("box",),
+        hint=NO_HINT,
+    ),
+)

@@ -1,0 +1,186 @@
+"""Shapes of personal data and secrets in Korean and English text, each with the test that its digits must pass.
+
+Digits count only where no letter, digit or underscore touches them, so node names, hexadecimal addresses, block ids and
+counters of machine logs stay whole; Hangul may touch them, since particles follow numbers without a space.
+"""
+
+import re
+
+from dataset_svc.domain.personal.addresses import ADDRESSES, HOUSE_HINT
+from dataset_svc.domain.personal.identity_numbers import ACCOUNTS, LABELLED_NUMBERS, PLATES
+from dataset_svc.domain.personal.number_rules import digits_of, is_card_number, is_personal_ip, is_resident_number
+from dataset_svc.domain.personal.personal_kinds import LEFT, NO_HINT, RIGHT, Detector, PersonalKind, detectors
+
+__all__ = ["DETECTORS", "WITHOUT_DIGITS", "Detector", "PersonalKind"]
+
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_SAYS = r"[\"']?\s{0,3}(?:[:=]|은\s|는\s|is\s)\s{0,3}[\"']?"
+_VERSION_BEFORE = re.compile(r"(?:\bv|\bver\.?|version|release|버전)\s?$", re.IGNORECASE)
+
+
+def _is_mixed(match: re.Match[str]) -> bool:
+    """Keys mix letters and digits; hexadecimal values of logs (0x...) are no keys."""
+    value = match["value"]
+    mixed = any(char.isdigit() for char in value) and any(char.isalpha() for char in value)
+    return mixed and not value.lower().startswith("0x")
+
+
+def _is_password(match: re.Match[str]) -> bool:
+    """Words and paths after the label are talk about a password, not one."""
+    value = match["value"]
+    return not value.startswith("/") and any(char.isdigit() or char in "!@#$%^&*" for char in value)
+
+
+def _is_resident_number(match: re.Match[str]) -> bool:
+    return is_resident_number(match[0])
+
+
+def _is_card(match: re.Match[str]) -> bool:
+    return is_card_number(digits_of(match[0]))
+
+
+def _is_grouped_card(match: re.Match[str]) -> bool:
+    """Hyphens between four fours are meant as a card number; spaces may be columns, so the check digit decides."""
+    return match[0][4] == "-" or _is_card(match)
+
+
+def _is_phone_length(match: re.Match[str]) -> bool:
+    return 9 <= len(digits_of(match[0])) <= 15  # E.164 allows 15
+
+
+def _is_personal_ip(match: re.Match[str]) -> bool:
+    before = match.string[max(0, match.start() - 9) : match.start()]
+    return is_personal_ip(match[0]) and not _VERSION_BEFORE.search(before)
+
+
+_VENDOR_KEYS = (
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}|sk-[A-Za-z0-9_\-]{20,200}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}"
+    r"|glpat-[A-Za-z0-9_\-]{20,64}|xox[abprs]-[A-Za-z0-9\-]{10,200}|AIza[0-9A-Za-z_\-]{35}"
+    r"|[srp]k_(?:live|test)_[A-Za-z0-9]{16,255}|hf_[A-Za-z0-9]{30,64}"
+)
+_KEY_LABEL = (
+    r"api[_ \-]?key|access[_ \-]?key(?:[_ \-]?id)?|secret(?:[_ \-](?:access[_ \-])?key)?|client[_ \-]?secret"
+    r"|(?:(?:auth|access|refresh)[_ \-]?)?token|private[_ \-]?key|인증\s?키|토큰"
+)
+_PRIVATE_KEY = "[A-Z ]{0,30}PRIVATE KEY-----"
+_JWT_PART = r"[A-Za-z0-9_\-]{8,8000}"
+_ID_LABEL = r"(?:주민\s?등록\s?번호|주민\s?번호|외국인\s?등록\s?번호|resident registration (?:number|no)|\bRRN)"
+_PHONE_LABEL = r"(?:전화|연락처|휴대폰|핸드폰|(?<![a-z])(?:tele)?phone|(?<![a-z])tel|(?<![a-z])mobile)"
+_LABELLED_PHONE = r"0[0-9 .\-()]{7,13}[0-9]|1[5-8][0-9]{2}[-. ]?[0-9]{4}|[2-9][0-9]{2}[-. ]?[0-9]{3}[-. ]?[0-9]{4}"
+_EMAIL_DOMAIN = r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])"
+
+_LONG_RUN = re.compile(r"[A-Za-z0-9+/_\-.=~]{16}")
+_IPV4_HINT = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
+_IPV6_HINT = re.compile(r"[0-9A-Fa-f]::|:[0-9A-Fa-f]{1,4}:")
+_VENDORS = (
+    "akia",
+    "asia",
+    "sk-",
+    "k_live",
+    "k_test",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat",
+    "xox",
+    "aiza",
+    "hf_",
+)
+
+_SECRETS = (
+    *detectors(
+        PersonalKind.SECRET,
+        rf"-----BEGIN {_PRIVATE_KEY}(?:[^-]|-(?!----)){{1,20000}}-----END {_PRIVATE_KEY}",
+        anchors=("-----begin",),
+        hint=NO_HINT,
+    ),
+    *detectors(
+        PersonalKind.SECRET,
+        rf"(?<![A-Za-z0-9_\-])eyJ{_JWT_PART}\.eyJ{_JWT_PART}\.{_JWT_PART}",
+        anchors=("eyj",),
+        hint=NO_HINT,
+    ),
+    *detectors(
+        PersonalKind.SECRET,
+        rf"(?<![A-Za-z0-9_\-])(?-i:{_VENDOR_KEYS})(?![A-Za-z0-9_])",
+        anchors=_VENDORS,
+        hint=NO_HINT,
+    ),
+    *detectors(
+        PersonalKind.SECRET,
+        r"\bbearer\s(?P<value>[A-Za-z0-9._~+/\-]{16,4000}=*)",
+        rf"(?<![a-z])(?:{_KEY_LABEL}){_SAYS}(?P<value>[A-Za-z0-9+/_\-.=]{{16,500}})",
+        accepts=_is_mixed,
+        anchors=("bearer", "key", "secret", "token", "키", "토큰"),
+        hint=_LONG_RUN,
+    ),
+    *detectors(
+        PersonalKind.SECRET,
+        rf"(?:password|passwd|passphrase|(?<![a-z])pwd|비밀번호|패스워드){_SAYS}(?P<value>[!#-&(-+\-./0-:<-~]{{6,128}})",
+        accepts=_is_password,
+        anchors=("pass", "pwd", "비밀번호", "패스워드"),
+        hint=NO_HINT,
+    ),
+)
+_EMAILS = detectors(
+    PersonalKind.EMAIL,
+    rf"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._%+\-]{{0,63}}@{_EMAIL_DOMAIN}",
+    anchors=("@",),
+    hint=NO_HINT,
+)
+_NUMBERS = (
+    # shape or label is enough: numbers given out since October 2020 have no check digit, and mistyped ones are personal too
+    *detectors(
+        PersonalKind.RESIDENT_NUMBER,
+        rf"{LEFT}[0-9]{{6}} ?- ?[0-9](?:[0-9]{{6}}|\*{{6}}){RIGHT}",
+        rf"{_ID_LABEL}[^0-9\n]{{0,12}}(?P<value>[0-9]{{6}}[-. ]?[0-9*]{{7}})(?![0-9])",
+    ),
+    *detectors(PersonalKind.RESIDENT_NUMBER, rf"{LEFT}[0-9]{{13}}{RIGHT}", accepts=_is_resident_number),
+    *detectors(
+        PersonalKind.CARD_NUMBER,
+        rf"{LEFT}[1-9][0-9]{{3}}([ -])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}{RIGHT}",
+        accepts=_is_grouped_card,
+    ),
+    *detectors(
+        PersonalKind.CARD_NUMBER,
+        rf"{LEFT}3[47][0-9]{{2}}([ -])[0-9]{{6}}\1[0-9]{{5}}{RIGHT}",
+        rf"{LEFT}[0-9]{{14,16}}{RIGHT}",
+        accepts=_is_card,
+    ),
+    *detectors(
+        PersonalKind.PHONE,
+        r"(?<![0-9A-Za-z_])\+82[-. ]?\(?0?\)?[0-9]{1,2}[-. ]?[0-9]{3,4}[-. ]?[0-9]{4}(?![0-9A-Za-z_])",
+        rf"{LEFT}\(?01[016789]\)?[-. ][0-9]{{3,4}}[-. ]?[0-9]{{4}}{RIGHT}",
+        rf"{LEFT}010[0-9]{{8}}{RIGHT}",
+        rf"{LEFT}\(?0(?:2|[3-6][1-5]|70|80|50[2-8]?)(?:\) ?|[-.])[0-9]{{3,4}}[-.][0-9]{{4}}{RIGHT}",
+        # area codes and exchanges of North America start at 2
+        rf"{LEFT}(?:\([2-9][0-9]{{2}}\) ?|[2-9][0-9]{{2}}[-.])[2-9][0-9]{{2}}[-.][0-9]{{4}}{RIGHT}",
+        rf"{_PHONE_LABEL}[^0-9\n+]{{0,8}}(?P<value>{_LABELLED_PHONE}){RIGHT}",
+    ),
+    *detectors(
+        PersonalKind.PHONE,
+        r"(?<![0-9A-Za-z_])\+[1-9][0-9]{0,2}[-. ]\(?[0-9]{1,4}\)?(?:[-. ][0-9]{2,4}){1,4}(?![0-9A-Za-z_])",
+        accepts=_is_phone_length,
+    ),
+    *detectors(
+        PersonalKind.IP_ADDRESS,
+        rf"{LEFT}(?:{_OCTET}\.){{3}}{_OCTET}{RIGHT}",
+        accepts=_is_personal_ip,
+        anchors=(".",),
+        hint=_IPV4_HINT,
+    ),
+    *detectors(
+        PersonalKind.IP_ADDRESS,
+        r"(?<![0-9A-Za-z_:.])(?:[0-9A-Fa-f]{1,4}:){1,7}(?::?[0-9A-Fa-f]{1,4}){0,7}:{0,2}(?![0-9A-Za-z_:])",
+        accepts=_is_personal_ip,
+        anchors=(":",),
+        hint=_IPV6_HINT,
+    ),
+)
+# in order of precedence: where two findings overlap the earlier one holds
+DETECTORS: tuple[Detector, ...] = (*_SECRETS, *_EMAILS, *LABELLED_NUMBERS, *_NUMBERS, *ACCOUNTS, *PLATES, *ADDRESSES)
+# hints that can match a text without any digit
+WITHOUT_DIGITS = frozenset((NO_HINT, _LONG_RUN, _IPV6_HINT, HOUSE_HINT))

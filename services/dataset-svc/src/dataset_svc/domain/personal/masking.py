@@ -1,0 +1,164 @@
+"""Puts placeholders or pseudonyms where personal data stood, in every text of a sample."""
+
+import hashlib
+import hmac
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+
+from dataset_svc.domain.personal.detectors import PersonalKind
+from dataset_svc.domain.personal.personal_data import PLACEHOLDERS, find_personal_data
+from dataset_svc.domain.samples import Sample, Turn
+from loopwright.contracts.tasks import MaskingMode
+
+_MOST_PASSES = 10
+_MOST_REMEMBERED = 100_000
+# what stands for a value: of its kind, and perhaps of the value itself
+Naming = Callable[[PersonalKind, str], str]
+Mask = Callable[[str], tuple[str, Counter[PersonalKind]]]
+_LEAST_LONG_NUMBER = 10**8  # nine digits, the shortest number that means a person
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masked:
+    """A sample as its mode leaves it, and how much of each kind was found.
+
+    Attributes:
+        dropped: Whether the mode is to drop it; the sample is then masked all the same.
+    """
+
+    sample: Sample
+    found: Counter[PersonalKind]
+    dropped: bool = False
+
+
+def placeholder(kind: PersonalKind, _value: str = "") -> str:
+    return f"[{PLACEHOLDERS[kind]}]"
+
+
+def mask_text(text: str, naming: Naming = placeholder) -> tuple[str, Counter[PersonalKind]]:
+    """The text with placeholders, and what they stand for; masking it again changes nothing.
+
+    A placeholder can uncover what its neighbour hid (two numbers joined by a hyphen), hence the passes; ten bound the
+    time that a hostile text can take.
+    """
+    found: Counter[PersonalKind] = Counter()
+    for _ in range(_MOST_PASSES):
+        findings = find_personal_data(text)
+        if not findings:
+            break
+        pieces: list[str] = []
+        end = 0
+        for finding in findings:
+            pieces += (text[end : finding.start], naming(finding.kind, text[finding.start : finding.end]))
+            end = finding.end
+            found[finding.kind] += 1
+        text = "".join(pieces) + text[end:]
+    return text, found
+
+
+def mask_sample(sample: Sample) -> Masked:
+    """Masks every text of one sample."""
+    return _masked(sample, mask_text)
+
+
+class Masker:
+    """Treats the samples of one dataset alike.
+
+    Equal texts (system prompts, templates, questions) are masked once: a text's outcome depends on nothing else.
+
+    Args:
+        mode: What becomes of samples that hold personal data.
+        pseudonym_key: Secret of the dataset; equal values get equal pseudonyms under one key, and no relation under two.
+            Without a key all values of a kind get the same placeholder.
+    """
+
+    def __init__(self, mode: MaskingMode, *, pseudonym_key: bytes | None = None) -> None:
+        self._mode = mode
+        self._key = pseudonym_key
+        self._naming = placeholder if pseudonym_key is None else self._pseudonym
+        self._known: dict[str, tuple[str, Counter[PersonalKind]]] = {}
+
+    def mask_samples(self, samples: Sequence[Sample]) -> list[Masked]:
+        """One outcome for each sample, in order, equal to what it would be alone."""
+        return [self._outcome(sample) for sample in samples]
+
+    def _outcome(self, sample: Sample) -> Masked:
+        masked = _masked(sample, self._mask)
+        if self._mode is MaskingMode.REPORT:
+            return Masked(sample=sample, found=masked.found)
+        if self._mode is MaskingMode.DROP and masked.found:
+            return Masked(sample=masked.sample, found=masked.found, dropped=True)
+        return masked
+
+    def _mask(self, text: str) -> tuple[str, Counter[PersonalKind]]:
+        known = self._known.get(text)
+        if known is None:
+            known = mask_text(text, self._naming)
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[text] = known
+        return known
+
+    def _pseudonym(self, kind: PersonalKind, value: str) -> str:
+        """32 bits of HMAC-SHA256 (RFC 2104) over kind and value; case, spaces and signs inside the value do not count."""
+        assert self._key is not None
+        same = "".join(char for char in value.casefold() if char.isalnum())
+        digest = hmac.digest(self._key, f"{kind}\0{same or value}".encode(errors="surrogatepass"), hashlib.sha256)
+        return f"[{PLACEHOLDERS[kind]}-{digest[:4].hex()}]"
+
+
+def _masked(sample: Sample, mask: Mask) -> Masked:
+    """Masks every text of a sample; what stands in a turn and in the input is counted once."""
+    found: Counter[PersonalKind] = Counter()
+
+    def plain(text: str) -> str:
+        masked, kinds = mask(text)
+        found.update(kinds)
+        return masked
+
+    turns = tuple(_masked_turn(turn, plain) for turn in sample.messages)
+    rejected = None if sample.rejected is None else plain(sample.rejected)
+    tools = None if sample.tools is None else mask_json(sample.tools, plain)
+    metadata = sample.metadata and {
+        name: plain(value) if isinstance(value, str) else value for name, value in sample.metadata.items()
+    }
+    asked, in_input = mask(sample.input)
+    found |= in_input
+    if not found:
+        return Masked(sample=sample, found=found)
+    changed = msgspec.structs.replace(
+        sample, input=asked, messages=turns, rejected=rejected, tools=tools, metadata=metadata
+    )
+    return Masked(sample=changed, found=found)
+
+
+def _masked_turn(turn: Turn, plain: Callable[[str], str]) -> Turn:
+    calls = None if turn.tool_calls is None else mask_json(turn.tool_calls, plain)
+    return msgspec.structs.replace(turn, content=plain(turn.content), tool_calls=calls)
+
+
+def mask_json(text: str, plain: Callable[[str], str]) -> str:
+    """JSON whose strings and long numbers went through `plain`, and is JSON still; other text is masked as it stands."""
+    try:
+        value: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return plain(text)
+    masked = _masked_value(value, plain)
+    return text if masked == value else msgspec.json.encode(masked).decode()
+
+
+def _masked_value(value: object, plain: Callable[[str], str]) -> object:
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, list):
+        return [_masked_value(one, plain) for one in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {name: _masked_value(one, plain) for name, one in cast("dict[str, object]", value).items()}
+    if isinstance(value, int) and abs(value) >= _LEAST_LONG_NUMBER:
+        masked = plain(str(value))
+        return value if masked == str(value) else masked
+    return value

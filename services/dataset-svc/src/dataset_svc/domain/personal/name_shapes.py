@@ -1,0 +1,282 @@
+"""What one Hangul word could be, seen alone: a Korean or foreign name with particles, a title, a word of technical prose.
+
+The readings of a word are remembered, for texts repeat their words.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+
+from dataset_svc.domain.personal.common_words import WORDS
+from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, ASIAN_NAMES, FOREIGN_ENDINGS, FOREIGN_NAMES
+from dataset_svc.domain.personal.korean_names import (
+    AMBIGUOUS_GIVEN,
+    COMMON_SURNAMES,
+    DOUBLE_SURNAMES,
+    FAMOUS,
+    GIVEN_NAMES,
+    PLAUSIBLE,
+    RARE_SURNAMES,
+    SURE_SURNAMES,
+    TYPICAL,
+)
+from dataset_svc.domain.personal.loanwords import LOAN_PARTS, LOANWORDS, NATIVE_WORDS
+from dataset_svc.domain.personal.name_cues import (
+    AFTER_CONSONANT,
+    AFTER_VOWEL,
+    HONORIFICS,
+    PARTICLES,
+    ROLES,
+    TECHNICAL,
+    TITLES,
+)
+
+_LONGEST_NAME = 14
+_LONGEST_WORD = 24
+_SURNAMES = COMMON_SURNAMES | RARE_SURNAMES
+_TITLES_BY_LENGTH = sorted(TITLES | frozenset(HONORIFICS), key=len, reverse=True)
+_TITLE_HEADS = frozenset(one[0] for one in _TITLES_BY_LENGTH) | {"모"}
+# syllables that are particles as well: "정도의" is no name
+_PARTICLE_SYLLABLES = frozenset("은의이도로만나인지고서가아라기에야을다")
+_FOREIGN = frozenset(
+    "뎁듀뒤렁롱뮌뵈뵐뷰븐쁘쌩씽웬윙쳇켐콘콤콩큐텀템톡펀펌펙펩폼퓨핌헵험헴혼홉훅흄뇨뉴닐덴델딕딜딩뢰뤽벤샴숄슐쌔윈칭츠크트프르즈브드쿠켄켈켓텟테텔텐튼틴틸팅펠페펜푸퍼포피핀필뮬밀맥랭렌렐롤론룬룩뤼뤽릭릴린링블셰셸셜슈쉬샤샬쇼숀쉐쉴슬슨엘엠앤앨올워웨윌윈웰위잭잰젤졸쥐쥘짐쯔찰챈첼칼캐커컬코콜퀸클키킬킹킴타탈터토톰투튜티팀파팔패팬펄폴풀플핼핸햅헌헬휘휴흐히힐스카케루리라레로니데디도나다노마모무메미바베보부비뷔사세소시아에오우유이자제조지주차치하헤호후가고구그기게네누랑람란랄랜럼럿렉렛롭롯룸륜립릿멘멜몬몰멀먼맨반번벌벨벤볼빈빌빅산살샌샘선셀셋션솔쉘신실썬알얀얄엑옌욘월웬윅율잔잘장젠존좀준쥬진질챈천쳄추축춘칠칸캄캘캔컨케쾨쿨퀴킨탄탐탕태톤통튤틀판팰펑퐁푼핑할함해핫핵핼홀홈훈훌힌"
+)
+_STRONG_FOREIGN = frozenset(
+    "뎁듀뒤렁롱뮌뵈뵐뷰븐쁘쌩씽웬윙쳇켐콘콤콩큐텀템톡펀펌펙펩폼퓨핌헵험헴혼홉훅흄뇨뉴놀닐덴델딕딜딩뢰뤽머벅벤샴숄슐슬신쌔윈윤융잔장최처초추칭츠크트프르즈브드쿠켄켈켓텟테텔텐튼틴틸팅펠페펜푸퍼핀필뮬맥랭렌렐롤론룬룩뤼뤽릭릴블셰셸셜슈쉬샤샬쇼숀쉐쉴슨엘엠앤앨워웨윌윈웰잭잰젤쥐쥘쯔챈첼칼캐커컬콜퀸클킬킹킴탈터톰튜티팀팔팬펄폴플핸햅헌헬휘흐힐벨벤뷔렛릿럼럿욘얀쾨퀴킨레라베헤니에"
+)
+
+
+_NATIVE = NATIVE_WORDS - GIVEN_NAMES
+_SURE_GIVEN = GIVEN_NAMES - AMBIGUOUS_GIVEN
+# full names of two syllables that are hardly ever words
+_SHORT_SURNAMES = frozenset("김박최장허윤황권강조")
+_SHORT_GIVEN = frozenset("혁훈준현빈철찬욱균엽웅윤")
+_ALL_FOREIGN = FOREIGN_NAMES | ASIAN_NAMES
+
+
+class Surety(IntEnum):
+    """How much a word needs from its neighbours to be taken for a name."""
+
+    NONE = 0
+    WEAK = 1
+    LIKELY = 2
+    SURE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One reading of a word.
+
+    Attributes:
+        length: Syllables of the name at its beginning; 0 if it is none.
+        surety: Of the name.
+        foreign: The name is of another language.
+        bare: Nothing follows the name within the word.
+        titled: An honorific or title follows the name within the word.
+        title: The word is a title with or without particles.
+        role: The word is something that people are, and stands before names.
+        technical: The word belongs to technical prose.
+        surname: The word is one syllable, a surname.
+    """
+
+    length: int = 0
+    surety: Surety = Surety.NONE
+    foreign: bool = False
+    bare: bool = False
+    titled: bool = False
+    title: bool = False
+    role: bool = False
+    technical: bool = False
+    surname: bool = False
+
+
+@lru_cache(maxsize=1 << 17)
+def read_word(word: str) -> Word:
+    """The most likely reading of a word of Hangul."""
+    if len(word) > _LONGEST_WORD:
+        return Word()
+    role = word in ROLES or (word[-1] in "은는인의" and word[:-1] in ROLES)
+    title = _is_title(word)
+    if _is_technical(word):
+        return Word(technical=True, title=title)
+    if len(word) == 1:
+        return Word(surname=word in COMMON_SURNAMES, title=title, role=role)
+    if title or role:
+        return Word(title=title, role=role)
+    if any(word[:length] in LOANWORDS and word[length:] in PARTICLES for length in range(2, len(word))):
+        return Word()
+    best = Word()
+    for length in range(min(len(word), _LONGEST_NAME), 0, -1):
+        reading = _read_name(word, length)
+        if reading is not None and reading.surety > best.surety:
+            best = reading
+    return best
+
+
+def is_foreign_stem(stem: str) -> Surety:
+    """How much a stem looks like a transliterated name."""
+    if stem in LOANWORDS or stem in _NATIVE or stem in AMBIGUOUS_FOREIGN:
+        return Surety.WEAK if stem in AMBIGUOUS_FOREIGN else Surety.NONE
+    if stem in FOREIGN_NAMES or stem in ASIAN_NAMES:
+        return Surety.SURE if len(stem) > 2 else Surety.LIKELY
+    if len(stem) > 3 and _is_joined(stem):
+        return Surety.SURE
+    if len(stem) < 3 or not sounds_foreign(stem) or any(part in stem for part in LOAN_PARTS):
+        return Surety.NONE
+    strong = sum(char in _STRONG_FOREIGN for char in stem)
+    if strong * 3 >= len(stem) or (strong and stem.endswith(FOREIGN_ENDINGS)):
+        return Surety.WEAK
+    return Surety.NONE
+
+
+@lru_cache(maxsize=1 << 15)
+def foreign_tail(word: str) -> int:
+    """Syllables of a family name that could follow a foreign given name: 뎁이 → 1; 0 if none could."""
+    if read_word(word).title or read_word(word).role or read_word(word).technical:
+        return 0
+    # a particle that fits is one: 뎁이 is 뎁 with a particle, but 레이 is whole
+    for length in (*range(len(word) - 1, 0, -1), len(word)):
+        stem, rest = word[:length], word[length:]
+        if rest and not (rest in PARTICLES and _agrees(stem, rest)):
+            continue
+        if sounds_foreign(stem) and stem not in LOANWORDS and word not in _NATIVE and stem not in _NATIVE:
+            return length
+    return 0
+
+
+def _is_joined(stem: str) -> bool:
+    """Given and family name written as one word: 케빈코스트너."""
+    for cut in range(1, len(stem) - 1):
+        given, family = stem[:cut], stem[cut:]
+        if given in _ALL_FOREIGN and (
+            family in _ALL_FOREIGN or (cut > 1 and sounds_foreign(family) and family not in LOANWORDS)
+        ):
+            return True
+    return False
+
+
+def sounds_foreign(stem: str) -> bool:
+    """Every syllable is one that transliterations have."""
+    return all(char in _FOREIGN for char in stem)
+
+
+def _is_title(word: str) -> bool:
+    if word in TITLES:
+        return True
+    if word[0] not in _TITLE_HEADS:
+        return False
+    return any(
+        word.startswith(one) and word[len(one) :] in PARTICLES for one in _TITLES_BY_LENGTH if len(one) < len(word)
+    )
+
+
+def _is_technical(word: str) -> bool:
+    return any(
+        word[:length] in TECHNICAL and (length == len(word) or word[length:] in PARTICLES or length > 2)
+        for length in range(min(5, len(word)), 1, -1)
+    )
+
+
+def _read_name(word: str, length: int) -> Word | None:
+    stem, rest = word[:length], word[length:]
+    titled = _is_honoured(rest)
+    if length == 1:
+        return Word(length=1, surety=Surety.LIKELY, titled=True) if _is_surname_with_title(word) else None
+    if length == 2 and titled and not rest.startswith(HONORIFICS) and stem not in _ALL_FOREIGN:
+        titled = False
+    if not (rest == "" or titled or (rest in PARTICLES and _agrees(stem, rest))):
+        return None
+    korean = _korean_surety(word, stem, rest)
+    foreign = is_foreign_stem(stem) if korean < Surety.LIKELY else Surety.NONE
+    surety = max(korean, foreign)
+    if surety is Surety.NONE:
+        if not (rest.startswith(("씨", "모씨")) and titled and length == 3 and stem[0] in _SURNAMES):
+            return None
+        surety = Surety.WEAK
+    return Word(length=length, surety=surety, foreign=foreign > korean, bare=not rest, titled=titled)
+
+
+def _is_surname_with_title(word: str) -> bool:
+    """박씨는, 김모씨; longer titles only behind surnames that begin no such word: 김위원장, but 주차장."""
+    surname, rest = word[0], word[1:]
+    if surname not in COMMON_SURNAMES or word in _NATIVE or not _is_honoured(rest):
+        return False
+    if rest.startswith(("씨", "모")):
+        return True
+    return len(rest) > 1 and surname in SURE_SURNAMES and rest[:2] not in ("님", "형님") and word[:3] not in WORDS
+
+
+def _korean_surety(word: str, stem: str, rest: str) -> Surety:
+    if stem in FAMOUS:
+        return Surety.SURE
+    if word[:3] in WORDS or word[:4] in WORDS or stem in _NATIVE or _is_verb(stem, rest):
+        return Surety.NONE
+    if len(stem) == 2:
+        return _short_surety(stem)
+    if len(stem) == 3 and stem[:2] in DOUBLE_SURNAMES and stem[2] in TYPICAL:
+        return Surety.LIKELY
+    if len(stem) == 3 and stem[0] in _SURNAMES:
+        return _given_surety(stem[0], stem[1:], rest)
+    return _given_surety(stem[:2], stem[2:], rest) if len(stem) == 4 and stem[:2] in DOUBLE_SURNAMES else Surety.NONE
+
+
+def _short_surety(stem: str) -> Surety:
+    """Two syllables: a given name alone, or one after a surname that begins few words."""
+    if stem in DOUBLE_SURNAMES and stem not in GIVEN_NAMES:
+        return Surety.NONE
+    if stem[0] in _SHORT_SURNAMES and stem[1] in _SHORT_GIVEN:
+        return Surety.LIKELY
+    if stem in GIVEN_NAMES:
+        return Surety.WEAK if stem in AMBIGUOUS_GIVEN else Surety.LIKELY
+    return Surety.NONE
+
+
+def _given_surety(surname: str, given: str, rest: str) -> Surety:
+    common = surname in COMMON_SURNAMES or len(surname) == 2
+    if given in GIVEN_NAMES:
+        sure = given not in AMBIGUOUS_GIVEN
+        if common:
+            return Surety.SURE if sure else Surety.LIKELY
+        return Surety.LIKELY if sure and given[1] not in _PARTICLE_SYLLABLES else Surety.WEAK
+    if not rest and given[1] in _PARTICLE_SYLLABLES:
+        return Surety.NONE
+    if not common:
+        return Surety.WEAK if all(char in TYPICAL for char in given) else Surety.NONE
+    typical = sum(char in TYPICAL for char in given)
+    possible = sum(char in PLAUSIBLE for char in given)
+    if typical == 2:
+        return Surety.LIKELY
+    return Surety.WEAK if typical + possible == 2 else Surety.NONE
+
+
+def _is_verb(stem: str, rest: str) -> bool:
+    """이용하는, 사용한: a stem of two syllables with the verb "to do"."""
+    if len(stem) != 3:
+        return False
+    if stem[2] == "하":
+        return (
+            rest.startswith(("는", "고", "다", "며", "면", "기", "던", "여", "나", "지", "라", "게", "도")) or not rest
+        )
+    if stem[2] == "지" and rest.startswith(("만", "도", "는")) and stem[1:] not in _SURE_GIVEN:
+        return True
+    if stem[2] in "지나보려온올아에니임인":
+        return stem[1:] not in GIVEN_NAMES
+    return stem[2] in "한해된될할" and (not rest or rest.startswith("다")) and stem[0] not in SURE_SURNAMES
+
+
+def _is_honoured(rest: str) -> bool:
+    if not rest or rest[0] not in _TITLE_HEADS:
+        return False
+    if rest.startswith("모씨") or rest in ("모", "모의"):
+        return True
+    return any(rest.startswith(one) and (rest == one or rest[len(one) :] in PARTICLES) for one in _TITLES_BY_LENGTH)
+
+
+def _agrees(stem: str, rest: str) -> bool:
+    """Whether the particle is the one that follows the last sound of the stem."""
+    last = (ord(stem[-1]) - 0xAC00) % 28
+    if rest.startswith(AFTER_CONSONANT):
+        return last != 0
+    if rest.startswith(AFTER_VOWEL) and not rest.startswith(("라고", "라며", "라면")):
+        return last in (0, 8) if rest.startswith("로") else last == 0
+    return True

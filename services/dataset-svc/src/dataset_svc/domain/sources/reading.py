@@ -1,0 +1,206 @@
+"""Reads one record as a sample, or says what is wrong with it; nothing in a record ever stops those after it."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from dataset_svc.domain.samples import Sample, Scalar, Turn
+from dataset_svc.domain.sources.bad_records import BadLine
+from dataset_svc.domain.sources.columns import ColumnMapping, apply_mapping
+from dataset_svc.domain.sources.lines import Line
+from dataset_svc.domain.sources.plain_chat import read_plain_chat
+from dataset_svc.domain.sources.record_shapes import standard_fields
+from dataset_svc.domain.sources.records import Fault, Fields, Record, Row
+from loopwright.contracts.datasets import SampleSource
+
+ROLES = frozenset({"system", "user", "assistant", "tool"})
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<field>.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(.+?)`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingRules:
+    """What records of one source must agree with.
+
+    Attributes:
+        task_id: Task that all of them belong to.
+        source: Where all of them were learned from, whatever they say themselves; None to believe them.
+        mapping: Which columns hold what; None if the records name their fields as everybody does.
+    """
+
+    task_id: str
+    source: SampleSource | None = None
+    mapping: ColumnMapping | None = None
+
+
+class _Said(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What names a record without an id; the order of the fields is part of the name."""
+
+    messages: tuple[Turn, ...]
+    sample_id: str | None
+    task_id: str | None
+    input: str | None
+    source: SampleSource | None
+    inference_id: str | None
+    rating_ids: tuple[str, ...]
+    unit_hash: str | None
+    weight_0_1: float
+    tools: str | None = None
+    rejected: str | None = None
+    thumb: bool | None = None
+    metadata: dict[str, Scalar] | None = None
+    category: str | None = None
+    group: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_any = msgspec.json.Decoder(object)
+
+
+class Names:
+    """The ids that records of one source have, in order; the only thing that depends on the records before."""
+
+    def __init__(self) -> None:
+        self._lines_of: dict[str, int] = {}
+        self._nameless: Counter[str] = Counter()
+
+    def admit(self, sample_id: str, number: int, *, named: bool) -> str | BadLine:
+        """The id that a sample gets: of nameless ones that say the same the second gets a count. A name is used once."""
+        if not named:
+            self._nameless[sample_id] += 1
+            count = self._nameless[sample_id]
+            sample_id = sample_id if count == 1 else f"{sample_id}-{count}"
+        before = self._lines_of.setdefault(sample_id, number)
+        if before != number:
+            return BadLine(line=number, field="sample_id", reason=f"already used in line {before}")
+        return sample_id
+
+
+class SampleReader:
+    """Reads the records of one source one after the other."""
+
+    def __init__(self, rules: ReadingRules) -> None:
+        self._rules = rules
+        self._names = Names()
+
+    def read(self, one: Line | Row) -> Sample | BadLine:
+        record = read_record(one, self._rules)
+        if isinstance(record, BadLine):
+            return record
+        sample = as_sample(record, self._rules)
+        name = self._names.admit(sample.sample_id, one.number, named=record.sample_id is not None)
+        return name if isinstance(name, BadLine) else msgspec.structs.replace(sample, sample_id=name)
+
+
+def as_sample(record: Record, rules: ReadingRules) -> Sample:
+    """The sample that a record is; without an id it is named by what it says."""
+    asked = [turn.content for turn in record.messages if turn.role == "user"]
+    return Sample(
+        sample_id=record.sample_id or _name(record),
+        task_id=rules.task_id,
+        input=asked[-1] if record.input is None else record.input,
+        messages=record.messages,
+        source=rules.source or record.source or SampleSource.UPLOAD,
+        inference_id=record.inference_id,
+        rating_ids=record.rating_ids,
+        unit_hash=record.unit_hash,
+        weight_0_1=record.weight_0_1,
+        tools=record.tools,
+        rejected=record.rejected,
+        thumb=record.thumb,
+        metadata=record.metadata,
+        category=record.category,
+        group=record.group,
+    )
+
+
+def _name(record: Record) -> str:
+    said = _Said(
+        record.messages, record.sample_id, record.task_id, record.input, record.source, record.inference_id,
+        record.rating_ids, record.unit_hash, record.weight_0_1, record.tools, record.rejected, record.thumb,
+        record.metadata, record.category, record.group,
+    )  # fmt: skip
+    return f"row-{hashlib.sha256(_encoder.encode(said)).hexdigest()[:32]}"
+
+
+def read_record(one: Line | Row, rules: ReadingRules) -> Record | BadLine:
+    """A record without its name; depends on nothing but itself, so records may be read in any order and place."""
+    try:
+        record = _parsed(one, rules)
+        fault = next(_faults(record, rules), None)
+    except Fault as error:
+        fault, record = (error.field, error.reason), None
+    except msgspec.ValidationError as error:
+        fault, record = _misfit(str(error)), None
+    if fault is not None or record is None:
+        field, reason = fault or ("line", "not a record")
+        return BadLine(line=one.number, field=field, reason=reason)
+    return record
+
+
+def _parsed(one: Line | Row, rules: ReadingRules) -> Record:
+    if isinstance(one, Line) and one.content is not None and rules.mapping is None:
+        plain = read_plain_chat(one.content)
+        if plain is not None:
+            return plain
+    fields = _fields(one)
+    if rules.mapping is not None:
+        fields = apply_mapping(rules.mapping, fields)
+    standard = {name: value for name, value in standard_fields(fields).items() if value is not None}
+    return msgspec.convert(standard, Record)
+
+
+def _fields(one: Line | Row) -> Fields:
+    if isinstance(one, Row):
+        if one.fields is None:
+            raise Fault("line", one.fault or "longer than a record may be")
+        return one.fields
+    if one.content is None:
+        raise Fault("line", "longer than a line may be")
+    try:
+        found = _any.decode(one.content)
+    except UnicodeDecodeError as error:
+        raise Fault("line", "not UTF-8") from error
+    except msgspec.DecodeError as error:
+        raise Fault("line", "not JSON") from error
+    except RecursionError as error:
+        raise Fault("line", "nested too deeply") from error
+    if not isinstance(found, dict):
+        raise Fault("line", "not a JSON object")
+    return found
+
+
+def _faults(record: Record, rules: ReadingRules) -> Iterator[tuple[str, str]]:
+    """What a well-formed record can still have wrong: field and reason."""
+    turns = record.messages
+    if record.task_id not in {None, rules.task_id}:
+        yield "task_id", "belongs to another task"
+    for place, turn in enumerate(turns):
+        if turn.role not in ROLES:
+            yield f"messages[{place}].role", "not one of system, user, assistant and tool"
+    if not turns or turns[-1].role != "assistant":
+        yield "messages", "the last turn is not the assistant's answer"
+    elif not turns[-1].content.strip():
+        yield f"messages[{len(turns) - 1}].content", "the answer is empty"
+    asked = [turn for turn in turns[:-1] if turn.role == "user"]
+    if not asked:
+        yield "messages", "no user turn before the answer"
+    elif not asked[-1].content.strip() or (record.input is not None and not record.input.strip()):
+        yield "input", "the input is empty"
+
+
+def _misfit(text: str) -> tuple[str, str]:
+    match = _PLACE.match(text)
+    what, field = (match["what"], match["field"]) if match else (text, None)
+    missing = _MISSING.search(what)
+    if missing:
+        field, what = ".".join(part for part in (field, missing[1]) if part), "missing"
+    elif what.startswith("Invalid enum value"):
+        what = "not one of the known values"  # the library quotes the value
+    elif "matching regex" in what:
+        what = "not an identifier"
+    return field or "line", what
