@@ -75,6 +75,29 @@ class TestDraft:
         assert learned is not None
         assert learned.answer == "B"
 
+    def test_a_correction_of_json_is_spelt_as_the_answer_was(self) -> None:
+        loose, tight = '{ "status": "경보", "n": [1, 2] }', '{"status":"경보","n":[1,2]}'
+        corrected = draft(
+            said("r1", right=loose), said("r2", by="u2", right=tight, minute=1), answer='{"status":"normal"}'
+        )
+        assert corrected is not None
+        assert (corrected.answer, corrected.rating_ids) == (tight, ("r1", "r2"))
+
+    @pytest.mark.parametrize(
+        ("answer", "right"),
+        [
+            ('{"a": 1}', '{"a": 2}'),
+            ("A", '{"a": 2}'),
+            (None, '{"a": 2}'),
+            ('{"a":1}', "no { JSON"),
+            ('{"a":1}', "[1, 2]"),
+        ],
+    )
+    def test_other_corrections_stay_as_they_were_written(self, answer: str | None, right: str) -> None:
+        corrected = draft(said("r1", right=right), answer=answer)
+        assert corrected is not None
+        assert corrected.answer == right
+
     def test_an_empty_correction_is_none(self) -> None:
         assert draft(said("r1", 1, right="  ")) is None
 

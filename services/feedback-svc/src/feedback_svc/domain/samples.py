@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from feedback_svc.domain.ratings import Criteria, Opinion, Rating, opinion_of
+from feedback_svc.domain.spelling import spelt_like
 from loopwright.contracts.datasets import SampleSource
 
 
@@ -86,7 +87,7 @@ def draft_sample(answer: str | None, ratings: Sequence[Rating], criteria: Criter
     words = [_last_word(spoken, criteria) for spoken in by_rater.values()]
     corrections = [word.correction for word in words if word.correction is not None]
     if corrections:
-        return _corrected(corrections)
+        return _corrected(corrections, answer)
     return _endorsed(answer, words) if answer else None
 
 
@@ -107,11 +108,12 @@ def _last_word(spoken: Sequence[Rating], criteria: Criteria) -> _Word:
     return word
 
 
-def _corrected(corrections: Sequence[Rating]) -> Draft:
+def _corrected(corrections: Sequence[Rating], answer: str | None) -> Draft:
     latest = max(corrections, key=lambda rating: rating.order)
-    assert latest.correction is not None
-    agreeing = sorted(rating.rating_id for rating in corrections if rating.correction == latest.correction)
-    return Draft(answer=latest.correction, source=SampleSource.CORRECTION, rating_ids=tuple(agreeing), weight_0_1=1.0)
+    right = {rating.rating_id: spelt_like(answer, rating.correction or "") for rating in corrections}
+    wanted = right[latest.rating_id]
+    agreeing = sorted(rating_id for rating_id, text in right.items() if text == wanted)
+    return Draft(answer=wanted, source=SampleSource.CORRECTION, rating_ids=tuple(agreeing), weight_0_1=1.0)
 
 
 def _endorsed(answer: str, words: Sequence[_Word]) -> Draft | None:

@@ -89,6 +89,11 @@ class Word:
     technical: bool = False
     surname: bool = False
 
+    @property
+    def starting(self) -> bool:
+        """Whether a name may start with the word."""
+        return self.length > 0 or self.surname
+
 
 @lru_cache(maxsize=1 << 17)
 def read_word(word: str) -> Word:

@@ -53,28 +53,26 @@ def find_names(text: str) -> list[Span]:
 def _hangul_names(text: str) -> Iterator[Span]:
     if text.isascii():
         return
-    places = [(match.start(), match.end()) for match in _HANGUL.finditer(text)]
-    words = [read_word(text[start:end]) for start, end in places]
-    technical = sum(word.technical for word in words)
-    strict = technical * 12 > len(words)
-    index = 0
-    free = 0
+    words = [*map(read_word, _HANGUL.findall(text))]
     honoured = _honoured(text)
-    while index < len(words):
-        word = words[index]
-        if word.length or word.surname or places[index][0] in honoured:
-            known = places[index][0] in honoured
-            last = index if known else _last_of_name(text, places, words, index, strict=strict)
-            if last is not None:
-                first = _first_of_name(text, places, words, index) if index > free and not strict else index
-                yield (
-                    places[first][0],
-                    places[last][0]
-                    + (places[index][1] - places[index][0] if known else _name_length(text, places[last], words[last])),
-                )
-                free = last + 1
-                index = last
-        index += 1
+    starting = [index for index, word in enumerate(words) if word.starting]
+    if not (starting or honoured):  # most texts
+        return
+    places = [match.span() for match in _HANGUL.finditer(text)]
+    if honoured:
+        starting = [index for index, word in enumerate(words) if word.starting or places[index][0] in honoured]
+    strict = sum([word.technical for word in words]) * 12 > len(words)
+    free = 0
+    for index in starting:
+        if index < free:
+            continue
+        known = places[index][0] in honoured
+        last = index if known else _last_of_name(text, places, words, index, strict=strict)
+        if last is not None:
+            first = _first_of_name(text, places, words, index) if index > free and not strict else index
+            length = places[index][1] - places[index][0] if known else _name_length(text, places[last], words[last])
+            yield places[first][0], places[last][0] + length
+            free = last + 1
 
 
 def _name_length(text: str, place: Span, word: Word) -> int:
