@@ -40,7 +40,7 @@ demo: setup ## let the loop close once, on real parts, and report
 test: test-unit test-integration test-e2e ## all tests
 
 test-unit: .venv/.packages ## tests that need nothing but Python
-	$(RUN) pytest $(UNIT) $(ARGS)
+	$(RUN) pytest --numprocesses=2 $(UNIT) $(ARGS)
 
 test-integration: setup ## tests on real Kafka, PostgreSQL and MLflow; every suite has its own, for topics have fixed names
 	@failed=; for suite in $(INTEGRATION); do $(RUN) pytest $$suite $(ARGS) || failed+=" $$suite"; done; \
