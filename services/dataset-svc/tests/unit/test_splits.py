@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.samples import Sample, SplitName
-from dataset_svc.domain.splits import Allotment, Shares, allot
+from dataset_svc.domain.splits import Allotment, Shares, allot, joined_by_group
 
 SampleBuilder = Callable[..., Sample]
 SHARES = Shares(held_out_0_1=0.2, validation_0_1=0.1)
@@ -96,3 +96,28 @@ def test_what_was_decided_stays_and_held_out_is_strongest(
         elif TRAIN in cluster.remembered:
             assert part is TRAIN
     assert allotment.remembered_samples == sum(bool(parts) for parts in decided)
+
+
+@given(st.lists(st.lists(st.sampled_from([None, "kim", "lee", "doc:1"]), min_size=1, max_size=3), max_size=12))
+def test_no_group_is_on_two_sides_and_nothing_else_is_joined(
+    a_sample: SampleBuilder, groups: list[list[str | None]]
+) -> None:
+    clusters = [
+        Cluster(samples=[a_sample(f"q{number}", f"a{place}", group=group) for place, group in enumerate(members)])
+        for number, members in enumerate(groups)
+    ]
+    joined = joined_by_group(clusters)
+    assert sorted(one.input for cluster in joined for one in cluster.samples) == sorted(
+        one.input for cluster in clusters for one in cluster.samples
+    )
+    holding = [{one.group for one in cluster.samples} - {None} for cluster in joined]
+    assert sum(len(names) for names in holding) == len(set().union(*holding) if holding else set())
+    alone = [cluster for cluster in clusters if all(one.group is None for one in cluster.samples)]
+    assert all(any(whole.samples == cluster.samples for whole in joined) for cluster in alone)
+
+
+def test_a_joined_cluster_remembers_what_any_of_its_parts_did(a_sample: SampleBuilder) -> None:
+    one = Cluster(samples=[a_sample("q1", group="kim")], remembered={HELD_OUT})
+    other = Cluster(samples=[a_sample("q2", group="kim")], remembered={TRAIN})
+    [joined] = joined_by_group([one, other])
+    assert joined.remembered == {HELD_OUT, TRAIN}

@@ -19,7 +19,7 @@ from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, Qua
 from dataset_svc.domain.samples import Sample, SplitName, encode, same_text, sha256_of
 from dataset_svc.domain.sources.bad_records import BadLine, BadRecords
 from dataset_svc.domain.sources.reading import Names, ReadingRules
-from dataset_svc.domain.splits import Allotment, Shares, allot
+from dataset_svc.domain.splits import Allotment, Shares, allot, joined_by_group
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import Measured, columns_of
 from dataset_svc.domain.statistics.figures import LengthPart, Statistics
@@ -159,7 +159,7 @@ class VersionBuilder:
             threads=self._threads,
         )
         shares = Shares(held_out_0_1=policy.held_out_share_0_1, validation_0_1=policy.validation_share_0_1)
-        allotment = allot(sifted.clusters, shares, salt=self._recipe.dataset_name)
+        allotment = allot(joined_by_group(sifted.clusters), shares, salt=self._recipe.dataset_name)
         splits = {name: _built_split(clusters) for name, clusters in allotment.parts.items()}
         dropped = (*settled.dropped, *distinct.dropped, *sifted.dropped)
         report = self._report(splits, dropped, allotment)

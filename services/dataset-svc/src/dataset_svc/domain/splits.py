@@ -35,6 +35,30 @@ class _Placed:
     point_0_1: float
 
 
+def joined_by_group(clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Clusters with samples of one group (a user, a document) become one, so that no group is on two sides."""
+    roots = list(range(len(clusters)))
+
+    def root_of(place: int) -> int:
+        while roots[place] != place:
+            roots[place] = roots[roots[place]]
+            place = roots[place]
+        return place
+
+    first_with: dict[str, int] = {}
+    for place, cluster in enumerate(clusters):
+        for sample in cluster.samples:
+            if sample.group is not None:
+                one, other = sorted((root_of(place), root_of(first_with.setdefault(sample.group, place))))
+                roots[other] = one
+    joined: dict[int, Cluster] = {}
+    for place, cluster in enumerate(clusters):
+        whole = joined.setdefault(root_of(place), Cluster())
+        whole.samples += cluster.samples
+        whole.remembered |= cluster.remembered
+    return list(joined.values())
+
+
 def allot(clusters: Sequence[Cluster], shares: Shares, *, salt: str) -> Allotment:
     """Places every cluster.
 

@@ -9,7 +9,7 @@ import msgspec
 from loopwright.contracts.tasks import DataPolicy
 
 # raise it with every change after which equal inputs give other bytes
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
