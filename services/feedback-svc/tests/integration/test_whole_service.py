@@ -70,11 +70,11 @@ async def test_turns_its_part_of_the_loop_over_kafka(
     await send(producer, [a_rating(1, rating_id="r1"), a_rating(2, rating_id="r2")], copies=2)
     await publish(producer, a_raw_record(INFERENCE_RATED, b"not json", headers=[("ce_id", b"poison-feedback-svc"), (
         "ce_type", INFERENCE_RATED.event_type.encode())], key=b"inf-1"))  # fmt: skip
-    await send(producer, [an_inference(1), an_inference(2), an_inference(3)], copies=2)
+    await send(producer, [an_inference(1), an_inference(2)], copies=2)
     await eventually(lambda: two_samples(world), timeout_s=60)
-    # so that the next rating is what completes a sample
-    await eventually(lambda: three_inferences(world), timeout_s=60)
     await send(producer, [a_rating(3, 1, rating_id="r3", correction="better")], trace=trace, copies=2)
+    await eventually(lambda: three_ratings(world), timeout_s=60)
+    await send(producer, [an_inference(3)], copies=2)  # it completes the sample, in the trace of the rating before it
 
     asked = await request_ids(world)
     requested = await first_event(
@@ -116,8 +116,8 @@ async def two_samples(world: World) -> bool:
     return len(await world.ready_samples()) == 2
 
 
-async def three_inferences(world: World) -> bool:
-    return len(await world.table("inferences")) == 3
+async def three_ratings(world: World) -> bool:
+    return len(await world.table("ratings")) == 3
 
 
 async def request_ids(world: World) -> set[str]:

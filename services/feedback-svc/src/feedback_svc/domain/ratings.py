@@ -17,6 +17,7 @@ class Rating:
         unit_hash: Unit that was assigned when the inference was made; the unit of analysis.
         rater_hash: Who rated; the unit itself unless said otherwise.
         value: Position on the metric's scale; None if the rater only commented or corrected.
+        traceparent: Trace in which it came, which goes on in what it teaches.
     """
 
     rating_id: str
@@ -31,6 +32,7 @@ class Rating:
     comment: str | None
     correction: str | None
     rated_at: datetime
+    traceparent: str | None = None
 
     @property
     def seat(self) -> tuple[str, str, bool]:

@@ -18,7 +18,8 @@ from loopwright.unit_of_work import Work
 async def curate(task: Task, standing: Sequence[Rating], work: Work, *, now: datetime) -> None:
     """Brings the sample of one inference in line with the ratings of it that count.
 
-    Nothing happens before the inference is there, or where its conversation was not stored.
+    Nothing happens before the inference is there, or where its conversation was not stored. What is learned goes on in the
+    trace of the newest rating, whichever of the two came last.
     """
     one = standing[0]
     content = await find_content(work.session, one.inference_id)
@@ -26,7 +27,7 @@ async def curate(task: Task, standing: Sequence[Rating], work: Work, *, now: dat
         return
     draft = draft_sample(content.answer, standing, task.criteria)
     change = settle(draft, await list_samples_of(work.session, one.inference_id))
-    traceparent = current_traceparent()
+    traceparent = max(standing, key=lambda rating: rating.order).traceparent or current_traceparent()
     origin = Origin(
         task_id=one.task_id, inference_id=one.inference_id, unit_hash=one.unit_hash, traceparent=traceparent,
         formed_at=now,

@@ -9,6 +9,7 @@ from feedback_svc.store.inferences import lock_inference
 from feedback_svc.store.ratings import add_rating, list_standing
 from feedback_svc.store.tasks import expect_task
 from loopwright.contracts.inferences import InferenceRated
+from loopwright.telemetry import current_traceparent
 from loopwright.unit_of_work import Work
 
 
@@ -45,4 +46,5 @@ def _rating_of(event: InferenceRated) -> Rating:
         comment=event.comment,
         correction=event.correction,
         rated_at=event.rated_at,
+        traceparent=current_traceparent(),
     )

@@ -15,6 +15,7 @@ from loopwright.contracts.base import Value
 class _Remarks(Value):
     comment: str | None = None
     correction: str | None = None
+    traceparent: str | None = None
 
 
 async def list_standing(session: AsyncSession, inference_id: str) -> list[Rating]:
@@ -28,7 +29,7 @@ async def add_rating(session: AsyncSession, rating: Rating, admission: Admission
     if admission.unseats is not None:
         unseat = sa.update(ratings).where(ratings.c.rating_id == admission.unseats.rating_id).values(counts=False)
         await session.execute(unseat)
-    remarks = _Remarks(comment=rating.comment, correction=rating.correction)
+    remarks = _Remarks(comment=rating.comment, correction=rating.correction, traceparent=rating.traceparent)
     statement = insert(ratings).values(
         rating_id=rating.rating_id, inference_id=rating.inference_id, task_id=rating.task_id,
         experiment_id=rating.experiment_id, variant_id=rating.variant_id, unit_hash=rating.unit_hash,
@@ -49,7 +50,7 @@ def rated(rows: Iterable[sa.Row[*tuple[object, ...]]]) -> list[Rating]:
                 rating_id=row.rating_id, inference_id=row.inference_id, task_id=row.task_id,
                 experiment_id=row.experiment_id, variant_id=row.variant_id, unit_hash=row.unit_hash,
                 rater_hash=row.rater_hash, metric=row.metric, value=row.value, comment=remarks.comment,
-                correction=remarks.correction, rated_at=row.rated_at,
+                correction=remarks.correction, rated_at=row.rated_at, traceparent=remarks.traceparent,
             )
         )  # fmt: skip
     return found
