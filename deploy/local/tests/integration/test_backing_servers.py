@@ -3,7 +3,9 @@
 import asyncio
 import os
 import subprocess
+import uuid
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,6 +13,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from loopwright_local.parts.kafka import kafka_part
 from loopwright_local.stack import LocalStack
 from loopwright_local.testing import settings_for_tests
 
@@ -75,6 +78,14 @@ class TestKafka:
         await stack.wait_ready("kafka")
         await send(stack, range(500, 600))
         assert await read(stack, 600) == list(range(600))
+
+    async def test_formats_its_folder_when_the_new_cluster_id_begins_with_a_dash(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        beginning_with_a_dash = uuid.UUID(bytes=b"\xf8" + bytes(15))
+        monkeypatch.setattr(uuid, "uuid4", lambda: beginning_with_a_dash)
+        await kafka_part(settings_for_tests(tmp_path, "kafka")).prepare()
+        assert "cluster.id=-AAA" in (tmp_path / "kafka/data/meta.properties").read_text()
 
     async def test_makes_no_topic_that_nobody_declared(self, stack: LocalStack) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=stack.urls.kafka_bootstrap)

@@ -89,5 +89,6 @@ def _prepare(config: Path, *, java: tuple[str, ...], properties: str) -> None:
     # formatting writes this file last; without it the folder is what an interrupted attempt left
     shutil.rmtree(data_dir, ignore_errors=True)
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    command = (*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config))
+    # joined by "=", for one id in 64 begins with "-" and would be read as an option
+    command = (*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(config))
     run_as(None, "formatting Kafka's log folder", command, env={}, cwd=config.parent)
