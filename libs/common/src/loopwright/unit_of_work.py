@@ -18,6 +18,11 @@ from loopwright.errors import InvalidPayload, StoreUnavailable
 from loopwright.outbox import OutboxRecord, insert_records
 from loopwright.telemetry import current_traceparent
 
+# what SQLAlchemy and, used directly or in the middle of a query, asyncpg raise when the server cannot be reached
+_DATABASE_AWAY = (
+    OperationalError, InterfaceError, PoolTimeout, OSError,
+    asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+)  # fmt: skip
 # SQLSTATE classes (PostgreSQL, appendix A): connection lost, out of connections or memory, starting or stopping,
 # serialization failure, deadlock, lock not available
 _TRY_LATER = ("08", "53", "57P", "40001", "40P01", "55P03")
@@ -98,7 +103,7 @@ class PostgresWork:
                 if work.records:
                     await insert_records(session, database.tables.outbox, work.records)
                     await session.execute(sa.select(sa.func.pg_notify(database.outbox_channel, "")))
-        except (OperationalError, InterfaceError, PoolTimeout, OSError, asyncpg.InternalClientError) as error:
+        except _DATABASE_AWAY as error:
             raise StoreUnavailable("store.unavailable", "the database cannot be reached") from error
         except DBAPIError as error:
             if error.connection_invalidated or _state_of(error).startswith(_TRY_LATER):

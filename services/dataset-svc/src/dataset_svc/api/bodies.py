@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 
 from fastapi import HTTPException
 from starlette.datastructures import FormData, Headers, UploadFile
@@ -91,9 +90,3 @@ def file_field(form: FormData, name: str) -> UploadFile:
     if not isinstance(value, UploadFile) or not value.size:
         raise Invalid("upload.no-file", f"the form has no file named {name}, or an empty one", field=name)
     return value
-
-
-def path_of(upload: UploadFile) -> Path:
-    """Where the file of a form can be read until the form is closed: on disk, but without a name there."""
-    upload.file.flush()
-    return Path(f"/dev/fd/{upload.file.fileno()}")

@@ -9,7 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import UploadFile
 
-from dataset_svc.api.text_doors import PathId, TextDoor
+from dataset_svc.api.paths import PathId
+from dataset_svc.api.text_doors import TextDoor
 from dataset_svc.api.text_schemas import GenerationBody
 from dataset_svc.domain.texts.documents import clean
 from dataset_svc.domain.texts.generations import GenerationState

@@ -7,7 +7,8 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
-from dataset_svc.api.text_doors import PathId, TextDoor, TextDoorway
+from dataset_svc.api.paths import PathId
+from dataset_svc.api.text_doors import TextDoor, TextDoorway
 from dataset_svc.api.text_schemas import (
     DocumentsBody,
     EvaluationBody,

@@ -2,20 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from dataset_svc.domain.sources.columns import ColumnMapping
-from loopwright.contracts.base import Identifier, Sha256
+from loopwright.contracts.base import Identifier, Sha256, Storable
 from loopwright.contracts.tasks import DataPolicy
 
-
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("holds a NUL character")
-    return text
-
-
-Text = Annotated[str, Field(max_length=2000), AfterValidator(_without_nul)]
+Text = Annotated[Storable, Field(max_length=2000)]
 
 
 class StatusChange(BaseModel):

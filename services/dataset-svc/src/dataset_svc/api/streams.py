@@ -1,14 +1,10 @@
-"""Artifacts as bodies of answers."""
+"""Streams as bodies of answers."""
 
 from collections.abc import AsyncIterator
 
-from loopwright.contracts.base import Artifact
-from loopwright.storage import Storage
 
-
-async def started(storage: Storage, artifact: Artifact) -> AsyncIterator[bytes]:
+async def started(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The chunks, with the first one already read: an absent storage must be a problem response, not a broken body."""
-    chunks = storage.chunks(artifact)
     first = await anext(chunks, b"")
 
     async def all_chunks() -> AsyncIterator[bytes]:

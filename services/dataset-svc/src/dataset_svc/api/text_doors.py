@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Request
 
 from dataset_svc.adapters.document_texts import DocumentTexts
 from dataset_svc.handlers.knowledge_entries import Analysts
@@ -33,5 +33,3 @@ def _doorway(request: Request) -> TextDoorway:
 
 
 TextDoor = Annotated[TextDoorway, Depends(_doorway)]
-PathId = Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")]
-"""An id in a path: text that a database can be asked for."""

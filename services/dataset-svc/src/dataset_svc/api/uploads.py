@@ -10,8 +10,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 
+from dataset_svc.adapters.nameless_files import path_of
 from dataset_svc.api import resumable
-from dataset_svc.api.bodies import file_field, path_of, text_field
+from dataset_svc.api.bodies import file_field, text_field
 from dataset_svc.api.doors import Door
 from dataset_svc.api.schemas import Accepted, Text
 from dataset_svc.api.streams import started
@@ -73,7 +74,7 @@ async def post_dataset(principal: Engineer, door: Door, request: Request, respon
         policy, mapping = _policy(form), _mapping_of(form)
         file = file_field(form, "file")
         source = await door.storage.put_file(
-            path_of(file), kind="uploads", suffix=".bin", media_type="application/octet-stream"
+            path_of(file.file), kind="uploads", suffix=".bin", media_type="application/octet-stream"
         )
     wanted = VersionRequest(
         request_id=f"upload-{uuid.uuid4().hex}",
@@ -108,7 +109,9 @@ async def get_rejects(_: Engineer, door: Door, request_id: str) -> StreamingResp
         "Content-Disposition": f'attachment; filename="rejects-{artifact.sha256[:12]}.jsonl"',
         "Content-Length": str(artifact.size_bytes),
     }
-    return StreamingResponse(await started(door.storage, artifact), headers=headers, media_type="application/jsonl")
+    return StreamingResponse(
+        await started(door.storage.chunks(artifact)), headers=headers, media_type="application/jsonl"
+    )
 
 
 def _field(form: FormData, name: str, adapter: TypeAdapter[T]) -> T | None:

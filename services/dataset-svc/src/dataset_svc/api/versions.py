@@ -11,6 +11,7 @@ from dataset_svc.adapters.version_packs import OpenVersion, materialise
 from dataset_svc.api.doors import Door
 from dataset_svc.api.paths import VersionId
 from dataset_svc.api.schemas import StatusChange
+from dataset_svc.api.streams import started
 from dataset_svc.domain.report import QualityReport
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.statistics.figures import Statistics
@@ -22,11 +23,9 @@ from dataset_svc.queries.diffs import open_version
 from dataset_svc.queries.reports import read_report, read_statistics
 from dataset_svc.queries.samples import SampleView, add_texts, artifact_of, list_provenance
 from loopwright.auth import Engineer, Viewer
-from loopwright.contracts.base import Artifact
 from loopwright.errors import Conflict, NotFound
 from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
-from loopwright.storage import Storage
 
 routes = APIRouter(prefix="/api/v1/admin/training/datasets/versions", tags=["versions"], responses=ADMIN_PROBLEMS)
 
@@ -91,7 +90,9 @@ async def get_split(_: Viewer, door: Door, version_id: VersionId, split: SplitNa
         "Content-Length": str(artifact.size_bytes),
         "ETag": f'"{artifact.sha256}"',
     }
-    return StreamingResponse(await _started(door.storage, artifact), headers=headers, media_type="application/jsonl")
+    return StreamingResponse(
+        await started(door.storage.chunks(artifact)), headers=headers, media_type="application/jsonl"
+    )
 
 
 @routes.post("/{version_id}/deprecate")
@@ -113,7 +114,7 @@ async def get_download(
         version = await read_version(unit, version_id)
     opened = await open_version(version, door.packs)
     headers = {"Content-Disposition": f'attachment; filename="{version_id}.{wanted}"'}
-    body = await _with_first(_exported(opened, wanted))
+    body = await started(_exported(opened, wanted))
     return StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES[wanted])
 
 
@@ -135,25 +136,9 @@ async def _change(door: Door, version_id: str, *, wanted: Status, reason: str) -
         return await read_version(unit, version_id)
 
 
-async def _started(storage: Storage, artifact: Artifact) -> AsyncIterator[bytes]:
-    return await _with_first(storage.chunks(artifact))
-
-
 async def _exported(version: OpenVersion, wanted: ExportFormat) -> AsyncIterator[bytes]:
     exporter = Exporter(wanted)
     for split in SplitName:
         async for lines in version.lines(split):
             yield await asyncio.to_thread(exporter.feed, split, lines)
     yield await asyncio.to_thread(exporter.finish)
-
-
-async def _with_first(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, with the first one already read: an absent storage must be a problem response, not a broken body."""
-    first = await anext(chunks, b"")
-
-    async def all_chunks() -> AsyncIterator[bytes]:
-        yield first
-        async for chunk in chunks:
-            yield chunk
-
-    return all_chunks()

@@ -16,7 +16,7 @@ from dataset_svc.domain.sources.bad_records import BadLine
 from dataset_svc.domain.sources.lines import Line
 from dataset_svc.domain.sources.reading import ReadingRules, as_sample, read_record
 from dataset_svc.domain.sources.records import Row
-from loopwright.contracts.tasks import DataPolicy, MaskingMode
+from loopwright.contracts.tasks import DataPolicy
 
 TokenCount = Callable[[Sequence[str]], NDArray[np.int32]]
 
@@ -101,10 +101,9 @@ class Preparer:
         scores = score_samples(
             samples, self._rules.policy.quality, tokens=None if tokens is None else [sum(pair) for pair in tokens]
         )
-        reported = self._rules.policy.masking is MaskingMode.REPORT
         return [
             PreparedSample(
-                sample=sample if reported else one.sample,
+                sample=one.sample,
                 number=number,
                 named=named,
                 found=dict(one.found),
@@ -112,7 +111,7 @@ class Preparer:
                 scores=score,
                 tokens=None if tokens is None else tokens[place],
             )
-            for place, ((sample, number, named), one, score) in enumerate(zip(raw, masked, scores, strict=True))
+            for place, ((_, number, named), one, score) in enumerate(zip(raw, masked, scores, strict=True))
         ]
 
     def _tokens(self, samples: Sequence[Sample]) -> list[tuple[int, int]] | None:

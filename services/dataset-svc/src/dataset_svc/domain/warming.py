@@ -1,4 +1,4 @@
-"""Lets numba compile every loop, or load it from its cache, before somebody waits for it.
+"""Lets numba compile every loop of a build, or load it from its cache, before somebody waits for it.
 
 `make setup` runs this once (the compiled code then lies beside the sources), every process that builds when it starts
 (a second or two from then on).
@@ -6,8 +6,6 @@
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
 from dataset_svc.domain.likeness.clusters import RememberedQuestion
-from dataset_svc.domain.likeness.contamination import find_contaminated
-from dataset_svc.domain.likeness.near_pairs import Likeness, near_duplicates
 from dataset_svc.domain.preparing import PreparationRules, Preparer
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.lines import LineCutter
@@ -19,7 +17,7 @@ _QUESTIONS = ("one two three four", "One two  three four", "nothing alike in her
 
 
 def warm_up() -> None:
-    """Builds a version of four lines, and looks for likes of one."""
+    """Builds a version of four lines."""
     reading, policy = ReadingRules(task_id="warming"), DataPolicy(min_samples=1, near_duplicate_threshold_0_1=0.7)
     recipe = Recipe(request_id="warming", dataset_name="warming", reading=reading, policy=policy, expected_lines=None)
     remembered = RememberedQuestion(text=_QUESTIONS[0], split=SplitName.TRAIN)
@@ -31,8 +29,6 @@ def warm_up() -> None:
         builder.add(preparer.prepare(list(cutter.feed(line.format(question).encode()))))
     built = builder.finish()
     hashed(built.splits[SplitName.TRAIN].content, b"\0" * 16)
-    near_duplicates(_QUESTIONS, Likeness(threshold_0_1=0.7), remembered=_QUESTIONS[:1])
-    find_contaminated(_QUESTIONS, _QUESTIONS[:1])
 
 
 if __name__ == "__main__":

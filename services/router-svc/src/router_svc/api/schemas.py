@@ -2,20 +2,11 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from loopwright.contracts.base import Identifier
+from loopwright.contracts.base import Identifier, Storable
 from router_svc.domain.ratings import value_problem
 from router_svc.handlers.rating import RatingDraft
-
-
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("holds a NUL character, which cannot be stored")
-    return text
-
-
-_Words = Annotated[str, AfterValidator(_without_nul)]
 
 
 class Rating(BaseModel):
@@ -26,8 +17,10 @@ class Rating(BaseModel):
     inference_id: str = Field(min_length=1, max_length=200, description="`id` of the answer")
     metric: Identifier = Field(default="stars", description="`stars` (1 to 5), `thumb` (0 or 1) or a named metric")
     value: float | None = Field(default=None, allow_inf_nan=False, description="judgement on the metric's scale")
-    comment: _Words | None = Field(default=None, max_length=10_000, description="in the rater's words")
-    correction: _Words | None = Field(default=None, max_length=100_000, description="the answer as it should have been")
+    comment: Storable | None = Field(default=None, max_length=10_000, description="in the rater's words")
+    correction: Storable | None = Field(
+        default=None, max_length=100_000, description="the answer as it should have been"
+    )
     rater: str | None = Field(
         default=None, min_length=1, max_length=500, description="who judged; stored only as a keyed hash"
     )
