@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_svc.domain.personal.detectors import PersonalKind
-from dataset_svc.domain.personal.masking import Masker, mask_sample, mask_text
+from dataset_svc.domain.personal.masking import Masked, Masker, mask_text
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 from loopwright.contracts.tasks import MaskingMode
@@ -39,6 +39,11 @@ def a_plain_sample(texts: list[str]) -> Sample:
         unit_hash=None,
         weight_0_1=1.0,
     )
+
+
+def mask_sample(sample: Sample) -> Masked:
+    (masked,) = a_masker().mask_samples([sample])
+    return masked
 
 
 def a_masker(mode: MaskingMode = MaskingMode.MASK, *, key: bytes | None = None) -> Masker:

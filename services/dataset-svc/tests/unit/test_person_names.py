@@ -2,11 +2,13 @@
 
 import pytest
 
-from dataset_svc.domain.personal.person_names import find_names
+from dataset_svc.domain.personal.person_names import NameFinder
+from dataset_svc.domain.personal.scanning import scan
 
 
 def names_in(text: str) -> list[str]:
-    return [text[start:end] for start, end in sorted(find_names(text))]
+    (spans,) = NameFinder().find([text], scan([text])).values() or ([],)
+    return [text[start:end] for start, end in sorted(spans)]
 
 
 @pytest.mark.parametrize(
@@ -67,4 +69,4 @@ def test_a_name_alone_needs_more_in_technical_prose() -> None:
 )
 @pytest.mark.timeout(20)
 def test_hostile_text_takes_bounded_time(text: str) -> None:
-    find_names(text)
+    names_in(text)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dataset_svc.domain.personal.detectors import PersonalKind
 from dataset_svc.domain.personal.masking import mask_text, placeholder
-from dataset_svc.domain.personal.personal_data import find_personal_data
+from dataset_svc.domain.personal.personal_data import shared_finder
 
 S, E, R, F, C, P, I = list(PersonalKind)[:7]  # noqa: E741 - in the order of the enumeration
 
@@ -135,7 +135,7 @@ CLEAN = [
 
 @pytest.mark.parametrize(("kind", "text", "masked"), FOUND)
 def test_finds_and_masks(kind: PersonalKind, text: str, masked: str) -> None:
-    assert [finding.kind for finding in find_personal_data(text)] == [kind]
+    assert [finding.kind for finding in shared_finder().find([text])[0]] == [kind]
     assert mask_text(text) == (masked, {kind: 1})
 
 

@@ -3,9 +3,8 @@
 A bare street name with a number is no address ("순서대로 3"); a region, a district or a label must stand before it.
 """
 
-import re
-
-from dataset_svc.domain.personal.personal_kinds import LINK, NO_HINT, SOME_DIGITS, Detector, PersonalKind, detectors
+from dataset_svc.domain.personal.personal_kinds import ANYTHING, LINK, Detector, PersonalKind, detectors
+from dataset_svc.domain.personal.scanning import DIGITS_2, HOUSE, PLACE, STREET
 
 _REGION = (
     r"(?:서울|부산|대구|인천|광주|대전|울산|세종|경기|강원|충북|충남|전북|전남|경북|경남|제주|충청북|충청남|전라북|전라남|경상북|경상남)"
@@ -32,12 +31,6 @@ _PLACE_WORDS = (
     *("서울", "부산", "대구", "인천", "광주", "대전", "울산", "세종", "경기", "강원", "충북", "충남", "전북", "전남"),
     *("경북", "경남", "제주", "충청", "전라", "경상", "시 ", "군 ", "구 "),
 )
-# begins at a digit, of which texts have few, and looks back for the road or village before it
-_PLACE_HINT = re.compile(
-    r"[0-9](?:(?<=[읍면동리가로길산하][0-9])|(?<=[읍면동리가로길산하]\s[0-9])|(?<=[읍면동리가로길산하]\s\s[0-9]))"
-)
-HOUSE_HINT = re.compile(r"번지|[동층]\s{0,2}[0-9]{1,4}호|[0-9],?\s[0-9]{1,4}호")
-_STREET_HINT = re.compile(r"[0-9][A-Z]?,? (?:[NSEW]\.? )?[A-Z0-9]")
 
 ADDRESSES: tuple[Detector, ...] = (
     *detectors(
@@ -45,37 +38,37 @@ ADDRESSES: tuple[Detector, ...] = (
         rf"{_PLACE}(?:{_VILLAGE}\s{{1,2}})?{_ROAD}\s?{_NUMBER}{_DETAIL}",
         rf"{_PLACE}(?:{_VILLAGE}\s{{1,2}}){{0,2}}{_VILLAGE}\s{{0,2}}(?:산\s?)?{_NUMBER}(?:번지)?{_DETAIL}",
         anchors=_PLACE_WORDS,
-        hint=_PLACE_HINT,
+        trait=PLACE,
     ),
     *detectors(
         PersonalKind.ADDRESS,
         rf"(?<![가-힣])[가-힣]{{1,5}}[읍면동리]\s{{0,2}}(?:산\s?)?[0-9]{{1,4}}(?:-[0-9]{{1,4}})?번지{_DETAIL}",
         r"(?<![가-힣])[가-힣]{2,8}(?:대로|로|길)\s?[0-9]{1,4}(?:번길\s?[0-9]{1,4})?(?:-[0-9]{1,4})?,?\s(?:[0-9]{1,4}동\s)?(?:[0-9]{1,3}층\s?)?[0-9]{1,4}호",
         rf"(?:{_PLACE}(?:{_VILLAGE}\s{{1,2}})?)?(?<![가-힣])[가-힣]{{2,8}}{_HOUSE}\s{{0,2}}[0-9]{{1,4}}동\s{{0,2}}[0-9]{{1,4}}호",
-        hint=HOUSE_HINT,
+        trait=HOUSE,
     ),
     *detectors(
         PersonalKind.ADDRESS,
         rf"{_LABEL}(?P<value>(?:{_PLACE})?(?:{_VILLAGE}\s{{1,2}})?{_ROAD}\s?{_NUMBER}{_DETAIL})",
         rf"{_LABEL}(?P<value>{_PLACE}{_VILLAGE}(?:\s{{0,2}}{_NUMBER}{_DETAIL})?)",
         anchors=("주소", "거주지", "소재지", "배송지", "본적", "곳"),
-        hint=NO_HINT,
+        trait=ANYTHING,
     ),
     *detectors(
         PersonalKind.ADDRESS,
         rf"(?-i:(?<![0-9A-Za-z.\-])[0-9]{{1,5}}[A-Z]?,?\s(?:[NSEW]\.?\s)?(?:(?:[A-Z][a-z']+|[0-9]{{1,3}}(?:st|nd|rd|th))\s){{1,3}}(?:{_STREET})\b\.?{_UNIT}{_CITY})",
-        hint=_STREET_HINT,
+        trait=STREET,
     ),
     *detectors(
         PersonalKind.ADDRESS,
         r"(?-i:(?<![0-9A-Za-z.\-])[0-9]{1,4}(?:-[0-9]{1,4})?,?\s(?:[A-Z][a-z]+(?:-?daero|-ro|-gil|-dong)\s?[0-9]{0,3}(?:-?gil)?)(?:,\s[A-Z][a-z]+-(?:gu|si|gun|dong|do))+(?:,\s[A-Z][a-z]+)?)",
-        hint=SOME_DIGITS,
+        trait=DIGITS_2,
         anchors=("-ro", "-gil", "daero", "-dong"),
     ),
     *detectors(
         PersonalKind.ADDRESS,
         r"(?-i:\bP\.?\s?O\.?\s?Box\s[0-9]{1,6}\b)",
         anchors=("box",),
-        hint=NO_HINT,
+        trait=ANYTHING,
     ),
 )

@@ -6,14 +6,14 @@ counters of machine logs stay whole; Hangul may touch them, since particles foll
 
 import re
 
-from dataset_svc.domain.personal.addresses import ADDRESSES, HOUSE_HINT
+from dataset_svc.domain.personal.addresses import ADDRESSES
 from dataset_svc.domain.personal.identity_numbers import ACCOUNTS, LABELLED_NUMBERS, PLATES
 from dataset_svc.domain.personal.number_rules import digits_of, is_card_number, is_personal_ip, is_resident_number
-from dataset_svc.domain.personal.personal_kinds import LEFT, NO_HINT, RIGHT, Detector, PersonalKind, detectors
+from dataset_svc.domain.personal.personal_kinds import ANYTHING, LEFT, RIGHT, Detector, PersonalKind, detectors
+from dataset_svc.domain.personal.scanning import IPV4, IPV6, LONG_RUN
 
-__all__ = ["DETECTORS", "WITHOUT_DIGITS", "Detector", "PersonalKind"]
+__all__ = ["DETECTORS", "Detector", "PersonalKind"]
 
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _SAYS = r"[\"']?\s{0,3}(?:[:=]|은\s|는\s|is\s)\s{0,3}[\"']?"
 _VERSION_BEFORE = re.compile(r"(?:\bv|\bver\.?|version|release|버전)\s?$", re.IGNORECASE)
 
@@ -69,9 +69,6 @@ _PHONE_LABEL = r"(?:전화|연락처|휴대폰|핸드폰|(?<![a-z])(?:tele)?phon
 _LABELLED_PHONE = r"0[0-9 .\-()]{7,13}[0-9]|1[5-8][0-9]{2}[-. ]?[0-9]{4}|[2-9][0-9]{2}[-. ]?[0-9]{3}[-. ]?[0-9]{4}"
 _EMAIL_DOMAIN = r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])"
 
-_LONG_RUN = re.compile(r"[A-Za-z0-9+/_\-.=~]{16}")
-_IPV4_HINT = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
-_IPV6_HINT = re.compile(r"[0-9A-Fa-f]::|:[0-9A-Fa-f]{1,4}:")
 _VENDORS = (
     "akia",
     "asia",
@@ -95,19 +92,19 @@ _SECRETS = (
         PersonalKind.SECRET,
         rf"-----BEGIN {_PRIVATE_KEY}(?:[^-]|-(?!----)){{1,20000}}-----END {_PRIVATE_KEY}",
         anchors=("-----begin",),
-        hint=NO_HINT,
+        trait=ANYTHING,
     ),
     *detectors(
         PersonalKind.SECRET,
         rf"(?<![A-Za-z0-9_\-])eyJ{_JWT_PART}\.eyJ{_JWT_PART}\.{_JWT_PART}",
         anchors=("eyj",),
-        hint=NO_HINT,
+        trait=ANYTHING,
     ),
     *detectors(
         PersonalKind.SECRET,
         rf"(?<![A-Za-z0-9_\-])(?-i:{_VENDOR_KEYS})(?![A-Za-z0-9_])",
         anchors=_VENDORS,
-        hint=NO_HINT,
+        trait=ANYTHING,
     ),
     *detectors(
         PersonalKind.SECRET,
@@ -115,72 +112,78 @@ _SECRETS = (
         rf"(?<![a-z])(?:{_KEY_LABEL}){_SAYS}(?P<value>[A-Za-z0-9+/_\-.=]{{16,500}})",
         accepts=_is_mixed,
         anchors=("bearer", "key", "secret", "token", "키", "토큰"),
-        hint=_LONG_RUN,
+        trait=LONG_RUN,
     ),
     *detectors(
         PersonalKind.SECRET,
         rf"(?:password|passwd|passphrase|(?<![a-z])pwd|비밀번호|패스워드){_SAYS}(?P<value>[!#-&(-+\-./0-:<-~]{{6,128}})",
         accepts=_is_password,
         anchors=("pass", "pwd", "비밀번호", "패스워드"),
-        hint=NO_HINT,
+        trait=ANYTHING,
     ),
 )
 _EMAILS = detectors(
     PersonalKind.EMAIL,
     rf"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._%+\-]{{0,63}}@{_EMAIL_DOMAIN}",
     anchors=("@",),
-    hint=NO_HINT,
+    trait=ANYTHING,
 )
 _NUMBERS = (
     # shape or label is enough: numbers given out since October 2020 have no check digit, and mistyped ones are personal too
     *detectors(
         PersonalKind.RESIDENT_NUMBER,
-        rf"{LEFT}[0-9]{{6}} ?- ?[0-9](?:[0-9]{{6}}|\*{{6}}){RIGHT}",
-        rf"{_ID_LABEL}[^0-9\n]{{0,12}}(?P<value>[0-9]{{6}}[-. ]?[0-9*]{{7}})(?![0-9])",
+        rf"[0-9]{LEFT}[0-9]{{5}} ?- ?[0-9](?:[0-9]{{6}}|\*{{6}}){RIGHT}",
     ),
-    *detectors(PersonalKind.RESIDENT_NUMBER, rf"{LEFT}[0-9]{{13}}{RIGHT}", accepts=_is_resident_number),
+    *detectors(
+        PersonalKind.RESIDENT_NUMBER,
+        rf"{_ID_LABEL}[^0-9\n]{{0,12}}(?P<value>[0-9]{{6}}[-. ]?[0-9*]{{7}})(?![0-9])",
+        anchors=("주민", "외국인", "resident", "rrn"),
+    ),
+    *detectors(PersonalKind.RESIDENT_NUMBER, rf"[0-9]{LEFT}[0-9]{{12}}{RIGHT}", accepts=_is_resident_number),
     *detectors(
         PersonalKind.CARD_NUMBER,
-        rf"{LEFT}[1-9][0-9]{{3}}([ -])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}{RIGHT}",
+        rf"[1-9]{LEFT}[0-9]{{3}}([ -])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}{RIGHT}",
         accepts=_is_grouped_card,
     ),
     *detectors(
         PersonalKind.CARD_NUMBER,
-        rf"{LEFT}3[47][0-9]{{2}}([ -])[0-9]{{6}}\1[0-9]{{5}}{RIGHT}",
-        rf"{LEFT}[0-9]{{14,16}}{RIGHT}",
+        rf"3{LEFT}[47][0-9]{{2}}([ -])[0-9]{{6}}\1[0-9]{{5}}{RIGHT}",
+        rf"[0-9]{LEFT}[0-9]{{13,15}}{RIGHT}",
         accepts=_is_card,
     ),
     *detectors(
         PersonalKind.PHONE,
-        r"(?<![0-9A-Za-z_])\+82[-. ]?\(?0?\)?[0-9]{1,2}[-. ]?[0-9]{3,4}[-. ]?[0-9]{4}(?![0-9A-Za-z_])",
-        rf"{LEFT}\(?01[016789]\)?[-. ][0-9]{{3,4}}[-. ]?[0-9]{{4}}{RIGHT}",
-        rf"{LEFT}010[0-9]{{8}}{RIGHT}",
-        rf"{LEFT}\(?0(?:2|[3-6][1-5]|70|80|50[2-8]?)(?:\) ?|[-.])[0-9]{{3,4}}[-.][0-9]{{4}}{RIGHT}",
+        r"\+(?<![0-9A-Za-z_].)82[-. ]?\(?0?\)?[0-9]{1,2}[-. ]?[0-9]{3,4}[-. ]?[0-9]{4}(?![0-9A-Za-z_])",
+        rf"[(0]{LEFT}(?:(?<=\()0|(?<=0))1[016789]\)?[-. ][0-9]{{3,4}}[-. ]?[0-9]{{4}}{RIGHT}",
+        rf"0{LEFT}10[0-9]{{8}}{RIGHT}",
+        rf"[(0]{LEFT}(?:(?<=\()0|(?<=0))(?:2|[3-6][1-5]|70|80|50[2-8]?)(?:\) ?|[-.])[0-9]{{3,4}}[-.][0-9]{{4}}{RIGHT}",
         # area codes and exchanges of North America start at 2
-        rf"{LEFT}(?:\([2-9][0-9]{{2}}\) ?|[2-9][0-9]{{2}}[-.])[2-9][0-9]{{2}}[-.][0-9]{{4}}{RIGHT}",
-        rf"{_PHONE_LABEL}[^0-9\n+]{{0,8}}(?P<value>{_LABELLED_PHONE}){RIGHT}",
+        rf"[(2-9]{LEFT}(?:(?<=\()[2-9][0-9]{{2}}\) ?|(?<=[2-9])[0-9]{{2}}[-.])[2-9][0-9]{{2}}[-.][0-9]{{4}}{RIGHT}",
     ),
     *detectors(
         PersonalKind.PHONE,
-        r"(?<![0-9A-Za-z_])\+[1-9][0-9]{0,2}[-. ]\(?[0-9]{1,4}\)?(?:[-. ][0-9]{2,4}){1,4}(?![0-9A-Za-z_])",
+        rf"{_PHONE_LABEL}[^0-9\n+]{{0,8}}(?P<value>{_LABELLED_PHONE}){RIGHT}",
+        anchors=("전화", "연락처", "휴대폰", "핸드폰", "phone", "tel", "mobile"),
+    ),
+    *detectors(
+        PersonalKind.PHONE,
+        r"\+(?<![0-9A-Za-z_].)[1-9][0-9]{0,2}[-. ]\(?[0-9]{1,4}\)?(?:[-. ][0-9]{2,4}){1,4}(?![0-9A-Za-z_])",
         accepts=_is_phone_length,
     ),
     *detectors(
         PersonalKind.IP_ADDRESS,
-        rf"{LEFT}(?:{_OCTET}\.){{3}}{_OCTET}{RIGHT}",
+        rf"[0-9]{LEFT}[0-9]{{0,2}}(?:\.[0-9]{{1,3}}){{3}}{RIGHT}",
         accepts=_is_personal_ip,
         anchors=(".",),
-        hint=_IPV4_HINT,
+        trait=IPV4,
     ),
     *detectors(
         PersonalKind.IP_ADDRESS,
         r"(?<![0-9A-Za-z_:.])(?:[0-9A-Fa-f]{1,4}:){1,7}(?::?[0-9A-Fa-f]{1,4}){0,7}:{0,2}(?![0-9A-Za-z_:])",
         accepts=_is_personal_ip,
         anchors=(":",),
-        hint=_IPV6_HINT,
+        trait=IPV6,
     ),
 )
 # in order of precedence: where two findings overlap the earlier one holds
 DETECTORS: tuple[Detector, ...] = (*_SECRETS, *_EMAILS, *LABELLED_NUMBERS, *_NUMBERS, *ACCOUNTS, *PLATES, *ADDRESSES)
-# hints that can match a text without any digit
-WITHOUT_DIGITS = frozenset((NO_HINT, _LONG_RUN, _IPV6_HINT, HOUSE_HINT))

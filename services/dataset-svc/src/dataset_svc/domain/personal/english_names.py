@@ -1,9 +1,12 @@
 """Finds English names of persons: a title, a cue or a known given name before capitalised words."""
 
 import re
+from collections.abc import Sequence
+from functools import cache
 
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_ENGLISH, ENGLISH_NAMES
-from dataset_svc.domain.personal.lexicon import lexicon
+from dataset_svc.domain.personal.lexicon import holds_any, lexicon
+from dataset_svc.domain.personal.scanning import Keys, Scan, capitalised, table_of
 
 _NAME = r"[A-Z][a-z]+(?:['’\-][A-Z][a-z]+)?"
 _FULL = rf"{_NAME}(?: (?:[A-Z]\.|van|von|de|la|bin|al))?(?: {_NAME}){{0,2}}"
@@ -36,30 +39,47 @@ _CUES = (
     "이름",
     "담당자",
 )
-_CAPITAL = re.compile("[A-Z][a-z]")
+_NAME_ALONE = re.compile("[A-Z][a-z]+")
 Span = tuple[int, int]
 
 
-def find_english_names(text: str) -> list[Span]:
-    """Start and end of each name, later ones never inside earlier ones."""
-    if text.islower() or not _CAPITAL.search(text):
-        return []
+@cache
+def _given_names() -> Keys:
+    return table_of(name for name in ENGLISH_NAMES if _NAME_ALONE.fullmatch(name))
+
+
+def known_given_names(seen: Scan) -> dict[int, list[int]]:
+    """Where words stand that are known given names, by number of the text."""
+    texts, places = capitalised(seen.codes, seen.starts, seen.traits, _given_names())
+    known: dict[int, list[int]] = {}
+    for text, place in zip(texts.tolist(), places.tolist(), strict=True):
+        known.setdefault(text, []).append(place)
+    return known
+
+
+def find_english_names(text: str, known: Sequence[int]) -> list[Span]:
+    """Start and end of each name, later ones never inside earlier ones.
+
+    Args:
+        known: Where known given names stand, in order.
+    """
     spans: list[Span] = []
     for shape, anchors in ((_TITLED, _TITLES), (_CUED, _CUES)):
-        if any(anchor in text for anchor in anchors):
+        if holds_any(text, anchors):
             spans += [
                 match.span("value") for match in shape.finditer(text) if match["value"].split()[0] not in _NO_NAMES
             ]
-    cued = tuple(spans)
+    cued = bytearray(len(text) if spans else 0)
+    for one, two in spans:
+        cued[one:two] = b"\1" * (two - one)
     end = 0
-    for match in _SINGLE.finditer(text):
-        given = match[0]
-        if given not in ENGLISH_NAMES or match.start() < end or any(one <= match.start() < two for one, two in cued):
+    for place in known:
+        match = _SINGLE.match(text, place)
+        if match is None or match[0] not in ENGLISH_NAMES or place < end or (cued and cued[place]):
             continue
         end = _end_of_name(text, match.end())
-        family = text[match.end() : end].split()
-        if family or given not in AMBIGUOUS_ENGLISH:
-            spans.append((match.start(), end))
+        if text[match.end() : end].split() or match[0] not in AMBIGUOUS_ENGLISH:
+            spans.append((place, end))
     return spans
 
 

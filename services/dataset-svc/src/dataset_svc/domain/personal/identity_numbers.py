@@ -3,7 +3,8 @@
 import re
 
 from dataset_svc.domain.personal.number_rules import digits_of, is_business_number, is_iban
-from dataset_svc.domain.personal.personal_kinds import LEFT, LINK, RIGHT, SOME_DIGITS, Detector, PersonalKind, detectors
+from dataset_svc.domain.personal.personal_kinds import LEFT, LINK, RIGHT, Detector, PersonalKind, detectors
+from dataset_svc.domain.personal.scanning import BORN, DIGITS_2, PLATE
 
 _BANKS = "은행|뱅크|농협|수협|신협|축협|새마을금고|우체국|KB국민|국민|신한|우리|하나|기업|산업|제일|씨티|카카오|토스|케이|대구|부산|경남|광주|전북|제주|SC제일"
 _ACCOUNT_CUE = rf"(?:계좌|입금|송금|이체|통장|예금|(?:{_BANKS})(?:은행|뱅크)?\s?(?:\([^()\n]{{1,12}}\)\s?)?|[가-힣]{{1,6}}(?:은행|뱅크|금고|농협|수협|신협))"
@@ -33,8 +34,6 @@ def _is_account_length(match: re.Match[str]) -> bool:
     return 9 <= len(digits_of(match["value"])) <= 16
 
 
-_BORN_HINT = re.compile(r"[0-9일]\.?\s?(?:출?생|에\s태어)")
-
 # found before registration numbers, whose shape some of them share
 LABELLED_NUMBERS: tuple[Detector, ...] = (
     *detectors(
@@ -49,7 +48,7 @@ LABELLED_NUMBERS: tuple[Detector, ...] = (
     ),
     *detectors(
         PersonalKind.DRIVING_LICENCE,
-        rf"{LEFT}(?:1[1-9]|2[0-8])-[0-9]{{2}}-[0-9]{{6}}-[0-9]{{2}}{RIGHT}",
+        rf"[12]{LEFT}(?:(?<=1)[1-9]|(?<=2)[0-8])-[0-9]{{2}}-[0-9]{{6}}-[0-9]{{2}}{RIGHT}",
     ),
     *detectors(
         PersonalKind.DRIVING_LICENCE,
@@ -60,7 +59,7 @@ LABELLED_NUMBERS: tuple[Detector, ...] = (
     *detectors(
         PersonalKind.PASSPORT,
         rf"(?:여권|passport){LINK}(?P<value>[A-Z]{{1,2}}[0-9]{{7,8}}|[A-Z][0-9]{{3}}[A-Z][0-9]{{4}}|[0-9]{{9}})(?![0-9A-Za-z])",
-        hint=SOME_DIGITS,
+        trait=DIGITS_2,
         anchors=("여권", "passport"),
     ),
     *detectors(
@@ -68,26 +67,28 @@ LABELLED_NUMBERS: tuple[Detector, ...] = (
         rf"(?:사업자\s?(?:등록)?\s?번호|사업자|business\s(?:registration\s)?(?:number|no)|\bBRN){LINK}(?P<value>[0-9]{{3}}[- ]?[0-9]{{2}}[- ]?[0-9]{{5}})(?![0-9])",
         anchors=("사업자", "business", "brn"),
     ),
-    *detectors(PersonalKind.BUSINESS_NUMBER, rf"{LEFT}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{5}}{RIGHT}", accepts=_is_business),
+    *detectors(
+        PersonalKind.BUSINESS_NUMBER, rf"[0-9]{LEFT}[0-9]{{2}}-[0-9]{{2}}-[0-9]{{5}}{RIGHT}", accepts=_is_business
+    ),
     *detectors(
         PersonalKind.BIRTH_DATE,
         rf"{_BIRTH}{LINK}(?P<value>{_DATE}|{_WORDED_DATE})",
         anchors=("생년", "생일", "출생", "태어난", "birth", "born", "dob", "d.o.b"),
-        hint=SOME_DIGITS,
+        trait=DIGITS_2,
     ),
     *detectors(
         PersonalKind.BIRTH_DATE,
         rf"(?<![0-9])(?P<value>{_DATE})\.?\s?(?:출)?생(?![가-힣])",
         rf"(?<![0-9])(?P<value>{_DATE})\.?\s?(?:출)?생(?=입니다|이다|이고|이며|으로|이에요)",
         rf"(?<![0-9])(?P<value>{_DATE})에\s태어",
-        hint=_BORN_HINT,
+        trait=BORN,
     ),
 )
 ACCOUNTS: tuple[Detector, ...] = (
     *detectors(
         PersonalKind.BANK_ACCOUNT,
         rf"{_ACCOUNT_CUE}[^0-9\n]{{0,14}}(?P<value>{_ACCOUNT}|[0-9]{{10,14}}){RIGHT}",
-        rf"{LEFT}(?P<value>{_ACCOUNT}|[0-9]{{10,14}})\s?[(,]?\s?(?:예금주|(?:{_BANKS})(?:은행|뱅크)?|으?로\s(?:입금|송금|이체|보내))",
+        rf"(?P<value>[0-9]{LEFT}(?:[0-9]{{1,5}}-[0-9]{{2,6}}-[0-9]{{2,8}}(?:-[0-9]{{1,4}})?|[0-9]{{9,13}}))\s?[(,]?\s?(?:예금주|(?:{_BANKS})(?:은행|뱅크)?|으?로\s(?:입금|송금|이체|보내))",
         anchors=_BANK_WORDS + _BANK_NAMES,
         accepts=_is_account_length,
     ),
@@ -100,7 +101,7 @@ ACCOUNTS: tuple[Detector, ...] = (
     ),
     *detectors(
         PersonalKind.BANK_ACCOUNT,
-        r"(?<![0-9A-Za-z])(?-i:[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)(?![0-9A-Za-z])",
+        r"(?-i:[A-Z](?<![0-9A-Za-z].)[A-Z][0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)(?![0-9A-Za-z])",
         accepts=_is_iban,
     ),
 )
@@ -108,21 +109,20 @@ _PLATE_LETTER = "가나다라마거너더러머버서어저고노도로모보소
 _REGION = "서울|부산|대구|인천|광주|대전|울산|세종|경기|강원|충북|충남|전북|전남|경북|경남|제주"
 # letters that count or join words as well: "12조 3456억", "30도 2015"
 _PLAIN_PLATE_LETTER = "가나다라마거너더러머버서어저고노모보소오누두루무하허바아자배"
-_PLATE_HINT = re.compile(r"[0-9]\s?[가-힣]\s?[0-9]{4}")
 _NO_UNIT = r"(?![0-9A-Za-z]|\s?[만억원년월개명건번회호장대km%℃도])"
 PLATES: tuple[Detector, ...] = (
     *detectors(
         PersonalKind.VEHICLE_PLATE,
         rf"(?<![0-9A-Za-z가-힣])(?:{_REGION})\s?[0-9]{{1,2}}\s?[{_PLATE_LETTER}]\s?[0-9]{{4}}{_NO_UNIT}",
-        rf"{LEFT}(?<![0-9],)[0-9]{{2,3}}[{_PLAIN_PLATE_LETTER}]\s?[0-9]{{4}}{_NO_UNIT}",
-        rf"{LEFT}(?<![0-9],)[0-9]{{2,3}}[{_PLATE_LETTER}][0-9]{{4}}{_NO_UNIT}",
+        rf"[0-9]{LEFT}(?<![0-9],.)[0-9]{{1,2}}[{_PLAIN_PLATE_LETTER}]\s?[0-9]{{4}}{_NO_UNIT}",
+        rf"[0-9]{LEFT}(?<![0-9],.)[0-9]{{1,2}}[{_PLATE_LETTER}][0-9]{{4}}{_NO_UNIT}",
         rf"(?:차량|번호판|차번호|자동차|plate)\s?(?:등록)?{LINK}(?P<value>[0-9]{{2,3}}\s?[{_PLATE_LETTER}]\s?[0-9]{{4}})(?![0-9])",
-        hint=_PLATE_HINT,
+        trait=PLATE,
     ),
     *detectors(
         PersonalKind.VEHICLE_PLATE,
         rf"licen[cs]e\splate{LINK}(?P<value>(?-i:[A-Z0-9]{{2,4}}[- ]?[A-Z0-9]{{2,4}}))(?![0-9A-Za-z])",
-        hint=SOME_DIGITS,
+        trait=DIGITS_2,
         anchors=("plate",),
     ),
 )

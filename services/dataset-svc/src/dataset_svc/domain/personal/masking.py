@@ -3,23 +3,26 @@
 import hashlib
 import hmac
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import cast
 
 import msgspec
 
-from dataset_svc.domain.personal.detectors import PersonalKind
-from dataset_svc.domain.personal.personal_data import PLACEHOLDERS, find_personal_data
+from dataset_svc.domain.personal.personal_data import PLACEHOLDERS, Finder, Finding, shared_finder
+from dataset_svc.domain.personal.personal_kinds import PersonalKind
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.tasks import MaskingMode
 
 _MOST_PASSES = 10
-_MOST_REMEMBERED = 100_000
+_MOST_REMEMBERED = 20_000
+_LEAST_LONG_NUMBER = 10**8  # nine digits, the shortest number that means a person
 # what stands for a value: of its kind, and perhaps of the value itself
 Naming = Callable[[PersonalKind, str], str]
-Mask = Callable[[str], tuple[str, Counter[PersonalKind]]]
-_LEAST_LONG_NUMBER = 10**8  # nine digits, the shortest number that means a person
+Kinds = Mapping[PersonalKind, int]
+Mask = Callable[[str], tuple[str, Kinds]]
+_NONE: Kinds = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class Masked:
     """
 
     sample: Sample
-    found: Counter[PersonalKind]
+    found: Kinds
     dropped: bool = False
 
 
@@ -39,30 +42,37 @@ def placeholder(kind: PersonalKind, _value: str = "") -> str:
     return f"[{PLACEHOLDERS[kind]}]"
 
 
-def mask_text(text: str, naming: Naming = placeholder) -> tuple[str, Counter[PersonalKind]]:
-    """The text with placeholders, and what they stand for; masking it again changes nothing.
+def mask_texts(texts: Sequence[str], finder: Finder, naming: Naming = placeholder) -> list[tuple[str, Kinds]]:
+    """Each text with placeholders, and what they stand for; masking it again changes nothing.
 
     A placeholder can uncover what its neighbour hid (two numbers joined by a hyphen), hence the passes; ten bound the
     time that a hostile text can take.
     """
-    found: Counter[PersonalKind] = Counter()
+    masked: list[tuple[str, Kinds]] = [(text, _NONE) for text in texts]
+    open_places = list(range(len(texts)))
     for _ in range(_MOST_PASSES):
-        findings = find_personal_data(text)
-        if not findings:
+        findings = finder.find([masked[place][0] for place in open_places])
+        open_places = [place for place, found in zip(open_places, findings, strict=True) if found]
+        if not open_places:
             break
-        pieces: list[str] = []
-        end = 0
-        for finding in findings:
-            pieces += (text[end : finding.start], naming(finding.kind, text[finding.start : finding.end]))
-            end = finding.end
-            found[finding.kind] += 1
-        text = "".join(pieces) + text[end:]
-    return text, found
+        for place, found in zip(open_places, filter(None, findings), strict=True):
+            text, kinds = masked[place]
+            masked[place] = (_replaced(text, found, naming), Counter(one.kind for one in found) + Counter(kinds))
+    return masked
 
 
-def mask_sample(sample: Sample) -> Masked:
-    """Masks every text of one sample."""
-    return _masked(sample, mask_text)
+def _replaced(text: str, findings: Sequence[Finding], naming: Naming) -> str:
+    pieces: list[str] = []
+    end = 0
+    for finding in findings:
+        pieces += (text[end : finding.start], naming(finding.kind, text[finding.start : finding.end]))
+        end = finding.end
+    return "".join(pieces) + text[end:]
+
+
+def mask_text(text: str) -> tuple[str, Kinds]:
+    """One text, as `mask_texts` does it."""
+    return mask_texts([text], shared_finder())[0]
 
 
 class Masker:
@@ -80,13 +90,20 @@ class Masker:
         self._mode = mode
         self._key = pseudonym_key
         self._naming = placeholder if pseudonym_key is None else self._pseudonym
-        self._known: dict[str, tuple[str, Counter[PersonalKind]]] = {}
+        self._finder = Finder()
+        self._known: dict[str, tuple[str, Kinds]] = {}
 
     def mask_samples(self, samples: Sequence[Sample]) -> list[Masked]:
         """One outcome for each sample, in order, equal to what it would be alone."""
-        return [self._outcome(sample) for sample in samples]
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        texts = [_texts_of(sample) for sample in samples]
+        self._learn(chain.from_iterable(texts))
+        return [self._outcome(sample, own) for sample, own in zip(samples, texts, strict=True)]
 
-    def _outcome(self, sample: Sample) -> Masked:
+    def _outcome(self, sample: Sample, texts: Sequence[str]) -> Masked:
+        if not (_holds_json(sample) or any(self._mask(text)[1] for text in texts)):  # most samples
+            return Masked(sample=sample, found=_NONE)
         masked = _masked(sample, self._mask)
         if self._mode is MaskingMode.REPORT:
             return Masked(sample=sample, found=masked.found)
@@ -94,14 +111,15 @@ class Masker:
             return Masked(sample=masked.sample, found=masked.found, dropped=True)
         return masked
 
-    def _mask(self, text: str) -> tuple[str, Counter[PersonalKind]]:
-        known = self._known.get(text)
-        if known is None:
-            known = mask_text(text, self._naming)
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            self._known[text] = known
-        return known
+    def _learn(self, texts: Iterable[str]) -> None:
+        wanted = dict.fromkeys(texts)
+        new = [text for text in wanted if text not in self._known]
+        self._known.update(zip(new, mask_texts(new, self._finder, self._naming), strict=True))
+
+    def _mask(self, text: str) -> tuple[str, Kinds]:
+        if text not in self._known:
+            self._learn((text,))
+        return self._known[text]
 
     def _pseudonym(self, kind: PersonalKind, value: str) -> str:
         """32 bits of HMAC-SHA256 (RFC 2104) over kind and value; case, spaces and signs inside the value do not count."""
@@ -109,6 +127,21 @@ class Masker:
         same = "".join(char for char in value.casefold() if char.isalnum())
         digest = hmac.digest(self._key, f"{kind}\0{same or value}".encode(errors="surrogatepass"), hashlib.sha256)
         return f"[{PLACEHOLDERS[kind]}-{digest[:4].hex()}]"
+
+
+def _holds_json(sample: Sample) -> bool:
+    return sample.tools is not None or any(turn.tool_calls is not None for turn in sample.messages)
+
+
+def _texts_of(sample: Sample) -> list[str]:
+    """Every text of a sample but those within JSON."""
+    texts = [turn.content for turn in sample.messages]
+    texts.append(sample.input)
+    if sample.rejected is not None:
+        texts.append(sample.rejected)
+    if sample.metadata:
+        texts += [value for value in sample.metadata.values() if isinstance(value, str)]
+    return texts
 
 
 def _masked(sample: Sample, mask: Mask) -> Masked:
@@ -127,7 +160,7 @@ def _masked(sample: Sample, mask: Mask) -> Masked:
         name: plain(value) if isinstance(value, str) else value for name, value in sample.metadata.items()
     }
     asked, in_input = mask(sample.input)
-    found |= in_input
+    found |= Counter(in_input)
     if not found:
         return Masked(sample=sample, found=found)
     changed = msgspec.structs.replace(

@@ -4,14 +4,17 @@ In technical prose a name must be sure or stand beside a cue; in other prose its
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from dataset_svc.domain.personal.english_names import find_english_names
+import numpy as np
+
+from dataset_svc.domain.personal.english_names import find_english_names, known_given_names
 from dataset_svc.domain.personal.foreign_names import NEVER_ALONE
 from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
-from dataset_svc.domain.personal.name_shapes import Surety, Word, foreign_tail, read_word
+from dataset_svc.domain.personal.name_readings import Readings, ReadText
+from dataset_svc.domain.personal.name_shapes import Surety, foreign_tail, read_word
+from dataset_svc.domain.personal.scanning import CAPITAL, LETTERED, Scan
 
-_HANGUL = re.compile("[가-힣]+")
 _LETTERED = re.compile(
     r"(?<![A-Za-z0-9.\-_/])[A-Z](?= ?(?:모 ?)?(?:씨|군|양)(?![가-힣])| ?(?:모 ?)?(?:씨|군|양)(?:은|는|이|가|을|를|의|와|과|도|에|만|측)"
     r"|\([0-9]{1,2}[^()]{0,6}\) ?(?:씨|군|양)| (?:기자|의원|교수|대표|회장|원사|경위|경사|선수|감독|여성|남성|할머니)(?![가-힣]{3}))"
@@ -41,42 +44,54 @@ _AFTER_THIS = (
 Span = tuple[int, int]
 
 
-def find_names(text: str) -> list[Span]:
-    """Where names stand, from left to right: start and end of each."""
-    spans = list(_hangul_names(text))
-    if not text.isascii():
-        spans += [match.span() for match in _LETTERED.finditer(text)]
-    spans += find_english_names(text)
-    return spans
+class NameFinder:
+    """Finds names in batches of texts; what words are read as is remembered from batch to batch."""
+
+    def __init__(self) -> None:
+        self._readings = Readings()
+
+    def find(self, texts: Sequence[str], seen: Scan) -> dict[int, list[Span]]:
+        """Where names stand, by number of the text: start and end of each, in no order.
+
+        Args:
+            texts: As they are read plainly.
+        """
+        names: dict[int, list[Span]] = {}
+        for number, text in self._readings.read(texts, seen).items():
+            names[number] = list(_hangul_names(text))
+        traits = seen.traits
+        for number in np.flatnonzero(traits & LETTERED).tolist():
+            names.setdefault(number, []).extend(match.span() for match in _LETTERED.finditer(texts[number]))
+        given = known_given_names(seen)
+        for number in np.flatnonzero(traits & CAPITAL).tolist():
+            found = find_english_names(texts[number], given.get(number, ()))
+            if found:
+                names.setdefault(number, []).extend(found)
+        return names
 
 
-def _hangul_names(text: str) -> Iterator[Span]:
-    if text.isascii():
-        return
-    words = [*map(read_word, _HANGUL.findall(text))]
-    honoured = _honoured(text)
-    starting = [index for index, word in enumerate(words) if word.starting]
-    if not (starting or honoured):  # most texts
-        return
-    places = [match.span() for match in _HANGUL.finditer(text)]
+def _hangul_names(text: ReadText) -> Iterator[Span]:
+    starting, honoured = text.starting, _honoured(text.content)
     if honoured:
-        starting = [index for index, word in enumerate(words) if word.starting or places[index][0] in honoured]
-    strict = sum([word.technical for word in words]) * 12 > len(words)
+        starting = sorted({*starting, *(index for index, first in enumerate(text.firsts) if first in honoured)})
     free = 0
     for index in starting:
         if index < free:
             continue
-        known = places[index][0] in honoured
-        last = index if known else _last_of_name(text, places, words, index, strict=strict)
+        sure = text.firsts[index] in honoured
+        last = index if sure else _last_of_name(text, index)
         if last is not None:
-            first = _first_of_name(text, places, words, index) if index > free and not strict else index
-            length = places[index][1] - places[index][0] if known else _name_length(text, places[last], words[last])
-            yield places[first][0], places[last][0] + length
+            first = _first_of_name(text, index) if index > free and not text.strict else index
+            end = text.ends[index] if sure else text.firsts[last] + _name_length(text, last)
+            yield text.firsts[first], end
             free = last + 1
 
 
-def _name_length(text: str, place: Span, word: Word) -> int:
-    return word.length or (1 if word.surname else foreign_tail(text[slice(*place)]) or place[1] - place[0])
+def _name_length(text: ReadText, index: int) -> int:
+    word = text.words[index]
+    if word.length or word.surname:
+        return word.length or 1
+    return foreign_tail(text.spelt(index)) or text.ends[index] - text.firsts[index]
 
 
 def _honoured(text: str) -> set[int]:
@@ -92,40 +107,41 @@ def _could_be_honoured(text: str) -> bool:
     return text[1:] != "모" and not (word.title or word.role or word.technical)
 
 
-def _first_of_name(text: str, places: list[Span], words: list[Word], index: int) -> int:
+def _first_of_name(text: ReadText, index: int) -> int:
     """The word before a foreign family name, if it could be the given name."""
     before = index - 1
-    word = words[index]
-    if not (word.foreign and word.surety is Surety.SURE and _adjoins(text, places, before)):
+    word = text.words[index]
+    if not (word.foreign and word.surety is Surety.SURE and _adjoins(text, before)):
         return index
-    given = text[places[before][0] : places[before][1]]
+    given = text.spelt(before)
     return before if len(given) <= 5 and foreign_tail(given) == len(given) and len(given) > 1 else index
 
 
-def _last_of_name(text: str, places: list[Span], words: list[Word], index: int, *, strict: bool) -> int | None:
+def _last_of_name(text: ReadText, index: int) -> int | None:
     """Index of the word in which a name that starts at `index` ends; None if it is no name."""
-    word = words[index]
-    if places[index][0] and text[places[index][0] - 1].isascii() and text[places[index][0] - 1].isalnum():
+    word = text.words[index]
+    before = text.before(index)
+    if before.isascii() and before.isalnum():
         return None
     if word.surname:
-        return _surname_alone(text, places, words, index)
+        return _surname_alone(text, index)
     if word.foreign:
-        return _foreign(text, places, words, index, strict=strict)
-    return index if _is_korean_name(text, places, words, index, strict=strict) else None
+        return _foreign(text, index)
+    return index if _is_korean_name(text, index) else None
 
 
-def _surname_alone(text: str, places: list[Span], words: list[Word], index: int) -> int | None:
+def _surname_alone(text: ReadText, index: int) -> int | None:
     """김 대표, 조 전 부사장, 이 모 씨; never "이 대표" where the surname is a word and nothing tells that it is none."""
-    surname = text[places[index][0]]
+    surname = text.content[text.firsts[index]]
     follow = index + 1
-    if not _adjoins(text, places, index):
+    if not _adjoins(text, index):
         return None
-    between = text[places[follow][0] : places[follow][1]]
+    between = text.spelt(follow)
     if between.startswith("모씨"):
         return index
-    if between in ("전", "모", "신임", "현") and _adjoins(text, places, follow) and surname != "전":
-        return index if words[follow + 1].title else None
-    return index if words[follow].title and _is_no_word(surname, between) else None
+    if between in ("전", "모", "신임", "현") and _adjoins(text, follow) and surname != "전":
+        return index if text.words[follow + 1].title else None
+    return index if text.words[follow].title and _is_no_word(surname, between) else None
 
 
 def _is_no_word(surname: str, title: str) -> bool:
@@ -135,78 +151,80 @@ def _is_no_word(surname: str, title: str) -> bool:
     return surname == "신" or surname not in DEMONSTRATIVES or title.startswith(("씨", "군"))
 
 
-def _foreign(text: str, places: list[Span], words: list[Word], index: int, *, strict: bool) -> int | None:
+def _foreign(text: ReadText, index: int) -> int | None:
     """Up to four words of a foreign name; one of them must be known, or the text be no technical prose."""
     last = index
-    best = words[index].surety
+    best = text.words[index].surety
     while (
-        words[last].bare
+        text.words[last].bare
         and last < index + 3
-        and _adjoins(text, places, last)
-        and words[last + 1].length
-        and (words[last + 1].foreign or words[last + 1].surety is Surety.WEAK)
+        and _adjoins(text, last)
+        and text.words[last + 1].length
+        and (text.words[last + 1].foreign or text.words[last + 1].surety is Surety.WEAK)
     ):
         last += 1
-        best = max(best, words[last].surety)
+        best = max(best, text.words[last].surety)
     if (
         last == index
-        and words[last].bare
+        and text.words[last].bare
         and best >= Surety.LIKELY
-        and _adjoins(text, places, last)
-        and foreign_tail(text[slice(*places[last + 1])])
+        and _adjoins(text, last)
+        and foreign_tail(text.spelt(last + 1))
     ):
         return last + 1
-    cue = _has_cue(text, places, words, index, last)
-    if strict:
+    cue = _has_cue(text, index, last)
+    if text.strict:
         sure = best is Surety.SURE and (last > index or cue)
         return last if sure or (cue and best >= Surety.LIKELY and last > index) else None
     if best >= Surety.LIKELY or cue or last > index:
         return last
-    stem = text[places[index][0] : places[index][0] + words[index].length]
-    if words[index].bare:
+    stem = text.spelt(index)[: text.words[index].length]
+    if text.words[index].bare:
         return last if len(stem) >= 3 else None
     return last if len(stem) >= 3 or stem not in NEVER_ALONE else None
 
 
-def _joined_to_name(text: str, places: list[Span], words: list[Word], index: int) -> bool:
+def _joined_to_name(text: ReadText, index: int) -> bool:
     """Whether the word stands in a row of names: 한석규, 심은하; 톰과 머틀."""
     if not index:
         return False
-    between = text[places[index - 1][1] : places[index][0]]
-    before = words[index - 1]
+    between = text.between(index - 1)
+    before = text.words[index - 1]
     if before.surety < Surety.LIKELY or before.length < 2:
         return False
-    return between in (", ", ",", "·", " · ", "/") or (between == " " and text[places[index - 1][1] - 1] in "와과랑")
+    return between in (", ", ",", "·", " · ", "/") or (
+        between == " " and text.content[text.ends[index - 1] - 1] in "와과랑"
+    )
 
 
-def _is_korean_name(text: str, places: list[Span], words: list[Word], index: int, *, strict: bool) -> bool:
-    word = words[index]
+def _is_korean_name(text: ReadText, index: int) -> bool:
+    word = text.words[index]
     if word.length == 1:
-        return not strict or text[places[index][0]] in SURE_SURNAMES
-    cue = _has_cue(text, places, words, index, index)
+        return not text.strict or text.content[text.firsts[index]] in SURE_SURNAMES
+    cue = _has_cue(text, index, index)
     if word.length == 2 and word.surety is Surety.WEAK:
-        cue = word.titled or (cue and text.startswith(("씨", "양", "군", "님"), places[index][1] + 1))
-    if strict:
+        cue = word.titled or (cue and text.content.startswith(("씨", "양", "군", "님"), text.ends[index] + 1))
+    if text.strict:
         return word.surety is Surety.SURE or (cue and word.surety >= Surety.LIKELY and word.length > 2)
     if word.surety >= Surety.LIKELY:
         return word.length > 2 or cue or not word.bare
     return (
         cue
-        or _joined_to_name(text, places, words, index)
-        or (word.length > 2 and (not word.bare or text[places[index][0]] in COMMON_SURNAMES))
+        or _joined_to_name(text, index)
+        or (word.length > 2 and (not word.bare or text.content[text.firsts[index]] in COMMON_SURNAMES))
     )
 
 
-def _has_cue(text: str, places: list[Span], words: list[Word], first: int, last: int) -> bool:
+def _has_cue(text: ReadText, first: int, last: int) -> bool:
     """A title or honorific behind, a role before, or an age in brackets behind."""
-    if words[last].titled:
+    if text.words[last].titled:
         return True
-    if last + 1 < len(words) and words[last].bare and words[last + 1].title and _adjoins(text, places, last):
+    if last + 1 < len(text.words) and text.words[last].bare and text.words[last + 1].title and _adjoins(text, last):
         return True
-    if first and words[first - 1].role and text[places[first - 1][1] : places[first][0]] in (" ", ": ", ":", " : "):
+    if first and text.words[first - 1].role and text.between(first - 1) in (" ", ": ", ":", " : "):
         return True
-    return words[last].bare and _AGE.match(text, places[last][1]) is not None
+    return text.words[last].bare and _AGE.match(text.content, text.ends[last]) is not None
 
 
-def _adjoins(text: str, places: list[Span], index: int) -> bool:
-    return index + 1 < len(places) and places[index + 1][0] - places[index][1] == 1 and text[places[index][1]] in _BLANK
+def _adjoins(text: ReadText, index: int) -> bool:
+    return index + 1 < len(text.words) and text.between(index) in _BLANK

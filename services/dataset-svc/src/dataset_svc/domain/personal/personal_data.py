@@ -1,21 +1,20 @@
 """Finds personal data and secrets in a text."""
 
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain, groupby
 
-from dataset_svc.domain.personal.detectors import DETECTORS, WITHOUT_DIGITS, Detector, PersonalKind
+import numpy as np
+
+from dataset_svc.domain.personal.detectors import DETECTORS, Detector, PersonalKind
 from dataset_svc.domain.personal.number_rules import digits_of
-from dataset_svc.domain.personal.person_names import find_names
-from dataset_svc.domain.personal.personal_kinds import NO_HINT
+from dataset_svc.domain.personal.person_names import NameFinder, Span
+from dataset_svc.domain.personal.personal_kinds import ANYTHING
+from dataset_svc.domain.personal.scanning import ODD, PLAIN_FORMS, Scan, anchors_of, groups_anchored, scan
 
-# full-width forms and the many dashes, one for one, so that places in the text stay the same
-_PLAIN = {
-    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
-    **dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212), ord("-")),
-    **dict.fromkeys((0x00A0, 0x3000), ord(" ")),
-}
-_ODD = re.compile("[\uff01-\uff5e\u2010-\u2014\u2212\u00a0\u3000]")
 PLACEHOLDERS = {
     PersonalKind.SECRET: "비밀키",
     PersonalKind.EMAIL: "이메일",
@@ -49,14 +48,72 @@ class Finding:
     end: int
 
 
-def find_personal_data(text: str) -> tuple[Finding, ...]:
-    """Everything personal in a text, from left to right, without overlaps; placeholders are never looked into."""
-    plain = text.translate(_PLAIN) if _ODD.search(text) else text
-    if "[" in plain:
-        plain = _PLACEHOLDER.sub(lambda match: _NOTHING * len(match[0]), plain)
+# neighbours that ask for the same are asked for it once; a group's bit is 1 << its place
+_GROUPS = tuple(
+    (trait, anchors, tuple(members))
+    for (trait, anchors), members in groupby(DETECTORS, key=lambda detector: (detector.trait, detector.anchors))
+)
+_ANCHORS = anchors_of([anchors for _, anchors, _ in _GROUPS])
+
+
+def _askable(seen: Scan) -> list[int]:
+    """Of each text, the bits of the groups whose shapes it can hold."""
+    anchored = groups_anchored(seen.codes, seen.starts, _ANCHORS)
+    bits = np.zeros(len(anchored), dtype=np.int64)
+    for place, (trait, anchors, _) in enumerate(_GROUPS):
+        holds = (anchored >> place & 1).astype(np.bool_) if anchors else np.ones(len(bits), dtype=np.bool_)
+        if trait != ANYTHING:
+            holds &= (seen.traits & trait) != 0
+        bits |= holds.astype(np.int64) << place
+    return bits.tolist()
+
+
+@cache
+def _detectors_of(groups: int) -> tuple[Detector, ...]:
+    return tuple(chain.from_iterable(members for place, (*_, members) in enumerate(_GROUPS) if groups >> place & 1))
+
+
+class Finder:
+    """Finds in batches, which costs a fraction of text by text; a text's findings do not depend on its batch."""
+
+    def __init__(self) -> None:
+        self._names = NameFinder()
+        self._lock = threading.Lock()
+
+    def find(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
+        """Everything personal in each text, from left to right, without overlaps; placeholders are never looked into.
+
+        Threads may call it; one at a time works.
+        """
+        with self._lock:
+            return self._find(texts)
+
+    def _find(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
+        plain = [_without_placeholders(text) for text in texts]
+        seen = scan(plain)
+        for number in np.flatnonzero(seen.traits & ODD).tolist():
+            plain[number] = plain[number].translate(PLAIN_FORMS)
+        names = self._names.find(plain, seen)
+        return [
+            _found(text, groups, names.get(number, ())) if groups or number in names else ()
+            for number, (text, groups) in enumerate(zip(plain, _askable(seen), strict=True))
+        ]
+
+
+@cache
+def shared_finder() -> Finder:
+    """One for all who look at a text now and then: what it remembers takes megabytes."""
+    return Finder()
+
+
+def _without_placeholders(text: str) -> str:
+    return _PLACEHOLDER.sub(lambda match: _NOTHING * len(match[0]), text) if "[" in text else text
+
+
+def _found(text: str, groups: int, names: Sequence[Span]) -> tuple[Finding, ...]:
     taken: list[Finding] = []
     occupied = bytearray()
-    for finding in _candidates(plain):
+    for finding in _candidates(text, groups, names):
         occupied = occupied or bytearray(len(text))
         if not any(occupied[finding.start : finding.end]):
             occupied[finding.start : finding.end] = b"\1" * (finding.end - finding.start)
@@ -66,44 +123,11 @@ def find_personal_data(text: str) -> tuple[Finding, ...]:
     return tuple(taken)
 
 
-def _groups() -> tuple[tuple[tuple[str, ...], re.Pattern[str], tuple[Detector, ...]], ...]:
-    """Neighbours that look for the same anchors and hint, so that those are looked for once."""
-    groups: list[tuple[tuple[str, ...], re.Pattern[str], tuple[Detector, ...]]] = []
-    for detector in DETECTORS:
-        if groups and groups[-1][:2] == (detector.anchors, detector.hint):
-            groups[-1] = (detector.anchors, detector.hint, (*groups[-1][2], detector))
-        else:
-            groups.append((detector.anchors, detector.hint, (detector,)))
-    return tuple(groups)
-
-
-_GROUPS = _groups()
-_DIGIT = re.compile("[0-9]")
-# every hint that has no match without a digit; the others look for words and long runs of letters
-_NEED_DIGITS = tuple({hint for _, hint, _ in _GROUPS} - WITHOUT_DIGITS)
-
-
-def _candidates(text: str) -> Iterator[Finding]:
-    lowered = text.lower()
-    hinted = dict.fromkeys(_NEED_DIGITS, False) if _DIGIT.search(text) is None else {}
-    hinted[NO_HINT] = True
-    for anchors, hint, members in _GROUPS:
-        if hinted.get(hint) is False or (anchors and not _holds_any(lowered, anchors)):
-            continue
-        if hint not in hinted:
-            hinted[hint] = hint.search(text) is not None
-        if hinted[hint]:
-            for detector in members:
-                yield from _matches(detector, text)
-    for start, end in find_names(text):
+def _candidates(text: str, groups: int, names: Sequence[Span]) -> Iterator[Finding]:
+    for detector in _detectors_of(groups):
+        yield from _matches(detector, text)
+    for start, end in names:
         yield Finding(kind=PersonalKind.NAME, start=start, end=end)
-
-
-def _holds_any(text: str, anchors: tuple[str, ...]) -> bool:
-    for anchor in anchors:  # noqa: SIM110 - half the time of any() over a generator
-        if anchor in text:
-            return True
-    return False
 
 
 def _matches(detector: Detector, text: str) -> Iterator[Finding]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dataset_svc.domain.personal.scanning import LONG_NUMBER
+
 
 class PersonalKind(StrEnum):
     """What was found."""
@@ -30,19 +32,19 @@ class PersonalKind(StrEnum):
 
 @dataclass(frozen=True)
 class Detector:
-    """A shape, what it means, and a test of what it matched; anchors and hint spare texts that cannot match.
+    """A shape, what it means, and a test of what it matched; trait and anchors spare texts that cannot match.
 
     Attributes:
         shape: If it has a group named `value`, that group alone is personal.
+        trait: What the text must have, of `scanning`; 0 means any text.
         anchors: Lower-case words of which the text must hold one; none means any text.
-        hint: A cheaper shape that the text must hold as well.
     """
 
     kind: PersonalKind
     shape: re.Pattern[str]
     accepts: Callable[[re.Match[str]], bool]
+    trait: int
     anchors: tuple[str, ...]
-    hint: re.Pattern[str]
 
     @property
     def group(self) -> str | int:
@@ -53,25 +55,21 @@ def anything(_match: re.Match[str]) -> bool:
     return True
 
 
-# seven digits, with the signs that stand in numbers between them
-LONG_NUMBER = re.compile(r"[0-9](?:[ .\-()]{0,3}[0-9]){6}")
-SOME_DIGITS = re.compile(r"[0-9]{2}")
-NO_HINT = re.compile("")
-
-
 def detectors(
     kind: PersonalKind,
     *shapes: str,
+    trait: int = LONG_NUMBER,
     anchors: tuple[str, ...] = (),
-    hint: re.Pattern[str] = LONG_NUMBER,
     accepts: Callable[[re.Match[str]], bool] = anything,
 ) -> tuple[Detector, ...]:
     """One detector for each shape; letters match in either case unless a shape says `(?-i:...)`."""
-    return tuple(Detector(kind, re.compile(shape, re.IGNORECASE), accepts, anchors, hint) for shape in shapes)
+    return tuple(Detector(kind, re.compile(shape, re.IGNORECASE), accepts, trait, anchors) for shape in shapes)
 
 
-# not inside a word or number, nor joined to one by a sign that belongs to it: blk_-12, 3.14, 12-34
-LEFT = r"(?<![0-9A-Za-z_])(?<![0-9_][.\-])"
+ANYTHING = 0  # no trait is asked for
+# not inside a word or number, nor joined to one by a sign that belongs to it: blk_-12, 3.14, 12-34. LEFT stands behind the
+# first character of a shape, since a shape that begins with a character is looked for several times as fast
+LEFT = r"(?<![0-9A-Za-z_].)(?<![0-9_][.\-].)"
 RIGHT = r"(?![0-9A-Za-z_])(?![.\-][0-9])"
 # what may stand between a label and its value: "번호는", "No.", "number is", quotes of JSON
 LINK = r"(?:\s{0,2}(?:번호|number|no\.?|num|은|는|이|가|is|was)){0,3}[\"']?\s{0,3}[:=#(]?\s{0,3}[\"']?"

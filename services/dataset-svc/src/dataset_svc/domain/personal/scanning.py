@@ -1,0 +1,479 @@
+"""One look at every character of many texts, for all that the search of personal data turns on.
+
+It finds the traits of each text, its words of Hangul, and its capitalised words, so that shapes and names are looked for
+only where they can be. What numba's cache on disk notices is a change of this file only, so it is complete in itself.
+"""
+# ruff: noqa: PLR1714 - membership tests make the compiled loops several times slower
+# numpy's scalars are the integers of compiled loops:
+# pyright: reportArgumentType=false, reportReturnType=false
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple, ParamSpec, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+_Args = ParamSpec("_Args")
+_Result = TypeVar("_Result")
+Codes = NDArray[np.uint32]
+Ints = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+
+# traits of a text; each is what some shape cannot do without
+ODD: Final = 1 << 0  # full-width forms, dashes and spaces that are read as plain ones
+DIGITS_2: Final = 1 << 1  # two digits
+LONG_NUMBER: Final = 1 << 2  # seven digits, with the signs that stand in numbers between them
+LONG_RUN: Final = 1 << 3  # sixteen letters, digits and signs as keys have them
+IPV4: Final = 1 << 4
+IPV6: Final = 1 << 5
+PLACE: Final = 1 << 6  # a digit behind a syllable that ends the names of roads and villages
+HOUSE: Final = 1 << 7  # the word for a lot, or a number of a flat
+PLATE: Final = 1 << 8  # digits, a syllable, four digits
+STREET: Final = 1 << 9  # a number before a capital
+BORN: Final = 1 << 10  # a date before the word for birth
+CAPITAL: Final = 1 << 11  # a capital before a small letter
+LETTERED: Final = 1 << 12  # a capital alone before what may be an honorific
+HONOURED: Final = 1 << 13  # the honorific of full names
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_ONE = np.uint64(1)
+_SSI, _HO, _BIRTH, _TAE, _OUT, _DAY, _AT = 0xC528, 0xD638, 0xC0DD, 0xD0DC, 0xCD9C, 0xC77C, 0xC5D0
+_LOT = (0xBC88, 0xC9C0)
+_DASHES = frozenset((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212))
+_SPACES = frozenset((0x00A0, 0x3000))
+_PLANE: Final = 0x10000
+
+
+class Tables(NamedTuple):
+    """What characters are [0x10000].
+
+    Attributes:
+        plain: The plain character that one is read as.
+        places: Whether the syllable ends names of roads and villages.
+        titles: Whether a word that follows a capital alone may begin with the syllable.
+    """
+
+    plain: Codes
+    places: NDArray[np.bool_]
+    titles: NDArray[np.bool_]
+
+
+class Anchors(NamedTuple):
+    """Lower-case words to look for, sorted by their first two characters.
+
+    Attributes:
+        begins: [0x10000], whether hashed first two characters begin a word.
+        pairs: Hash of the first two characters of each, ascending.
+        codes: [words, longest], characters, then zeros.
+        groups: Bit of the group that each belongs to; a word of several groups has all their bits.
+    """
+
+    begins: NDArray[np.bool_]
+    pairs: Ints
+    codes: Codes
+    groups: Ints
+
+
+class HangulWords(NamedTuple):
+    """Runs of Hangul, in order: the text of each, where it begins in all texts together, syllables, and a hash."""
+
+    text: NDArray[np.int32]
+    first: Ints
+    length: NDArray[np.int32]
+    key: Keys
+
+
+class Scan(NamedTuple):
+    """What was seen; text i is `codes[starts[i]:starts[i + 1]]`, read plainly."""
+
+    codes: Codes
+    starts: Ints
+    traits: Ints
+    words: HangulWords
+
+
+def compiled(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
+    """Compiles on the first call in the first process; later processes load it from numba's cache on disk."""
+    return cast("Callable[_Args, _Result]", numba.njit(cache=True, nogil=True)(function))
+
+
+def _marked(chars: str) -> NDArray[np.bool_]:
+    marks = np.zeros(_PLANE, dtype=np.bool_)
+    marks[[ord(char) for char in chars]] = True
+    return marks
+
+
+def _plain(code: int) -> int:
+    if 0xFF01 <= code <= 0xFF5E:
+        return code - 0xFEE0
+    return ord("-") if code in _DASHES else ord(" ") if code in _SPACES else code
+
+
+_TABLES: Final = Tables(
+    plain=np.array([_plain(code) for code in range(_PLANE)], dtype=np.uint32),
+    places=_marked("읍면동리가로길산하"),
+    titles=_marked("씨군양모기의교대회원경선감여남할"),
+)
+# read one for one, so that places in the text stay the same
+PLAIN_FORMS: Final = {code: _plain(code) for code in range(_PLANE) if _plain(code) != code}
+
+
+def anchors_of(groups: Sequence[Sequence[str]]) -> Anchors:
+    """Words of groups, each of at least two characters or exactly one; group i has the bit `1 << i`, at most 63."""
+    bits: dict[str, int] = {}
+    for group, words in enumerate(groups):
+        for word in words:
+            bits[word] = bits.get(word, 0) | 1 << group
+    by_pair = sorted((_pair_of(word), word) for word in bits)
+    codes = np.zeros((len(bits), max(map(len, bits), default=1)), dtype=np.uint32)
+    begins = np.zeros(_PLANE, dtype=np.bool_)
+    for place, (pair, word) in enumerate(by_pair):
+        codes[place, : len(word)] = [ord(char) for char in word]
+        begins[pair] = True
+    pairs = np.array([pair for pair, _ in by_pair], dtype=np.int64)
+    return Anchors(begins, pairs, codes, np.array([bits[word] for _, word in by_pair], dtype=np.int64))
+
+
+def _pair_of(word: str) -> int:
+    return (
+        ord(word[0]) * 0x9E37 & 0xFFFF if len(word) == 1 else (ord(word[0]) * 0x9E37 ^ ord(word[1]) * 0x85EB) & 0xFFFF
+    )
+
+
+def scan(texts: Sequence[str]) -> Scan:
+    """Looks at all texts; time and memory grow with their characters."""
+    starts = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)), out=starts[1:])
+    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).copy()
+    traits = _traits(codes, starts, _TABLES)
+    return Scan(codes=codes, starts=starts, traits=traits, words=_hangul_words(codes, starts))
+
+
+@compiled
+def _is_digit(code: int) -> bool:
+    return 0x30 <= code <= 0x39
+
+
+@compiled
+def _is_upper(code: int) -> bool:
+    return 0x41 <= code <= 0x5A
+
+
+@compiled
+def _is_lower(code: int) -> bool:
+    return 0x61 <= code <= 0x7A
+
+
+@compiled
+def _is_alnum(code: int) -> bool:
+    return 0x30 <= code <= 0x39 or 0x41 <= code <= 0x5A or 0x61 <= code <= 0x7A
+
+
+@compiled
+def _is_hangul(code: int) -> bool:
+    return 0xAC00 <= code <= 0xD7A3
+
+
+@compiled
+def _is_space(code: int) -> bool:
+    if code < 0x80:
+        return code == 0x20 or 0x09 <= code <= 0x0D or 0x1C <= code <= 0x1F
+    return code == 0x85 or code == 0xA0 or code == 0x1680 or 0x2000 <= code <= 0x200A or 0x2028 <= code <= 0x3000
+
+
+@compiled
+def _is_hexadecimal(code: int) -> bool:
+    return _is_digit(code) or 0x41 <= code <= 0x46 or 0x61 <= code <= 0x66
+
+
+@compiled
+def _traits(codes: Codes, starts: Ints, tables: Tables) -> Ints:
+    traits = np.zeros(len(starts) - 1, dtype=np.int64)
+    for text in range(len(traits)):
+        first, stop = starts[text], starts[text + 1]
+        found = _read_plainly(codes, first, stop, tables.plain)
+        found |= _trait_of_runs(codes, first, stop)
+        found |= _trait_of_numbers(codes, first, stop)
+        found |= _trait_of_colons(codes, first, stop)
+        for place in range(first, stop):
+            code = codes[place]
+            if _is_digit(code):
+                found |= _trait_of_digit(codes, first, place, tables.places)
+            elif code == 0x20:
+                found |= STREET if _is_street(codes, first, place, stop) else 0
+            elif _is_upper(code):
+                found |= _trait_of_capital(codes, (first, place, stop), tables.titles)
+            elif _is_hangul(code):
+                found |= _trait_of_syllable(codes, first, place)
+        traits[text] = found
+    return traits
+
+
+@compiled
+def _read_plainly(codes: Codes, first: int, stop: int, plain: Codes) -> int:
+    odd = 0
+    for place in range(first, stop):
+        code = codes[place]
+        if 0x80 <= code < 0xAC00 or 0xD7A3 < code < 0x10000:
+            codes[place] = plain[code]
+            odd |= codes[place] != code
+    return ODD if odd else 0
+
+
+@compiled
+def _trait_of_runs(codes: Codes, first: int, stop: int) -> int:
+    run, longest, digits, most_digits = 0, 0, 0, 0
+    for place in range(first, stop):
+        code = codes[place]
+        sign = code == 0x2B or code == 0x2F or code == 0x5F or code == 0x2D or code == 0x2E or code == 0x3D
+        run = run + 1 if _is_alnum(code) or sign or code == 0x7E else 0
+        digits = digits + 1 if _is_digit(code) else 0
+        longest, most_digits = max(longest, run), max(most_digits, digits)
+    return (LONG_RUN if longest >= 16 else 0) | (DIGITS_2 if most_digits >= 2 else 0)
+
+
+@compiled
+def _trait_of_numbers(codes: Codes, first: int, stop: int) -> int:
+    count, gap, dots, run, found = 0, 0, 0, 0, 0
+    for place in range(first, stop):
+        code = codes[place]
+        if _is_digit(code):
+            count, gap = count + 1 if gap <= 3 else 1, 0
+            run += 1
+            found |= (LONG_NUMBER if count >= 7 else 0) | (IPV4 if dots == 3 else 0)
+            continue
+        sign = code == 0x20 or code == 0x2E or code == 0x2D or code == 0x28 or code == 0x29
+        count, gap = count if sign else 0, gap + 1
+        follows = code == 0x2E and run > 0
+        dots = 0 if not follows else dots + 1 if 0 < dots < 3 and run <= 3 else 1
+        run = 0
+    return found
+
+
+@compiled
+def _trait_of_colons(codes: Codes, first: int, stop: int) -> int:
+    """A hexadecimal digit before two colons, or up to four between two."""
+    before, colon = -1, -10  # the last character that is no hexadecimal digit, and the last colon
+    for place in range(first, stop):
+        if codes[place] == 0x3A:
+            near = colon == before and 0 < place - colon <= 5
+            if near and (place - colon > 1 or (place - 2 >= first and _is_hexadecimal(codes[place - 2]))):
+                return IPV6
+            before = colon = place
+        elif not _is_hexadecimal(codes[place]):
+            before = place
+    return 0
+
+
+@compiled
+def _trait_of_digit(codes: Codes, first: int, place: int, places: NDArray[np.bool_]) -> int:
+    found, at = 0, place - 1
+    while at >= first and place - at < 3 and _is_space(codes[at]):
+        at -= 1
+    if at >= first and codes[at] < _PLANE and places[codes[at]]:
+        found |= PLACE
+    if place - first < 5 or not (_is_digit(codes[place - 1]) and _is_digit(codes[place - 2])):
+        return found
+    at = place - 4
+    if not _is_digit(codes[place - 3]) or _is_digit(codes[at]):
+        return found
+    at -= at > first and _is_space(codes[at])
+    if at > first and _is_hangul(codes[at]):
+        at -= 1
+        at -= at > first and _is_space(codes[at])
+        found |= PLATE if _is_digit(codes[at]) else 0
+    return found
+
+
+@compiled
+def _is_street(codes: Codes, first: int, place: int, stop: int) -> bool:
+    if place + 1 >= stop or not (_is_upper(codes[place + 1]) or _is_digit(codes[place + 1])):
+        return False
+    at = place - 1
+    at -= at > first and codes[at] == 0x2C
+    at -= at > first and _is_upper(codes[at])
+    return at >= first and _is_digit(codes[at])
+
+
+@compiled
+def _trait_of_capital(codes: Codes, bounds: tuple[int, int, int], titles: NDArray[np.bool_]) -> int:
+    first, place, stop = bounds
+    after = codes[place + 1] if place + 1 < stop else np.uint32(0)
+    if _is_lower(after):
+        return CAPITAL
+    if place > first:
+        before = codes[place - 1]
+        if _is_alnum(before) or before == 0x2E or before == 0x2D or before == 0x5F or before == 0x2F:
+            return 0
+    if after == 0x20 and place + 2 < stop:
+        after = codes[place + 2]
+    return LETTERED if after == 0x28 or (after < _PLANE and titles[after]) else 0
+
+
+@compiled
+def _trait_of_syllable(codes: Codes, first: int, place: int) -> int:
+    code = codes[place]
+    if code == _SSI:
+        return HONOURED
+    if code == _HO or code == _LOT[1]:
+        before = codes[place - 1] if place > first else np.uint32(0)
+        return HOUSE if (_is_digit(before) if code == _HO else before == _LOT[0]) else 0
+    if code != _BIRTH and code != _TAE:
+        return 0
+    at = place - 1
+    at -= code == _BIRTH and at > first and codes[at] == _OUT
+    if code == _TAE:
+        at -= at > first and _is_space(codes[at])
+        at -= at > first and codes[at] == _AT
+    at -= at > first and _is_space(codes[at])
+    at -= at > first and codes[at] == 0x2E
+    return BORN if at >= first and (_is_digit(codes[at]) or codes[at] == _DAY) else 0
+
+
+@compiled
+def _hangul_words(codes: Codes, starts: Ints) -> HangulWords:
+    room = 0
+    for place in range(len(codes)):
+        room += _is_hangul(codes[place]) and (place == 0 or not _is_hangul(codes[place - 1]))
+    room += len(starts)  # a run that goes on into the next text
+    texts, firsts, lengths = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int32)
+    keys = np.empty(room, np.uint64)
+    count = 0
+    for text in range(len(starts) - 1):
+        place, stop = starts[text], starts[text + 1]
+        while place < stop:
+            first, key = place, np.uint64(0)
+            while place < stop and _is_hangul(codes[place]):
+                key = (key + np.uint64(codes[place])) * _MULTIPLIER
+                key ^= key >> np.uint64(29)
+                place += 1
+            if place > first:
+                texts[count], firsts[count], lengths[count], keys[count] = text, first, place - first, key | _ONE
+                count += 1
+            else:
+                place += 1
+    return HangulWords(texts[:count].copy(), firsts[:count].copy(), lengths[:count].copy(), keys[:count].copy())
+
+
+@compiled
+def _slot(keys: Keys, key: int) -> int:
+    """Where a key is, or the empty slot where it would be; the table is never full and no key is 0."""
+    mask = np.uint64(len(keys) - 1)
+    mixed = key * _MULTIPLIER
+    slot = (mixed ^ (mixed >> np.uint64(32))) & mask
+    while keys[slot] != 0 and keys[slot] != key:
+        slot = (slot + _ONE) & mask
+    return np.int64(slot)
+
+
+@compiled
+def look_up(table: Keys, wanted: Keys) -> Ints:
+    """Slots of keys in a table; -1 for those that it does not hold."""
+    slots = np.empty(len(wanted), dtype=np.int64)
+    for place in range(len(wanted)):
+        slot = _slot(table, wanted[place])
+        slots[place] = slot if table[slot] != 0 else -1
+    return slots
+
+
+@compiled
+def put_all(table: Keys, wanted: Keys) -> Ints:
+    """Puts keys into a table; gives the slot of each."""
+    slots = np.empty(len(wanted), dtype=np.int64)
+    for place in range(len(wanted)):
+        slots[place] = _slot(table, wanted[place])
+        table[slots[place]] = wanted[place]
+    return slots
+
+
+@compiled
+def _latin_key(codes: Codes, first: int, stop: int) -> int:
+    key = np.uint64(0)
+    for place in range(first, stop):
+        key = (key + np.uint64(codes[place])) * _MULTIPLIER
+        key ^= key >> np.uint64(29)
+    return key | _ONE
+
+
+def table_of(words: Iterable[str]) -> Keys:
+    """A hash table of words for `capitalised`, at most a quarter full."""
+    texts = sorted(set(words))
+    starts = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum([len(text) for text in texts], out=starts[1:])
+    keys = _latin_keys(np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32).copy(), starts)
+    table = np.zeros(1 << (4 * len(keys)).bit_length(), dtype=np.uint64)
+    put_all(table, keys)
+    return table
+
+
+@compiled
+def _latin_keys(codes: Codes, starts: Ints) -> Keys:
+    keys = np.empty(len(starts) - 1, dtype=np.uint64)
+    for text in range(len(keys)):
+        keys[text] = _latin_key(codes, starts[text], starts[text + 1])
+    return keys
+
+
+@compiled
+def capitalised(codes: Codes, starts: Ints, traits: Ints, table: Keys) -> tuple[NDArray[np.int32], Ints]:
+    """Words of a capital and small letters that the table holds: text of each, and where it begins in it."""
+    texts, places = np.empty(len(codes) // 2 + 1, np.int32), np.empty(len(codes) // 2 + 1, np.int64)
+    count = 0
+    for text in range(len(starts) - 1):
+        if not traits[text] & CAPITAL:
+            continue
+        place, stop = starts[text], starts[text + 1]
+        while place < stop:
+            first = place
+            place += 1
+            if not _is_upper(codes[first]):
+                continue
+            while place < stop and _is_lower(codes[place]):
+                place += 1
+            known = table[_slot(table, _latin_key(codes, first, place))] != 0
+            if known and place > first + 1:
+                texts[count], places[count] = text, first - starts[text]
+                count += 1
+    return texts[:count].copy(), places[:count].copy()
+
+
+@compiled
+def _lower(code: int) -> int:
+    return code + 32 if 0x41 <= code <= 0x5A else code
+
+
+@compiled
+def groups_anchored(codes: Codes, starts: Ints, anchors: Anchors) -> Ints:
+    """Of each text, the bits of the groups of which it holds a word."""
+    found = np.zeros(len(starts) - 1, dtype=np.int64)
+    for text in range(len(found)):
+        stop = starts[text + 1]
+        for place in range(starts[text], stop):
+            first = np.uint32(_lower(codes[place]))
+            alone = (first * np.uint32(0x9E37)) & np.uint32(0xFFFF)
+            if anchors.begins[alone]:
+                found[text] |= _anchored(codes, (place, stop, np.int64(alone)), anchors)
+            if place + 1 < stop:
+                second = np.uint32(_lower(codes[place + 1]))
+                pair = ((first * np.uint32(0x9E37)) ^ (second * np.uint32(0x85EB))) & np.uint32(0xFFFF)
+                if anchors.begins[pair]:
+                    found[text] |= _anchored(codes, (place, stop, np.int64(pair)), anchors)
+    return found
+
+
+@compiled
+def _anchored(codes: Codes, at: tuple[int, int, int], anchors: Anchors) -> int:
+    place, stop, pair = at
+    found = 0
+    for word in range(np.searchsorted(anchors.pairs, pair), len(anchors.pairs)):
+        if anchors.pairs[word] != pair:
+            break
+        length = 0
+        while length < anchors.codes.shape[1] and anchors.codes[word, length] != 0:
+            if place + length >= stop or _lower(codes[place + length]) != anchors.codes[word, length]:
+                length = -1
+                break
+            length += 1
+        found |= anchors.groups[word] if length > 0 else 0
+    return found

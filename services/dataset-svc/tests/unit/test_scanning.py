@@ -1,0 +1,74 @@
+"""What one look at all characters says: never less than the shapes that it spares would say."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_svc.domain.personal import scanning
+from dataset_svc.domain.personal.scanning import anchors_of, capitalised, groups_anchored, scan, table_of
+
+# what each trait stands for, as a shape
+SHAPES = {
+    scanning.ODD: re.compile("[\uff01-\uff5e\u2010-\u2014\u2212\u00a0\u3000]"),
+    scanning.DIGITS_2: re.compile(r"[0-9]{2}"),
+    scanning.LONG_NUMBER: re.compile(r"[0-9](?:[ .\-()]{0,3}[0-9]){6}"),
+    scanning.LONG_RUN: re.compile(r"[A-Za-z0-9+/_\-.=~]{16}"),
+    scanning.IPV4: re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"),
+    scanning.IPV6: re.compile(r"[0-9A-Fa-f]::|:[0-9A-Fa-f]{1,4}:"),
+    scanning.PLACE: re.compile(r"[읍면동리가로길산하]\s{0,2}[0-9]"),
+    scanning.HOUSE: re.compile(r"번지|[0-9]호"),
+    scanning.PLATE: re.compile(r"[0-9]\s?[가-힣]\s?[0-9]{4}"),
+    scanning.STREET: re.compile(r"[0-9][A-Z]?,? [A-Z0-9]"),
+    scanning.BORN: re.compile(r"[0-9일]\.?\s?(?:출?생|에\s태)"),
+    scanning.CAPITAL: re.compile(r"[A-Z][a-z]"),
+    scanning.HONOURED: re.compile("씨"),
+}
+EXACT = set(SHAPES) - {scanning.BORN}
+PIECES = st.sampled_from(
+    ["1", "23", "4567", ".", "-", " ", "  ", "(", "::", ":", "a", "f", "Z", "Ab", ",", "+/=", "abcdefgh", "로", "동", "호",
+     "번지", "일", "에", "출", "생", "태", "씨", "가", "나", "\n", "\u00a0", "\uff11", "\u2013", "😀", "\ud800", "0"]
+)  # fmt: skip
+TEXTS = st.lists(st.lists(PIECES, max_size=14).map("".join), max_size=4)
+PLAIN = str.maketrans({code: chr(plain) for code, plain in scanning.PLAIN_FORMS.items()})
+
+
+@given(TEXTS)
+def test_a_text_has_a_trait_where_its_shape_stands(texts: list[str]) -> None:
+    for text, traits in zip(texts, scan(texts).traits.tolist(), strict=True):
+        for trait, shape in SHAPES.items():
+            stands = shape.search(text if trait == scanning.ODD else text.translate(PLAIN)) is not None
+            assert bool(traits & trait) == stands if trait in EXACT else bool(traits & trait) >= stands, (text, trait)
+
+
+@pytest.mark.parametrize("text", ["A씨", "B 군", "5 C(33) 씨", "D 기자", "서울의 E 모 씨"])
+def test_a_capital_alone_before_an_honorific_is_seen(text: str) -> None:
+    assert scan([text]).traits[0] & scanning.LETTERED
+
+
+@given(TEXTS)
+def test_words_of_hangul_are_cut_as_the_shape_cuts_them(texts: list[str]) -> None:
+    seen = scan(texts)
+    firsts = (seen.words.first - seen.starts[seen.words.text]).tolist()
+    cut = list(zip(seen.words.text.tolist(), firsts, seen.words.length.tolist(), strict=True))
+    matches = ((number, match) for number, text in enumerate(texts) for match in re.finditer("[가-힣]+", text))
+    assert cut == [(number, match.start(), len(match[0])) for number, match in matches]
+
+
+@given(st.lists(st.lists(st.text("abAB로 가@", min_size=1, max_size=3).map(str.lower), max_size=4), max_size=5), TEXTS)
+def test_a_group_is_anchored_where_one_of_its_words_stands(groups: list[list[str]], texts: list[str]) -> None:
+    seen = scan(texts)
+    found = groups_anchored(seen.codes, seen.starts, anchors_of(groups)).tolist()
+    lowered = [text.translate(PLAIN).lower() for text in texts]
+    assert found == [
+        sum(any(word in text for word in words) << place for place, words in enumerate(groups)) for text in lowered
+    ]
+
+
+def test_known_words_are_found_whole_and_capitalised_only() -> None:
+    texts = ["John met JOHN, Johnny and xJohn", "", "john; Ann"]
+    seen = scan(texts)
+    found = capitalised(seen.codes, seen.starts, seen.traits, table_of(["John", "Ann"]))
+    assert np.stack(found, axis=1).tolist() == [[0, 0], [0, 27], [2, 6]]
