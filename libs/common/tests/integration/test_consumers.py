@@ -166,7 +166,8 @@ async def test_poison_and_bugs_go_aside_with_their_reason_and_the_rest_goes_on(
 
 
 async def has_letters(place: Place, topic: Topic[Event], count: int) -> bool:
-    return len(await place.read_topic(topic.dead_letter_name)) == count
+    """A relay that is stopped between Kafka's acknowledgement and its own commit publishes again: copies count once."""
+    return len({frozenset(letter.items()) for letter in await place.letters(topic)}) == count
 
 
 async def test_an_absent_dependency_stops_the_service_and_its_event_is_handled_after_the_restart(
@@ -207,7 +208,7 @@ async def test_too_many_dead_letters_stop_the_service_with_nothing_lost(place: P
     place.common = place.common.model_copy(update={"dead_letter_limit": 100})
     async with place.service(topic):
         await eventually(lambda: has_letters(place, topic, 7))
-    assert sorted(letter["ce_id"] for letter in await place.letters(topic)) == [str(number) for number in range(7)]
+    assert {letter["ce_id"] for letter in await place.letters(topic)} == {str(number) for number in range(7)}
 
 
 async def test_a_failure_that_nobody_foresaw_stops_the_service_and_loses_nothing(
