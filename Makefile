@@ -37,7 +37,10 @@ status: ## list the parts of the running stack
 demo: setup ## let the loop close once, on real parts, and report
 	@exec $(RUN) loopwright_local.demo $(ARGS)
 
-test: test-unit test-integration test-e2e ## all tests
+test: ## all tests
+	@# what setup fetches arrives while the unit tests run
+	$(MAKE) --jobs=2 --output-sync=target test-unit setup
+	$(MAKE) test-integration test-e2e
 
 test-unit: .venv/.packages ## tests that need nothing but Python
 	$(RUN) pytest --numprocesses=2 $(UNIT) $(ARGS)
@@ -52,7 +55,7 @@ test-e2e: setup ## the loop itself, with real vLLM
 bench-dataset: setup .venv-bench/.synced ## what dataset-svc can do in a second, against its peers and limits
 	.venv/bin/python services/dataset-svc/bench/ingest.py --tokenizer $(MODEL) $(ARGS)
 	.venv/bin/python services/dataset-svc/bench/near_duplicates.py --peers .venv-bench/bin/python
-	.venv/bin/python services/dataset-svc/bench/personal_data.py
+	.venv/bin/python services/dataset-svc/bench/personal_data.py --peer .venv-bench/bin/python
 	.venv/bin/python services/dataset-svc/bench/quality.py
 	.venv/bin/python services/dataset-svc/bench/token_counts.py $(MODEL)
 	.venv/bin/python services/dataset-svc/bench/versions.py

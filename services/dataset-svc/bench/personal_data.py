@@ -1,4 +1,6 @@
-"""Measures how well and how fast personal data is found: `python services/dataset-svc/bench/personal_data.py [--names FILE]`.
+"""Measures how well and how fast personal data is found, against Presidio in the same run.
+
+Run: python services/dataset-svc/bench/personal_data.py [--peer .venv-bench/bin/python] [--names FILE] [--prose FILE ...]
 
 FILE holds lines of `{id, text, persons}`; the figures for the halves by hash of id are printed apart, since rules were
 tuned on the even one.
@@ -7,13 +9,17 @@ tuned on the even one.
 
 import argparse
 import hashlib
+import json
 import re
+import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import corpus
 import msgspec
 from personal_data_suite import TECHNICAL_PROSE, cases
 
@@ -24,6 +30,16 @@ from dataset_svc.domain.personal.scanning import scan
 
 _SAMPLE_CHARS = 480  # mean length of a chat sample
 _BATCH = 2000  # samples, as builds do
+_CHAT_ROWS = 20_000
+_PEER_ROWS = 3_000
+
+
+class _Turn(msgspec.Struct):
+    content: str
+
+
+class _Chat(msgspec.Struct):
+    messages: list[_Turn]
 
 
 class NamedText(msgspec.Struct):
@@ -36,6 +52,7 @@ class NamedText(msgspec.Struct):
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", type=Path, help="Python with presidio-analyzer; without it only ours is measured")
     parser.add_argument("--names", type=Path, help="lines of {id, text, persons}")
     parser.add_argument("--prose", type=Path, nargs="*", default=[], help="technical texts without persons, one a line")
     options = parser.parse_args(arguments)
@@ -54,6 +71,8 @@ def main(arguments: Sequence[str]) -> None:
             )
         texts = [row.text for row in rows]
     measure_speed(texts)
+    with tempfile.TemporaryDirectory() as folder:
+        measure_chat(Path(folder), options.peer)
 
 
 def measure_suite() -> None:
@@ -109,6 +128,30 @@ def measure_speed(texts: Sequence[str]) -> None:
             finder.find(samples[first : first + _BATCH])
         rate = len(samples) / (time.perf_counter() - began)
         say(f"{name}: {rate:,.0f} samples of {_SAMPLE_CHARS} characters a second")
+
+
+def measure_chat(folder: Path, peer: Path | None) -> None:
+    """Chat rows of the ingest benchmark: every kind of personal data and names, against the peer's patterns alone."""
+    corpus.write(folder, rows=_CHAT_ROWS, seed=5)
+    lines = (folder / "corpus.jsonl").read_bytes().splitlines()
+    rows = [msgspec.json.decode(line, type=_Chat) for line in lines]
+    texts = ["\n".join(turn.content for turn in row.messages) for row in rows]
+    finder = Finder()
+    finder.find(texts)
+    began = time.perf_counter()
+    for first in range(0, len(texts), _BATCH):
+        finder.find(texts[first : first + _BATCH])
+    ours = len(texts) / (time.perf_counter() - began)
+    chars = sum(map(len, texts)) / len(texts)
+    say(f"chat: {ours:,.0f} samples of {chars:.0f} characters a second on one core, names included; goal 5,000")
+    if peer is not None:
+        few = texts[:_PEER_ROWS]
+        (folder / "texts.json").write_text(json.dumps(few))
+        script = Path(__file__).with_name("personal_data_peer.py")
+        command = (str(peer), str(script), str(folder / "texts.json"))
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603 - the peer's own Python
+        theirs = len(few) / json.loads(done.stdout)["seconds"]
+        say(f"presidio, patterns alone: {theirs:,.0f} samples a second; ratio {ours / theirs:.1f} x, goal 10 x")
 
 
 def say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import multiprocessing
 import pickle
 import signal
@@ -124,6 +125,7 @@ def _start_builder(helpers: int, progress: "Synchronized[int]") -> None:
     _die_with_parent()
     _Builder.helpers, _Builder.progress = helpers, progress
     warm_up()
+    _collect_seldom()
 
 
 def _die_with_parent() -> None:
@@ -135,6 +137,13 @@ def _die_with_parent() -> None:
 def _start_helper() -> None:
     _die_with_parent()
     warm_up()
+    _collect_seldom()
+
+
+def _collect_seldom() -> None:
+    """Records make no cycles, and by default the collector looks through all of them every few thousand."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def _build(order: BuildOrder) -> Built:

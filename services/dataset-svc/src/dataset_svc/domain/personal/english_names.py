@@ -4,9 +4,11 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+import numpy as np
+
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_ENGLISH, ENGLISH_NAMES
 from dataset_svc.domain.personal.lexicon import holds_any, lexicon
-from dataset_svc.domain.personal.scanning import Keys, Scan, capitalised, table_of
+from dataset_svc.domain.personal.scanning import CAPITAL, Keys, Scan, anchors_of, capitalised, groups_anchored, table_of
 
 _NAME = r"[A-Z][a-z]+(?:['’\-][A-Z][a-z]+)?"
 _FULL = rf"{_NAME}(?: (?:[A-Z]\.|van|von|de|la|bin|al))?(?: {_NAME}){{0,2}}"
@@ -39,6 +41,7 @@ _CUES = (
     "이름",
     "담당자",
 )
+_ANCHORS = anchors_of([[word.lower() for word in (*_TITLES, *_CUES)]])
 _NAME_ALONE = re.compile("[A-Z][a-z]+")
 Span = tuple[int, int]
 
@@ -46,6 +49,12 @@ Span = tuple[int, int]
 @cache
 def _given_names() -> Keys:
     return table_of(name for name in ENGLISH_NAMES if _NAME_ALONE.fullmatch(name))
+
+
+def likely_texts(seen: Scan) -> list[int]:
+    """Numbers of the texts that hold a word that may stand before a name."""
+    anchored = groups_anchored(seen.codes, seen.starts, _ANCHORS)
+    return np.flatnonzero((anchored != 0) & ((seen.traits & CAPITAL) != 0)).tolist()
 
 
 def known_given_names(seen: Scan) -> dict[int, list[int]]:

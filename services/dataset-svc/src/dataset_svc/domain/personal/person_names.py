@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dataset_svc.domain.personal.english_names import find_english_names, known_given_names
+from dataset_svc.domain.personal.english_names import find_english_names, known_given_names, likely_texts
 from dataset_svc.domain.personal.foreign_names import NEVER_ALONE
 from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
 from dataset_svc.domain.personal.name_readings import Readings, ReadText
 from dataset_svc.domain.personal.name_shapes import Surety, foreign_tail, read_word
-from dataset_svc.domain.personal.scanning import CAPITAL, LETTERED, Scan
+from dataset_svc.domain.personal.scanning import LETTERED, Scan
 
 _LETTERED = re.compile(
     r"(?<![A-Za-z0-9.\-_/])[A-Z](?= ?(?:모 ?)?(?:씨|군|양)(?![가-힣])| ?(?:모 ?)?(?:씨|군|양)(?:은|는|이|가|을|를|의|와|과|도|에|만|측)"
@@ -63,7 +63,7 @@ class NameFinder:
         for number in np.flatnonzero(traits & LETTERED).tolist():
             names.setdefault(number, []).extend(match.span() for match in _LETTERED.finditer(texts[number]))
         given = known_given_names(seen)
-        for number in np.flatnonzero(traits & CAPITAL).tolist():
+        for number in {*given, *likely_texts(seen)}:
             found = find_english_names(texts[number], given.get(number, ()))
             if found:
                 names.setdefault(number, []).extend(found)

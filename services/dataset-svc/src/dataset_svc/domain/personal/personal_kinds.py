@@ -35,7 +35,8 @@ class Detector:
     """A shape, what it means, and a test of what it matched; trait and anchors spare texts that cannot match.
 
     Attributes:
-        shape: If it has a group named `value`, that group alone is personal.
+        shape: What it looks like, with what stands around it.
+        group: The group of the shape that is personal; 0 if all of it is.
         trait: What the text must have, of `scanning`; 0 means any text.
         anchors: Lower-case words of which the text must hold one; none means any text.
     """
@@ -45,10 +46,7 @@ class Detector:
     accepts: Callable[[re.Match[str]], bool]
     trait: int
     anchors: tuple[str, ...]
-
-    @property
-    def group(self) -> str | int:
-        return "value" if "value" in self.shape.groupindex else 0
+    group: str | int
 
 
 def anything(_match: re.Match[str]) -> bool:
@@ -63,7 +61,11 @@ def detectors(
     accepts: Callable[[re.Match[str]], bool] = anything,
 ) -> tuple[Detector, ...]:
     """One detector for each shape; letters match in either case unless a shape says `(?-i:...)`."""
-    return tuple(Detector(kind, re.compile(shape, re.IGNORECASE), accepts, trait, anchors) for shape in shapes)
+    compiled = (re.compile(shape, re.IGNORECASE) for shape in shapes)
+    return tuple(
+        Detector(kind, shape, accepts, trait, anchors, "value" if "value" in shape.groupindex else 0)
+        for shape in compiled
+    )
 
 
 ANYTHING = 0  # no trait is asked for
