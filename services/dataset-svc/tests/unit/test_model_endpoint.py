@@ -97,6 +97,18 @@ class TestPairWriter:
         assert body["response_format"]["json_schema"]["strict"] is True
         assert body["response_format"]["json_schema"]["schema"]["properties"]["pairs"]["maxItems"] == 2
 
+    async def test_asks_without_a_limit_where_the_context_has_no_room_for_it(self):
+        pair = {"question": "What runs?", "answer": "The pump runs."}
+        model, asked = endpoint(httpx.Response(400), completion(json.dumps({"pairs": [pair]})))
+        assert len((await write(model)).pairs) == 1
+        assert ["max_tokens" in json.loads(request.content) for request in asked] == [True, False]
+
+    async def test_asks_no_second_time_where_it_may_not_ask_at_all(self):
+        model, asked = endpoint(httpx.Response(401))
+        with pytest.raises(EndpointRefused):
+            await write(model)
+        assert len(asked) == 1
+
     @pytest.mark.parametrize(
         ("answer", "refusal"),
         [

@@ -93,6 +93,8 @@ def _own_env(settings: LocalSettings, around: Surroundings) -> dict[str, dict[st
             "DATASET_PORT": str(settings.dataset_port),
             "DATASET_TOKENIZER_DIR": str(settings.model_path.resolve()),
             "DATASET_PSEUDONYM_KEY_FILE": str(around.keys.pseudonyms),
+            "DATASET_PAIRS_URL": f"{vllm_urls(settings)[0]}/v1",
+            "DATASET_PAIRS_MODEL": settings.base_model,
         },
         "trainer": {
             "TRAINER_PORT": str(settings.trainer_port),

@@ -1,10 +1,11 @@
 """Asks a language model for pairs about a chunk; what it says is judged in `domain/texts/generated_pairs.py`."""
 
 from collections import Counter
+from http import HTTPStatus
 
 import msgspec
 
-from dataset_svc.adapters.model_endpoint import ModelEndpoint
+from dataset_svc.adapters.model_endpoint import EndpointRefused, ModelEndpoint
 from dataset_svc.domain.texts.generated_pairs import Parsed, Refusal, Template, parse_pairs, prompt_of, schema_of
 from loopwright.contracts.base import JsonObject
 
@@ -48,10 +49,17 @@ class PairWriter:
             "messages": [message.model_dump(mode="json") for message in prompt],
             "response_format": {"type": "json_schema", "json_schema": shape},
             "temperature": _TEMPERATURE,
-            "max_tokens": _TOKENS_A_PAIR * wanted,
         }
-        answer = await self._endpoint.post("chat/completions", body)
-        return _parsed(answer, template, source, wanted)
+        return _parsed(await self._complete(body, max_tokens=_TOKENS_A_PAIR * wanted), template, source, wanted)
+
+    async def _complete(self, body: JsonObject, *, max_tokens: int) -> bytes:
+        """An endpoint whose context has no room for so much is asked for what it has room for."""
+        try:
+            return await self._endpoint.post("chat/completions", {**body, "max_tokens": max_tokens})
+        except EndpointRefused as error:
+            if error.facts.get("status") != HTTPStatus.BAD_REQUEST:
+                raise
+            return await self._endpoint.post("chat/completions", body)
 
     async def close(self) -> None:
         await self._endpoint.close()
