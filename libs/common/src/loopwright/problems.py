@@ -1,6 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): the only place that knows HTTP statuses of our errors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 import structlog
@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from loopwright.errors import (
     Conflict,
@@ -115,7 +116,23 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = "request." + HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     problem = _plain(error.status_code, code, str(error.detail))
-    return problem_response(request, problem, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers |= _allow(request)
+    return problem_response(request, problem, headers=headers)
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """Methods of the place that was asked for (RFC 9110, 10.2.1), where Starlette names those of one route alone."""
+    paths: dict[str, dict[str, object]] = request.app.openapi()["paths"]
+    template = template_of(request.url.path, paths)
+    return {} if template is None else {"Allow": ", ".join(sorted(method.upper() for method in paths[template]))}
+
+
+def template_of(path: str, templates: Iterable[str]) -> str | None:
+    """The template that a path is of; the one with the fewest parameters if several fit."""
+    fitting = [template for template in templates if compile_path(template)[0].match(path)]
+    return min(fitting, key=lambda template: template.count("{"), default=None)
 
 
 async def _unknown_error(request: Request, error: Exception) -> JSONResponse:
@@ -133,8 +150,16 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 def declared(*statuses: HTTPStatus) -> dict[int | str, dict[str, object]]:
     """`responses=` of a route: the problems that it can answer with."""
-    content: dict[str, object] = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    content: dict[str, object] = {MEDIA_TYPE: {"schema": _schema_of_problems()}}
     return {int(status): {"description": status.phrase, "content": content} for status in statuses}
+
+
+def _schema_of_problems() -> dict[str, object]:
+    """Without references: in the document that FastAPI puts it into, pydantic's would point nowhere."""
+    schema = Problem.model_json_schema()
+    del schema["$defs"]
+    schema["properties"]["errors"]["anyOf"][0]["items"] = FieldProblem.model_json_schema()
+    return schema
 
 
 ADMIN_PROBLEMS = declared(

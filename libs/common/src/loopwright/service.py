@@ -143,7 +143,8 @@ class Service:
         install_problem_handlers(app)
         app.add_middleware(_CountRequests)
         app.add_api_route("/health", self._health, methods=["GET"], include_in_schema=True)
-        app.add_api_route("/ready", self._ready, methods=["GET"], response_model=Readiness)
+        unready: dict[int | str, dict[str, object]] = {503: {"model": Readiness, "description": "a part is away"}}
+        app.add_api_route("/ready", self._ready, methods=["GET"], response_model=Readiness, responses=unready)
         app.add_api_route("/metrics", _metrics, methods=["GET"], include_in_schema=False)
         return app
 

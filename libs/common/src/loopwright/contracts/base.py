@@ -6,9 +6,18 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 
-def _without_nul(text: str) -> str:
+def storable(text: str) -> str:
+    """The text, if PostgreSQL can keep it.
+
+    Raises:
+        ValueError: it cannot; says why.
+    """
     if "\0" in text:
         raise ValueError("holds a NUL character, which cannot be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("holds half of a surrogate pair, which is no character") from error
     return text
 
 
@@ -17,7 +26,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@\-]*$")]
 Moment = AwareDatetime
-Storable = Annotated[str, AfterValidator(_without_nul)]  # text from outside that PostgreSQL can keep
+Storable = Annotated[str, AfterValidator(storable)]  # text from outside that PostgreSQL can keep
 
 
 class Value(BaseModel):

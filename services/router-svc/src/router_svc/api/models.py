@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from loopwright.errors import NotFound
 from router_svc.adapters.board import Board
-from router_svc.api.openai_errors import error_answer
+from router_svc.api.openai_errors import OpenAiErrorAnswer, error_answer
 from router_svc.domain.snapshot import Snapshot
 
 
@@ -36,7 +36,11 @@ def model_routes(board: Board) -> APIRouter:
     async def list_models() -> Models:
         return Models(data=list(_models(board.snapshot)))
 
-    @router.get("/v1/models/{model_id:path}", response_model=Model, responses={HTTPStatus.NOT_FOUND: {}})
+    @router.get(
+        "/v1/models/{model_id:path}",
+        response_model=Model,
+        responses={HTTPStatus.NOT_FOUND: {"model": OpenAiErrorAnswer}},
+    )
     async def get_model(model_id: str) -> Model | Response:
         found = next((model for model in _models(board.snapshot) if model.id == model_id), None)
         if found is not None:

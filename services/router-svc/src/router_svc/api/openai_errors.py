@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 import msgspec
+from pydantic import BaseModel
 
 from loopwright.errors import Invalid, PlatformError
 from loopwright.problems import status_of
@@ -11,6 +12,21 @@ from router_svc.handlers.answering import Headers
 _RETRY_AFTER = b"2"  # seconds
 _TYPES = {HTTPStatus.SERVICE_UNAVAILABLE: "server_error", HTTPStatus.NOT_FOUND: "invalid_request_error"}
 _OPENAI_CODES = {"router.unknown-model": "model_not_found"}  # clients branch on this one
+
+
+class OpenAiError(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAiErrorAnswer(BaseModel):
+    """An error as the OpenAI API writes it."""
+
+    error: OpenAiError
 
 
 class BodyTooLarge(Invalid):
