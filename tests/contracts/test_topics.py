@@ -24,7 +24,7 @@ REGISTRY = ROOT / "libs/common/src/loopwright/contracts/registry.py"
 
 # written down by hand from the design's table of services and its section on events
 DESIGN = {
-    "dataset.requested", "dataset.validated", "dataset.rejected", "user.erased",
+    "dataset.requested", "dataset.validated", "dataset.rejected", "dataset.deprecated", "user.erased",
     "job.requested", "job.progressed", "job.finished",
     "task.defined", "model.registered", "model.evaluated", "deployment.changed",
     "inference.completed", "inference.rated",

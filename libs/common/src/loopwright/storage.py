@@ -58,7 +58,7 @@ class Storage:
             StoreUnavailable: storage cannot be reached, or the object is not there (code `storage.object-missing`).
             InvalidPayload: the bytes are not those that were named, or lie outside the root.
         """
-        name = self._name_of(artifact)
+        name = self._name_of(artifact.uri)
         digest = hashlib.sha256()
         try:
             async with aclosing(self._plain(name)) as pieces:
@@ -97,6 +97,32 @@ class Storage:
             await asyncio.to_thread(partial.unlink, missing_ok=True)
             raise
 
+    async def delete(self, stored: Artifact | str) -> None:
+        """Removes an object for good; one that is not there is as gone as was wanted.
+
+        Objects are named by content: whoever deletes one must know that nobody else refers to the same bytes.
+
+        Args:
+            stored: The object, or its URI.
+
+        Raises:
+            StoreUnavailable: storage cannot be reached; try again.
+            InvalidPayload: it lies outside the root, or the URI names no object.
+        """
+        name = self._name_of(stored if isinstance(stored, str) else stored.uri)
+        if not name or name.endswith("/"):
+            raise InvalidPayload("storage.foreign-uri", "the artifact's URI names no object")
+        try:
+            await self._store.delete_async(name)
+            await self._store.head_async(name)  # S3's answer to many deletions at once does not say that all were done
+        except FileNotFoundError:
+            return
+        except (ValueError, TypeError) as error:
+            raise InvalidPayload("storage.foreign-uri", "the artifact's URI names no object") from error
+        except (BaseError, OSError) as error:
+            raise StoreUnavailable("storage.unavailable", f"{name} cannot be deleted") from error
+        raise StoreUnavailable("storage.not-deleted", f"{name} is still there after it was deleted")
+
     async def rewrap_all(self, keys: KeyFile) -> tuple[int, int]:
         """Puts the data key of every sealed object under the current key; the objects' own bytes stay.
 
@@ -114,18 +140,21 @@ class Storage:
     async def _rewrap(self, name: str, size_bytes: int, ring: KeyRing) -> bool:
         if size_bytes < HEADER_BYTES:
             return False
-        old = bytes(await self._store.get_range_async(name, start=0, end=HEADER_BYTES))
-        new = rewrap(old, ring)
-        if new is None:
-            return False
-        response = await self._store.get_async(name, options={"range": {"offset": HEADER_BYTES}})
+        try:
+            old = bytes(await self._store.get_range_async(name, start=0, end=HEADER_BYTES))
+            new = rewrap(old, ring)
+            if new is None:
+                return False
+            response = await self._store.get_async(name, options={"range": {"offset": HEADER_BYTES}})
+        except FileNotFoundError:
+            return False  # deleted since it was listed
         await self._store.put_async(name, _after(new, response.stream(min_chunk_size=_CHUNK_BYTES)))
         return True
 
-    def _name_of(self, artifact: Artifact) -> str:
+    def _name_of(self, uri: str) -> str:
         prefix = f"{self._root}/"
-        name = artifact.uri.removeprefix(prefix)
-        if name == artifact.uri or ".." in name.split("/"):
+        name = uri.removeprefix(prefix)
+        if name == uri or ".." in name.split("/"):
             raise InvalidPayload("storage.foreign-uri", "the artifact lies outside this platform's storage")
         return name
 

@@ -68,6 +68,19 @@ async def test_an_object_that_is_not_there_says_so(storage: Storage) -> None:
     assert refused.value.code == "storage.object-missing"
 
 
+async def test_a_deleted_object_is_gone_and_can_be_deleted_again(storage: Storage) -> None:
+    gone = await storage.put_bytes(b"gone", kind="k", suffix="", media_type=MEDIA)
+    stays = await storage.put_bytes(b"stays", kind="k", suffix="", media_type=MEDIA)
+
+    for _ in range(2):
+        await storage.delete(gone)
+
+    with pytest.raises(StoreUnavailable) as refused:
+        await storage.read_bytes(gone)
+    assert refused.value.code == "storage.object-missing"
+    assert await storage.read_bytes(stays) == b"stays"
+
+
 async def test_other_bytes_than_were_named_are_refused(storage: Storage) -> None:
     artifact = await storage.put_bytes(b"right", kind="k", suffix="", media_type=MEDIA)
     with pytest.raises(InvalidPayload):

@@ -1,5 +1,6 @@
 """Every error of the tree has one HTTP answer, and every answer is problem+json."""
 
+import json
 from collections.abc import Iterator
 from http import HTTPStatus
 
@@ -103,6 +104,14 @@ def app() -> FastAPI:
     async def order(order: Order) -> Order:
         return order
 
+    @app.get("/orders")
+    async def orders() -> list[Order]:
+        return []
+
+    @app.delete("/or{rest}")
+    async def remove(rest: str) -> None:
+        del rest
+
     return app
 
 
@@ -150,7 +159,7 @@ class TestAnswers:
         answer = await client.put("/orders", json={})
 
         assert (answer.status_code, answer.headers["content-type"]) == (405, MEDIA_TYPE)
-        assert answer.headers["allow"] == "POST"
+        assert answer.headers["allow"] == "GET, POST"
 
     async def test_headers_of_an_http_exception_are_kept(self, client: httpx.AsyncClient) -> None:
         answer = await client.get("/teapot")
@@ -176,3 +185,9 @@ class TestAnswers:
 def test_routes_declare_problems_under_their_media_type() -> None:
     assert set(declared(HTTPStatus.GONE)[410]["content"]) == {MEDIA_TYPE}
     assert {401, 403, 404, 409, 422, 503} <= set(ADMIN_PROBLEMS)
+
+
+def test_the_schema_of_problems_stands_by_itself() -> None:
+    schema = json.dumps(declared(HTTPStatus.GONE))
+    assert "$ref" not in schema
+    assert "body.field.index" in schema

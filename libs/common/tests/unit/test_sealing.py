@@ -151,6 +151,12 @@ class TestStorage:
         await storage.fetch(artifact, tmp_path / "target")
         assert (tmp_path / "target").read_bytes() == source.read_bytes()
 
+    async def test_a_sealed_object_is_deleted_whatever_its_key(self, tmp_path: Path, keys: KeyFile) -> None:
+        storage = Storage(f"file://{tmp_path}/root", keys)
+        artifact = await storage.put_bytes(b"x" * 500, kind="k", suffix="", media_type="text/plain")
+        await Storage(f"file://{tmp_path}/root").delete(artifact)
+        assert [path for path in (tmp_path / "root").rglob("*") if path.is_file()] == []
+
     async def test_after_two_rotations_the_first_key_is_forgotten_and_not_needed(
         self, tmp_path: Path, keys: KeyFile
     ) -> None:

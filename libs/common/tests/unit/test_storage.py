@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,59 @@ class TestWrongBytes:
             await storage.read_bytes(claiming(f"file://{root}/k/aa/none", b""))
 
 
+class TestDeleting:
+    async def test_an_object_is_gone_and_its_neighbours_stay(self, storage: Storage) -> None:
+        gone = await storage.put_bytes(b"gone", kind="k", suffix="", media_type=TEXT)
+        stays = await storage.put_bytes(b"stays", kind="k", suffix="", media_type=TEXT)
+
+        await storage.delete(gone)
+
+        with pytest.raises(StoreUnavailable) as refused:
+            await storage.read_bytes(gone)
+        assert refused.value.code == "storage.object-missing"
+        assert await storage.read_bytes(stays) == b"stays"
+
+    async def test_an_object_can_be_named_by_its_uri_alone(self, storage: Storage, root: Path) -> None:
+        await storage.delete((await storage.put_bytes(b"gone", kind="k", suffix="", media_type=TEXT)).uri)
+        assert files_below(root) == []
+
+    async def test_deleting_again_changes_nothing(self, storage: Storage) -> None:
+        artifact = await storage.put_bytes(b"x", kind="k", suffix="", media_type=TEXT)
+        await storage.delete(artifact)
+        await storage.delete(artifact)
+
+    async def test_an_object_that_stays_there_all_the_same_is_tried_again_later(
+        self, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        artifact = await storage.put_bytes(b"x", kind="k", suffix="", media_type=TEXT)
+
+        async def do_nothing(_: str) -> None:
+            return
+
+        monkeypatch.setattr(storage._store, "delete_async", do_nothing)
+        with pytest.raises(StoreUnavailable) as refused:
+            await storage.delete(artifact)
+        assert refused.value.code == "storage.not-deleted"
+
+    async def test_the_same_bytes_can_be_stored_again(self, storage: Storage) -> None:
+        artifact = await storage.put_bytes(b"x", kind="k", suffix="", media_type=TEXT)
+        await storage.delete(artifact)
+        assert await storage.put_bytes(b"x", kind="k", suffix="", media_type=TEXT) == artifact
+        assert await storage.read_bytes(artifact) == b"x"
+
+    async def test_a_folder_is_no_object(self, storage: Storage, root: Path) -> None:
+        artifact = await storage.put_bytes(b"x", kind="k", suffix="", media_type=TEXT)
+        for place in (
+            f"file://{root}/",
+            f"file://{root}/k/",
+            f"file://{root}/k",
+            f"file://{root}/k/{artifact.sha256[:2]}",
+        ):
+            with pytest.raises((InvalidPayload, StoreUnavailable)):
+                await storage.delete(place)
+        assert await storage.read_bytes(artifact) == b"x"
+
+
 class TestForeignPlaces:
     @pytest.mark.parametrize(
         "uri",
@@ -138,6 +192,21 @@ class TestForeignPlaces:
     async def test_no_path_leads_out(self, storage: Storage, root: Path, steps: list[str]) -> None:
         with pytest.raises(PlatformError):
             await storage.read_bytes(claiming(f"file://{root}/" + "/".join([*steps, "secret.txt"]), b"secret"))
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(steps=st.lists(st.sampled_from(["..", ".", "", "k", "%2e%2e", "\\", "\0", "~"]), max_size=6))
+    async def test_nothing_outside_the_root_is_deleted(self, storage: Storage, root: Path, steps: list[str]) -> None:
+        with suppress(PlatformError):
+            await storage.delete(f"file://{root}/" + "/".join([*steps, "secret.txt"]))
+        assert (root.parent / "secret.txt").read_bytes() == b"secret"
+
+    @pytest.mark.parametrize(
+        "uri", ["file://{parent}/secret.txt", "{parent}/secret.txt", "s3://elsewhere/secret.txt", ""]
+    )
+    async def test_deleting_elsewhere_is_refused(self, storage: Storage, root: Path, uri: str) -> None:
+        with pytest.raises(InvalidPayload):
+            await storage.delete(uri.format(parent=root.parent))
+        assert (root.parent / "secret.txt").exists()
 
     async def test_a_name_without_its_root_is_no_address(self, storage: Storage, root: Path) -> None:
         artifact = await storage.put_bytes(b"x", kind="k", suffix="", media_type=TEXT)

@@ -1,12 +1,14 @@
-"""Kafka's door: finished jobs and ended experiments."""
+"""Kafka's door: finished jobs, ended experiments, and data that must not be learned from any more."""
 
 from loopwright.broker import EventRouter
+from loopwright.contracts.datasets import DatasetDeprecated
 from loopwright.contracts.envelope import Received
 from loopwright.contracts.experiments import ExperimentConcluded
 from loopwright.contracts.jobs import JobFinished
-from loopwright.contracts.registry import EXPERIMENT_CONCLUDED, JOB_FINISHED
+from loopwright.contracts.registry import DATASET_DEPRECATED, EXPERIMENT_CONCLUDED, JOB_FINISHED
 from loopwright.unit_of_work import Work
 from registry_svc.handlers.conclusions import conclude_experiment
+from registry_svc.handlers.deprecations import deprecate_data
 from registry_svc.handlers.releases import record_finished_job
 
 events = EventRouter()
@@ -20,3 +22,8 @@ async def on_job_finished(received: Received[JobFinished], work: Work) -> None:
 @events.on(EXPERIMENT_CONCLUDED)
 async def on_experiment_concluded(received: Received[ExperimentConcluded], work: Work) -> None:
     await conclude_experiment(received.event, work)
+
+
+@events.on(DATASET_DEPRECATED)
+async def on_dataset_deprecated(received: Received[DatasetDeprecated], work: Work) -> None:
+    await deprecate_data(received.event, work)

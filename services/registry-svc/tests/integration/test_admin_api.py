@@ -1,6 +1,8 @@
 """The HTTP door: who may do what, what is shown, and what two people at once are told."""
 
 import asyncio
+import json
+import math
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -130,6 +132,20 @@ class TestTasks:
         declared = world.pack().model_dump(mode="json")
         answer = await client.put(f"{ADMIN}/tasks/other?seen_version=1", json=declared, headers=MINT.header("engineer"))
         assert answer.status_code == 422
+
+    async def test_what_no_database_takes_is_refused(self, client, world):
+        viewer, engineer = MINT.header("viewer"), MINT.header("engineer") | {"content-type": "application/json"}
+        for path in ("/tasks/a%00b", "/deployments/a%00b", "/models/a%00b/versions", "/models/a%00b/versions/1"):
+            answer = await client.get(ADMIN + path, headers=viewer)
+            assert (answer.status_code, answer.json()["code"]) == (422, "request.malformed")
+        declared = world.pack().model_dump(mode="json")
+        for changes in (
+            {"title": "a\0"}, {"answer_schema": {"x": "\ud800"}}, {"answer_schema": {"x": math.nan}},
+            {"answer_schema": {"$schema": [1]}},
+        ):  # fmt: skip
+            content = json.dumps(declared | {"answer_field": None} | changes)
+            answer = await client.post(f"{ADMIN}/tasks", content=content, headers=engineer)
+            assert (answer.status_code, answer.json()["code"]) == (422, "task.declaration-refused")
 
     async def test_what_is_not_there_is_404(self, client):
         for path in ("/tasks/x", "/tasks/x/history", "/deployments/x", "/models/x/versions/1"):

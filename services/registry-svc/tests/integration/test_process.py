@@ -18,6 +18,8 @@ from loopwright.broker import KafkaRecord
 from loopwright.contracts.base import Event
 from loopwright.contracts.envelope import seal
 from loopwright.contracts.registry import (
+    ALERT_RAISED,
+    DATASET_DEPRECATED,
     DEPLOYMENT_CHANGED,
     EXPERIMENT_CONCLUDED,
     JOB_FINISHED,
@@ -194,9 +196,16 @@ async def test_from_pack_to_promotion_over_kafka_with_a_kill_in_between(
         await eventually(aliased, timeout_s=PATIENCE_S)
         assert f"{task_id}-v1" in world.vllm.adapters  # given back after its restart
 
+        version_id = job.training_data.version_id
+        erased = a_record(an_event(DATASET_DEPRECATED, version_id=version_id, task_id=task_id))
+        await cluster.publish(erased, erased)
+        (alert,) = await eventually(lambda: cluster.facts(ALERT_RAISED, task_id=task_id), timeout_s=PATIENCE_S)
+        assert candidate in alert.detail
+
     changes = await cluster.facts(DEPLOYMENT_CHANGED, task_id=task_id)
     assert [change.revision for change in changes] == [1, 2, 3]
     assert len(await cluster.facts(MODEL_REGISTERED, model_name=task_id)) == 1
+    assert len(await cluster.facts(ALERT_RAISED, task_id=task_id)) == 1
     assert len(await cluster.facts(MODEL_EVALUATED, task_id=task_id)) == 1
     letters = [record for record in await cluster.records(JOB_FINISHED.dead_letter_name) if record.value == b"{"]
     assert len(letters) == 1

@@ -1,11 +1,12 @@
 """Task packs: what is wrong with them, said so that it helps."""
 
+import math
 from pathlib import Path
 
 import pytest
 import yaml
 
-from registry_svc.domain.packs import PackRefused, TaskPack, parse_pack
+from registry_svc.domain.packs import PackRefused, TaskPack, check_pack, parse_pack
 
 BASE = "smollm2-135m-instruct"
 SHIPPED = Path(__file__).parents[4] / "deploy/tasks"
@@ -46,6 +47,26 @@ class TestParsePack:
         found = problems(colour="red", training={"hyperparameters": {"lora_rnak": 8}})
 
         assert found == {"colour": "no such field", "training.hyperparameters.lora_rnak": "no such field"}
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [
+            ({"title": "a\0b"}, "title"),
+            ({"answer_schema": {"title": "\ud800"}}, "answer_schema.title"),
+            ({"answer_schema": {"enum": [1, "\0"]}}, "answer_schema.enum.1"),
+            ({"answer_schema": {"\0": 1}}, "answer_schema.a field's name"),
+            ({"answer_schema": {"const": math.nan}}, "answer_schema.const"),
+        ],
+    )
+    def test_refuses_what_no_database_takes_at_any_depth(self, changes, field):
+        with pytest.raises(PackRefused) as refused:
+            check_pack(GOOD | changes, base_models={BASE})
+        assert [problem.field for problem in refused.value.problems] == [field]
+
+    def test_refuses_a_dialect_that_is_no_text(self):
+        assert problems(answer_schema={"$schema": ["draft"]}) == {
+            "answer_schema": "is not a JSON Schema: its $schema is no text",
+        }
 
     def test_says_which_base_models_are_known(self):
         assert problems(base_model="gpt-9") == {

@@ -46,6 +46,7 @@ from trainer_svc.recipes.progress import (
 
 _log = structlog.get_logger()
 _ANNOUNCE_EVERY_S = 2.0
+_TRAIN, _VALIDATION = "train.jsonl", "validation.jsonl"
 _RUN_STATUS = {RunState.SUCCEEDED: "FINISHED", RunState.FAILED: "FAILED", RunState.STOPPED: "KILLED"}
 
 
@@ -76,14 +77,24 @@ class Bench:
     recipe: str
 
 
+class _StopAskedWhilePreparing(Exception):
+    """There is no process yet that could be asked."""
+
+
 @dataclass
 class _Attempt:
-    """One running attempt, and what its process has said so far."""
+    """One running attempt, and what its process has said so far.
+
+    Attributes:
+        stop_wanted: Somebody wants it to end.
+        stop_asked: Its process was told.
+    """
 
     job: Job
     folder: Path
     process: TrainingProcess | None = None
     last: AnyLine | None = None
+    stop_wanted: bool = False
     stop_asked: bool = False
     lost: bool = False
     announced_at: float = field(default=0.0)
@@ -179,11 +190,15 @@ class Worker:
                 beating.cancel()
                 await self._give_back(attempt)
                 raise
+            except _StopAskedWhilePreparing:
+                ending = Ending(state=RunState.STOPPED, reason="stopped before its data was there")
             except ContractError as error:  # its data is not what was promised
                 ending = Ending(state=RunState.FAILED, reason=f"the training data cannot be used: {error.detail}")
             except Exception as error:  # noqa: BLE001 - one job must not end the worker
                 _log.exception("job.attempt-broke-off", job_id=job.lease.job_id, exc_info=error)
                 ending = self._ending_after_crash(job, status=1)
+            finally:
+                await asyncio.to_thread(_forget_data, attempt.folder)
             beating.cancel()
             await self._end(attempt, ending)
 
@@ -216,14 +231,14 @@ class Worker:
         job, folder = attempt.job, attempt.folder
         folder.mkdir(parents=True, exist_ok=True)
         data = job.training_data
-        await self._fetch(data.train.artifact, folder / "train.jsonl")
+        await self._fetch(attempt, data.train.artifact, folder / _TRAIN)
         validation = None
         if data.validation.samples:
-            validation = folder / "validation.jsonl"
-            await self._fetch(data.validation.artifact, validation)
+            validation = folder / _VALIDATION
+            await self._fetch(attempt, data.validation.artifact, validation)
         content = JobFile(
             job_id=job.lease.job_id, attempt=job.lease.attempt, base_model=self._bench.base_models[job.base_model],
-            train_file=folder / "train.jsonl", validation_file=validation, checkpoint_dir=folder / "checkpoints",
+            train_file=folder / _TRAIN, validation_file=validation, checkpoint_dir=folder / "checkpoints",
             output_dir=folder / "adapter", method=job.method, hyperparameters=job.hyperparameters,
             cpu_threads=self._bench.cpu_threads, tracking=await self._tracking(job),
             trace=TraceTarget(
@@ -235,8 +250,10 @@ class Worker:
         job_file.write_text(content.model_dump_json(indent=1))
         return job_file
 
-    async def _fetch(self, artifact: Artifact, path: Path) -> None:
+    async def _fetch(self, attempt: _Attempt, artifact: Artifact, path: Path) -> None:
         while True:
+            if attempt.stop_wanted:  # perhaps because the data was erased, and will never be there
+                raise _StopAskedWhilePreparing
             try:
                 await self._storage.fetch(artifact, path)
             except DependencyError as error:  # storage is away: the job holds its lease and waits
@@ -351,9 +368,16 @@ class Worker:
                 if attempt.process is not None:
                     attempt.process.kill()
                 return
-            if holding is Holding.STOP_ASKED and not attempt.stop_asked and attempt.process is not None:
+            attempt.stop_wanted = attempt.stop_wanted or holding is Holding.STOP_ASKED
+            if attempt.stop_wanted and not attempt.stop_asked and attempt.process is not None:
                 attempt.stop_asked = True
                 attempt.process.ask_to_stop()
+
+
+def _forget_data(folder: Path) -> None:
+    """What people wrote lies here in plain text, and no longer than a process reads it."""
+    for name in (_TRAIN, _VALIDATION):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _read_line(raw: bytes) -> AnyLine | None:

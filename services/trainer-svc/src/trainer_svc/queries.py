@@ -11,6 +11,7 @@ from loopwright.contracts.jobs import TrainingData
 from loopwright.contracts.tasks import Hyperparameters
 from loopwright.errors import NotFound
 from loopwright.pages import Page, Window, read_page
+from trainer_svc.domain.deprecations import DataDeprecation
 from trainer_svc.store.tables import checkpoints, jobs, metrics
 
 
@@ -28,6 +29,9 @@ class JobView(View):
     task_id: str
     base_model: str
     training_data: TrainingData
+    training_data_deprecated: DataDeprecation | None = Field(
+        description="why its dataset version must not be learned from any more; none while it may"
+    )
     method: str
     objective: str
     hyperparameters: Hyperparameters

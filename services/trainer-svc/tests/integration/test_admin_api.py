@@ -101,6 +101,7 @@ class TestPostJob:
             ({"method": "magic"}, 422, "request.malformed"),
             ({"hyperparameters": {"learning_rate": -1}}, 422, "request.malformed"),
             ({"surprise": 1}, 422, "request.malformed"),
+            ({"job_name": "a\0b"}, 422, "request.malformed"),
         ],
     )
     async def test_what_cannot_be_run_is_refused_and_leaves_nothing(
@@ -137,6 +138,11 @@ class TestReadJobs:
     async def test_of_an_unknown_job_is_not_found(self, api: httpx.AsyncClient, mint: TokenMint, path: str) -> None:
         answer = await api.get(f"{JOBS}/job-0{path}", headers=mint.header("viewer"))
         assert (answer.status_code, answer.json()["code"]) == (404, "job.not-found")
+
+    @pytest.mark.parametrize("path", ["", "/metrics", "/checkpoints", "/logs"])
+    async def test_what_can_be_no_id_is_refused(self, api: httpx.AsyncClient, mint: TokenMint, path: str) -> None:
+        answer = await api.get(f"{JOBS}/a%00b{path}", headers=mint.header("viewer"))
+        assert (answer.status_code, answer.json()["code"]) == (422, "request.malformed")
 
     async def test_logs_are_the_last_lines_that_the_process_wrote(
         self, api: httpx.AsyncClient, mint: TokenMint, world: World

@@ -11,8 +11,9 @@ from trainer_world import BASE, TASK, World, a_request, a_task, a_version
 from loopwright.broker import ConsumerStopped
 from loopwright.contracts.base import Event, RunState
 from loopwright.contracts.envelope import seal
-from loopwright.contracts.registry import DATASET_VALIDATED, JOB_FINISHED, JOB_REQUESTED, topic_of
+from loopwright.contracts.registry import DATASET_DEPRECATED, DATASET_VALIDATED, JOB_FINISHED, JOB_REQUESTED, topic_of
 from loopwright.contracts.tasks import Hyperparameters
+from loopwright.testing.examples import an_event
 from loopwright.testing.gate import Gate
 from loopwright.testing.records import a_raw_record
 
@@ -29,6 +30,7 @@ class Case:
 CASES = {
     "task": Case(a_task, (), "policies"),
     "dataset": Case(a_version, (a_task,), "outbox"),
+    "deprecation": Case(lambda: an_event(DATASET_DEPRECATED), (), "deprecated_versions"),
     "job": Case(a_request, (), "jobs"),
 }
 every_consumer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -36,7 +38,7 @@ every_consumer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 async def state(world: World) -> list[str]:
     """All rows of the service but the inbox."""
-    tables = ("policies", "dataset_versions", "jobs", "outbox")
+    tables = ("policies", "dataset_versions", "deprecated_versions", "jobs", "outbox")
     return sorted([f"{name} {dict(row)}" for name in tables for row in await world.table(name)])
 
 

@@ -75,3 +75,42 @@ class UserErased(Event):
     erasure_id: Identifier = Field(description="id of the erasure")
     unit_hash: Identifier = Field(description="keyed hash of the person's unit")
     erased_at: Moment = Field(description="when it was asked for")
+
+
+class DeprecationReason(StrEnum):
+    """Why a dataset version must not be learned from any more."""
+
+    ERASURE = "erasure"
+    OPERATOR = "operator"
+
+
+class ErasedSamples(Value):
+    """How many samples of a version were one person's, by part."""
+
+    train: int = Field(ge=0, description="in the part that models learn from")
+    validation: int = Field(ge=0, description="in the part that training stops by")
+    held_out: int = Field(ge=0, description="in the part that models are judged by")
+
+
+class DatasetDeprecated(Event):
+    """A dataset version must not be learned from any more; said again for every person whose data in it was erased.
+
+    After an erasure its files go: what still wants to read them must be stopped.
+    """
+
+    version_id: Identifier = Field(description="id of the version")
+    dataset_id: Identifier = Field(description="dataset")
+    dataset_name: Identifier = Field(description="its name")
+    version: int = Field(ge=1, description="number of the version")
+    task_id: Identifier = Field(description="task")
+    content_sha256: Sha256 = Field(description="hash over the splits' hashes, as in `dataset.validated`")
+    manifest_sha256: Sha256 | None = Field(default=None, description="its rows in the history; none for old versions")
+    train_sha256: Sha256 = Field(description="hash of the part to learn from")
+    validation_sha256: Sha256 = Field(description="hash of the part to stop by")
+    held_out_sha256: Sha256 = Field(description="hash of the part to judge by")
+    reason: DeprecationReason = Field(description="`erasure` of a person's data, or an `operator`'s decision")
+    detail: str = Field(description="the reason in one sentence, for people")
+    erasure_id: Identifier | None = Field(default=None, description="erasure, if it was one")
+    unit_hash: Identifier | None = Field(default=None, description="keyed hash of the person's unit, if it was one")
+    erased_samples: ErasedSamples | None = Field(default=None, description="that person's samples, if it was one")
+    deprecated_at: Moment = Field(description="when")

@@ -6,7 +6,13 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from loopwright.contracts.base import Event
-from loopwright.contracts.datasets import DatasetRejected, DatasetRequested, DatasetValidated, UserErased
+from loopwright.contracts.datasets import (
+    DatasetDeprecated,
+    DatasetRejected,
+    DatasetRequested,
+    DatasetValidated,
+    UserErased,
+)
 from loopwright.contracts.deployments import DeploymentChanged
 from loopwright.contracts.experiments import ExperimentChanged, ExperimentConcluded
 from loopwright.contracts.inferences import InferenceCompleted, InferenceRated
@@ -104,6 +110,11 @@ DATASET_REJECTED = Topic(
     description="Requests that yielded nothing fit to train on.",
     producers=(Party.DATASET,), consumers=(Party.OPERATORS,),
 )  # fmt: skip
+DATASET_DEPRECATED = Topic(
+    name="dataset.deprecated", event=DatasetDeprecated, key="task_id", retention=365 * _DAY,
+    description="Dataset versions that must not be learned from any more.",
+    producers=(Party.DATASET,), consumers=(Party.TRAINER, Party.REGISTRY),
+)  # fmt: skip
 USER_ERASED = Topic(
     name="user.erased", event=UserErased, key="unit_hash", retention=365 * _DAY,
     description="People whose data must go.",
@@ -152,13 +163,13 @@ FEEDBACK_RECEIVED = Topic(
 ALERT_RAISED = Topic(
     name="alert.raised", event=AlertRaised, key="kind", retention=90 * _DAY,
     description="What needs a person.",
-    producers=(Party.FEEDBACK,), consumers=(Party.OPERATORS,),
+    producers=(Party.FEEDBACK, Party.REGISTRY), consumers=(Party.OPERATORS,),
 )  # fmt: skip
 
 TOPICS: tuple[Topic[Event], ...] = (
     TASK_DEFINED, DEPLOYMENT_CHANGED, EXPERIMENT_CHANGED, INFERENCE_COMPLETED, INFERENCE_RATED,
-    DATASET_REQUESTED, DATASET_VALIDATED, DATASET_REJECTED, USER_ERASED, JOB_REQUESTED, JOB_PROGRESSED,
-    JOB_FINISHED, MODEL_REGISTERED, MODEL_EVALUATED, EXPERIMENT_CONCLUDED, LOG_RECEIVED, FEEDBACK_RECEIVED,
+    DATASET_REQUESTED, DATASET_VALIDATED, DATASET_REJECTED, DATASET_DEPRECATED, USER_ERASED,
+    JOB_REQUESTED, JOB_PROGRESSED, JOB_FINISHED, MODEL_REGISTERED, MODEL_EVALUATED, EXPERIMENT_CONCLUDED, LOG_RECEIVED, FEEDBACK_RECEIVED,
     ALERT_RAISED,
 )  # fmt: skip
 

@@ -5,8 +5,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from loopwright.contracts.base import Identifier
 from loopwright.unit_of_work import WorkFactory
 from registry_svc.adapters.serving import Serving
+
+InPath = Identifier
 
 
 @dataclass(frozen=True, kw_only=True)

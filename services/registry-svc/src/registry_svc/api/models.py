@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from loopwright.auth import Admin, Viewer
 from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
-from registry_svc.api.doors import Door
+from registry_svc.api.doors import Door, InPath
 from registry_svc.api.schemas import PromotionRequest
 from registry_svc.domain.models import ModelStatus, VariantId
 from registry_svc.handlers.promotions import Order, promote
@@ -34,19 +34,19 @@ async def get_models(
 
 
 @routes.get("/models/{name}/versions")
-async def get_versions(_: Viewer, door: Door, name: str, part: Part) -> Page[ModelView]:
+async def get_versions(_: Viewer, door: Door, name: InPath, part: Part) -> Page[ModelView]:
     async with door.work() as unit:
         return await list_models(unit, part, name=name)
 
 
 @routes.get("/models/{name}/versions/{version}")
-async def get_version(_: Viewer, door: Door, name: str, version: Version) -> ModelView:
+async def get_version(_: Viewer, door: Door, name: InPath, version: Version) -> ModelView:
     async with door.work() as unit:
         return await read_model(unit, VariantId(name, version))
 
 
 @routes.get("/models/{name}/versions/{version}/lineage")
-async def get_lineage(_: Viewer, door: Door, name: str, version: Version) -> LineageView:
+async def get_lineage(_: Viewer, door: Door, name: InPath, version: Version) -> LineageView:
     async with door.work() as unit:
         return await read_lineage(unit, VariantId(name, version))
 
@@ -55,7 +55,7 @@ async def get_lineage(_: Viewer, door: Door, name: str, version: Version) -> Lin
 async def get_evaluations(
     _: Viewer,
     door: Door,
-    name: str,
+    name: InPath,
     version: Version,
     part: Part,
     answers: Annotated[bool, Query(description="whether every answer to every case comes along")] = True,  # noqa: FBT002 - a query parameter
@@ -66,7 +66,7 @@ async def get_evaluations(
 
 @routes.post("/models/{name}/versions/{version}/promote")
 async def post_promotion(
-    principal: Admin, door: Door, name: str, version: Version, body: PromotionRequest
+    principal: Admin, door: Door, name: InPath, version: Version, body: PromotionRequest
 ) -> DeploymentView:
     order = Order(task_id=body.task_id, revision=body.revision, reason=body.reason, by=principal.subject)
     await promote(VariantId(name, version), order, work=door.work, serving=door.serving)

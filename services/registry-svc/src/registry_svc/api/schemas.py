@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopwright.contracts.base import Identifier
+from loopwright.contracts.base import Identifier, Storable
 
 
 class RollbackRequest(BaseModel):
@@ -10,8 +10,8 @@ class RollbackRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    revision: int = Field(ge=1, description="revision of the deployment that the decision was made on")
-    reason: str = Field(min_length=1, max_length=2000, description="why, for the record")
+    revision: int = Field(ge=1, le=2**31 - 1, description="revision of the deployment that the decision was made on")
+    reason: Storable = Field(min_length=1, max_length=2000, description="why, for the record")
 
 
 class PromotionRequest(RollbackRequest):

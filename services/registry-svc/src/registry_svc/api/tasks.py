@@ -9,7 +9,7 @@ from loopwright.auth import Engineer, Viewer
 from loopwright.errors import Invalid
 from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
-from registry_svc.api.doors import Door
+from registry_svc.api.doors import Door, InPath
 from registry_svc.domain.packs import PackRefused, TaskPack, check_pack
 from registry_svc.handlers.tasks import change_task, declare_task
 from registry_svc.queries.tasks import (
@@ -61,7 +61,7 @@ async def post_task(principal: Engineer, door: Door, declaration: Declaration) -
 
 
 @routes.get("/tasks/{task_id}")
-async def get_task(_: Viewer, door: Door, task_id: str) -> TaskView:
+async def get_task(_: Viewer, door: Door, task_id: InPath) -> TaskView:
     async with door.work() as unit:
         return await read_task(unit, task_id)
 
@@ -70,9 +70,9 @@ async def get_task(_: Viewer, door: Door, task_id: str) -> TaskView:
 async def put_task(
     principal: Engineer,
     door: Door,
-    task_id: str,
+    task_id: InPath,
     declaration: Declaration,
-    seen_version: Annotated[int, Query(ge=1, description="version that the change was made on")],
+    seen_version: Annotated[int, Query(ge=1, le=2**31 - 1, description="version that the change was made on")],
 ) -> TaskView:
     if declaration.task_id != task_id:
         raise Invalid("task.id-fixed", f"the declaration is of {declaration.task_id}, the path of {task_id}")
@@ -82,6 +82,6 @@ async def put_task(
 
 
 @routes.get("/tasks/{task_id}/history")
-async def get_task_history(_: Viewer, door: Door, task_id: str, part: Part) -> Page[TaskView]:
+async def get_task_history(_: Viewer, door: Door, task_id: InPath, part: Part) -> Page[TaskView]:
     async with door.work() as unit:
         return await read_task_history(unit, task_id, part)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from loopwright.contracts.base import Artifact
 from loopwright.errors import Conflict, Invalid
+from registry_svc.domain.deprecations import DataDeprecation
 
 BASE_VERSION = 1  # a base model never changes under its name
 
@@ -56,6 +57,8 @@ class ModelVersion:
     Attributes:
         task_id: Task that it was trained for; None for a base model, which may serve several.
         artifact: Tar of the LoRA adapter; None for a base model, which vLLM serves from its own folder.
+        training_data_deprecated: Why the dataset version that it learned from must not be learned from any more; None
+            while it may.
         mlflow_version: Number of the version in MLflow; equal to `variant.version` unless MLflow lost its rows.
     """
 
@@ -73,6 +76,7 @@ class ModelVersion:
     created_by: str
     created_at: datetime
     updated_at: datetime
+    training_data_deprecated: DataDeprecation | None = None
 
     @property
     def is_base(self) -> bool:

@@ -1,6 +1,7 @@
 """A task pack: what a person declares of a task in YAML or through the API, checked with reasons that help."""
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import yaml
@@ -9,7 +10,7 @@ from jsonschema.validators import validator_for
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from loopwright.contracts.base import Identifier, JsonObject
+from loopwright.contracts.base import Identifier, JsonObject, storable
 from loopwright.contracts.tasks import (
     DataPolicy,
     GatePolicy,
@@ -92,6 +93,9 @@ def check_pack(declared: object, *, base_models: Collection[str]) -> TaskPack:
     """
     if not isinstance(declared, dict):
         raise PackRefused(PackProblem("pack", "must be a mapping of fields"))
+    unstorable = tuple(_unstorable(declared))
+    if unstorable:
+        raise PackRefused(*unstorable)
     try:
         # events ignore unknown fields; in a declaration one is a slip of the pen that would silently do nothing
         pack = TaskPack.model_validate(declared, extra="forbid")
@@ -104,6 +108,27 @@ def check_pack(declared: object, *, base_models: Collection[str]) -> TaskPack:
     if problems:
         raise PackRefused(*problems)
     return pack
+
+
+def _unstorable(declared: object, *place: str) -> Iterator[PackProblem]:
+    """What no database takes, at any depth: texts that are none, numbers that JSON cannot write."""
+    match declared:
+        case str():
+            try:
+                storable(declared)
+            except ValueError as error:
+                yield PackProblem(".".join(place), str(error))
+        case float() if not math.isfinite(declared):
+            yield PackProblem(".".join(place), "is no finite number")
+        case dict():
+            for key, value in declared.items():
+                yield from _unstorable(key, *place, "a field's name")
+                yield from _unstorable(value, *place, ascii(str(key))[1:-1])
+        case list():
+            for number, value in enumerate(declared):
+                yield from _unstorable(value, *place, str(number))
+        case _:
+            return
 
 
 def _problem(entry: ErrorDetails) -> PackProblem:
@@ -136,6 +161,8 @@ def _schema_disagreements(pack: TaskPack) -> list[tuple[str, str]]:
     schema, field = pack.answer_schema, pack.answer_field
     if schema is None:
         return [("answer_field", "names a field, but there is no answer_schema")] if field is not None else []
+    if not isinstance(schema.get("$schema", ""), str):
+        return [("answer_schema", "is not a JSON Schema: its $schema is no text")]
     try:
         validator_for(schema).check_schema(schema)
     except SchemaError as error:

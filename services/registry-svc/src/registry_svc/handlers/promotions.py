@@ -6,6 +6,7 @@ from loopwright.errors import Conflict
 from loopwright.unit_of_work import Work, WorkFactory
 from registry_svc.adapters.serving import Serving
 from registry_svc.domain.deployments import check_revision, previous_champion
+from registry_svc.domain.deprecations import check_may_serve
 from registry_svc.domain.models import ModelVersion, VariantId
 from registry_svc.handlers.deployments import put_in_charge
 from registry_svc.store.deployments import get_deployment, list_changes
@@ -32,7 +33,7 @@ async def promote(variant: VariantId, order: Order, *, work: WorkFactory, servin
 
     Raises:
         NotFound: there is no such version or deployment.
-        Conflict: the deployment changed meanwhile, or the version cannot serve the task.
+        Conflict: the deployment changed meanwhile, or the version cannot serve the task, or its data was erased.
         ServingUnavailable: a vLLM server does not answer.
     """
     async with work() as unit:
@@ -42,6 +43,8 @@ async def promote(variant: VariantId, order: Order, *, work: WorkFactory, servin
     async with work() as unit:
         deployment = await get_deployment(unit.session, order.task_id, lock=True)
         check_revision(deployment, order.revision)
+        model = await get_model(unit.session, variant)
+        check_may_serve(str(variant), model.training_data_deprecated)
         promoted = deployment.with_champion(variant, backend_urls)
         await put_in_charge(deployment, promoted, unit, reason=order.reason, by=order.by)
 
@@ -70,4 +73,5 @@ async def _check_order(variant: VariantId, order: Order, unit: Work) -> ModelVer
         raise Conflict("deployment.already-in-charge", f"{variant} is in charge of {order.task_id} already")
     if model.base_model != task.pack.base_model or model.task_id not in {None, order.task_id}:
         raise Conflict("deployment.foreign-model", f"{variant} was not made for the task {order.task_id}")
+    check_may_serve(str(variant), model.training_data_deprecated)
     return model

@@ -8,6 +8,7 @@ from loopwright.contracts.models import ModelRegistered
 from loopwright.errors import ServingUnavailable
 from loopwright.telemetry import current_traceparent
 from loopwright.unit_of_work import Work
+from registry_svc.domain.deprecations import check_may_serve, why_not_served
 from registry_svc.domain.models import BASE_VERSION, ModelStatus, ModelVersion, VariantId
 from registry_svc.domain.releases import (
     WORKED_ON,
@@ -17,8 +18,15 @@ from registry_svc.domain.releases import (
     retry_delay,
     why_not_released,
 )
-from registry_svc.handlers.deployments import SERVICE, archive_if_unused, change_deployment, dismiss_candidate
+from registry_svc.handlers.deployments import (
+    SERVICE,
+    archive_if_unused,
+    change_deployment,
+    dismiss_candidate,
+    end_release,
+)
 from registry_svc.store.deployments import find_deployment
+from registry_svc.store.deprecations import find_deprecation, lock_deprecations
 from registry_svc.store.models import add_model, find_model, get_model, next_version
 from registry_svc.store.releases import add_release, find_due_release, get_release, save_release
 from registry_svc.store.tasks import find_task
@@ -69,6 +77,8 @@ async def released_model(release: Release, work: Work) -> ModelVersion:
 async def postpone_release(job_id: str, work: Work, *, reason: str) -> None:
     """Puts the current step off, longer after every fruitless try."""
     release = await get_release(work.session, job_id, lock=True)
+    if release.state not in WORKED_ON:
+        return  # it ended meanwhile, and its reason says why
     now = datetime.now(UTC)
     due_at = now + retry_delay(release.attempts)
     await save_release(
@@ -94,12 +104,14 @@ async def fail_release(job_id: str, work: Work, *, reason: str) -> None:
 
 
 async def register_release(job_id: str, work: Work, *, mlflow_version: int, mlflow_run_id: str) -> None:
-    """Makes the adapter of a job a model version, once MLflow knows it."""
+    """Makes the adapter of a job a model version, once MLflow knows it; one that learned from erased data goes no further."""
+    await lock_deprecations(work.session)
     release = await get_release(work.session, job_id, lock=True)
     if release.state is not ReleaseState.RECEIVED:
         return
     name = release.task_id
     now = datetime.now(UTC)
+    deprecation = await find_deprecation(work.session, release.training_data.version_id)
     model = ModelVersion(
         variant=VariantId(name, await next_version(work.session, name)),
         task_id=release.task_id,
@@ -115,10 +127,15 @@ async def register_release(job_id: str, work: Work, *, mlflow_version: int, mlfl
         created_by=SERVICE,
         created_at=now,
         updated_at=now,
+        training_data_deprecated=deprecation,
     )
     await add_model(work.session, model)
     await _advance(release, work, ReleaseState.REGISTERED, variant=model.variant)
     work.announce(_model_registered(model, task_id=release.task_id))
+    refusal = why_not_served(str(model.variant), deprecation)
+    if refusal is not None:
+        await end_release(model.variant, work, ReleaseState.FAILED, reason=refusal)
+        await archive_if_unused(model.variant, work)
 
 
 async def register_base_model(name: str, work: Work, *, task_id: str, mlflow_version: int, mlflow_run_id: str) -> None:
@@ -147,6 +164,7 @@ async def deploy_candidate(job_id: str, work: Work, *, backend_urls: tuple[str, 
 
     Raises:
         ServingUnavailable: there is no champion yet to deploy it beside.
+        Conflict: it learned from data that was erased.
     """
     seen = await get_release(work.session, job_id)
     deployment = await find_deployment(work.session, seen.task_id, lock=True)
@@ -156,6 +174,8 @@ async def deploy_candidate(job_id: str, work: Work, *, backend_urls: tuple[str, 
     if release.state is not ReleaseState.REGISTERED:
         return
     assert release.variant is not None, "a registered release has a variant"
+    model = await get_model(work.session, release.variant)
+    check_may_serve(str(release.variant), model.training_data_deprecated)
     await _advance(release, work, ReleaseState.LOADED)
     await change_deployment(
         deployment.with_candidate(release.variant, backend_urls),

@@ -5,14 +5,24 @@ from datetime import datetime
 from pydantic import Field
 
 from loopwright.contracts.base import Artifact
+from loopwright.contracts.datasets import DeprecationReason
 from loopwright.pages import Page, Window
 from loopwright.unit_of_work import Work
+from registry_svc.domain.deprecations import DataDeprecation
 from registry_svc.domain.gate import VariantScore
 from registry_svc.domain.models import ModelStatus, ModelVersion, VariantId
 from registry_svc.domain.scoring import CaseAnswer
 from registry_svc.queries.pages import View, page_of
 from registry_svc.store.evaluations import Evaluation, EvaluationState, list_answers, page_evaluations_of
 from registry_svc.store.models import get_model, page_models
+
+
+class DataDeprecationView(View):
+    """Why a dataset version must not be learned from any more."""
+
+    reason: DeprecationReason = Field(description="an erasure also keeps the model from being deployed or promoted")
+    detail: str
+    deprecated_at: datetime
 
 
 class ModelView(View):
@@ -29,6 +39,9 @@ class ModelView(View):
     served_name: str = Field(description="name under which vLLM knows it")
     job_id: str | None
     dataset_version_id: str | None
+    training_data_deprecated: DataDeprecationView | None = Field(
+        description="why what it learned from must not be learned from any more; none while it may"
+    )
     mlflow_uri: str
     description: str
     created_by: str
@@ -96,12 +109,17 @@ def view_model(model: ModelVersion) -> ModelView:
         served_name=model.served_name,
         job_id=model.job_id,
         dataset_version_id=model.dataset_version_id,
+        training_data_deprecated=_view_mark(model.training_data_deprecated),
         mlflow_uri=model.mlflow_uri,
         description=model.description,
         created_by=model.created_by,
         created_at=model.created_at,
         updated_at=model.updated_at,
     )
+
+
+def _view_mark(mark: DataDeprecation | None) -> DataDeprecationView | None:
+    return None if mark is None else DataDeprecationView.model_validate(mark)
 
 
 def view_evaluation(evaluation: Evaluation, answers: tuple[CaseAnswer, ...]) -> EvaluationView:

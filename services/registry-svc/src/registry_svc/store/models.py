@@ -6,8 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loopwright.contracts.base import Artifact
+from loopwright.contracts.datasets import DeprecationReason
 from loopwright.errors import NotFound
 from loopwright.pages import Window
+from registry_svc.domain.deprecations import DataDeprecation
 from registry_svc.domain.models import ModelStatus, ModelVersion, VariantId
 from registry_svc.store.pages import Paged, fetch_page
 from registry_svc.store.tables import model_versions
@@ -31,7 +33,26 @@ def _model(row: sa.Row[tuple[object, ...]]) -> ModelVersion:
         created_by=row.created_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        training_data_deprecated=_mark(row),
     )
+
+
+def _mark(row: sa.Row[tuple[object, ...]]) -> DataDeprecation | None:
+    if row.data_deprecated_reason is None:
+        return None
+    return DataDeprecation(
+        reason=DeprecationReason(row.data_deprecated_reason),
+        detail=row.data_deprecated_detail,
+        deprecated_at=row.data_deprecated_at,
+    )
+
+
+def _mark_columns(mark: DataDeprecation | None) -> dict[str, object]:
+    return {
+        "data_deprecated_reason": None if mark is None else mark.reason,
+        "data_deprecated_detail": None if mark is None else mark.detail,
+        "data_deprecated_at": None if mark is None else mark.deprecated_at,
+    }
 
 
 def _is(variant: VariantId) -> sa.ColumnElement[bool]:
@@ -110,7 +131,20 @@ async def add_model(session: AsyncSession, model: ModelVersion) -> None:
             created_by=model.created_by,
             created_at=model.created_at,
             updated_at=model.updated_at,
+            **_mark_columns(model.training_data_deprecated),
         )
+    )
+
+
+async def list_models_of_data(session: AsyncSession, dataset_version_id: str) -> list[ModelVersion]:
+    """Every version that learned from a dataset version."""
+    query = sa.select(model_versions).where(_columns.dataset_version_id == dataset_version_id)
+    return [_model(row) for row in await session.execute(query.order_by(_columns.model_name, _columns.version))]
+
+
+async def mark_models_of_data(session: AsyncSession, dataset_version_id: str, mark: DataDeprecation) -> None:
+    await session.execute(
+        sa.update(model_versions).where(_columns.dataset_version_id == dataset_version_id).values(**_mark_columns(mark))
     )
 
 

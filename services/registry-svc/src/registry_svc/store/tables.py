@@ -44,13 +44,25 @@ model_versions = sa.Table(
     sa.Column("artifact", JSONB(none_as_null=True)),
     sa.Column("status", sa.Text, nullable=False, index=True),
     sa.Column("job_id", sa.Text, unique=True),
-    sa.Column("dataset_version_id", sa.Text),
+    sa.Column("dataset_version_id", sa.Text, index=True),
+    sa.Column("data_deprecated_reason", sa.Text),
+    sa.Column("data_deprecated_detail", sa.Text),
+    sa.Column("data_deprecated_at", sa.DateTime(timezone=True)),
     sa.Column("mlflow_version", sa.Integer, nullable=False),
     sa.Column("mlflow_run_id", sa.Text, nullable=False),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     _moment("created_at"),
     _moment("updated_at"),
+)
+
+deprecated_data = sa.Table(
+    "deprecated_data",
+    metadata,
+    sa.Column("dataset_version_id", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    _moment("deprecated_at"),
 )
 
 releases = sa.Table(

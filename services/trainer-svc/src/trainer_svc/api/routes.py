@@ -11,7 +11,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from loopwright.auth import Engineer, Viewer
-from loopwright.contracts.base import RunState
+from loopwright.contracts.base import Identifier, RunState
 from loopwright.contracts.jobs import JobRequested, TrainingData
 from loopwright.errors import Invalid
 from loopwright.pages import Page, Part
@@ -76,33 +76,36 @@ async def get_jobs(_: Viewer, door: Door, part: Part, state: RunState | None = N
 
 
 @routes.get("/{job_id}")
-async def get_job(_: Viewer, door: Door, job_id: str) -> JobView:
+async def get_job(_: Viewer, door: Door, job_id: Identifier) -> JobView:
     async with door.work() as unit:
         return await read_job(unit.session, job_id)
 
 
 @routes.post("/{job_id}/stop", status_code=202)
-async def post_stop(_: Engineer, door: Door, job_id: str) -> JobView:
+async def post_stop(_: Engineer, door: Door, job_id: Identifier) -> JobView:
     async with door.work() as unit:
         await stop_job(unit, job_id)
         return await read_job(unit.session, job_id)
 
 
 @routes.get("/{job_id}/metrics")
-async def get_metrics(_: Viewer, door: Door, job_id: str, part: Part) -> Page[MetricView]:
+async def get_metrics(_: Viewer, door: Door, job_id: Identifier, part: Part) -> Page[MetricView]:
     async with door.work() as unit:
         return await read_metrics(unit.session, job_id, part)
 
 
 @routes.get("/{job_id}/checkpoints")
-async def get_checkpoints(_: Viewer, door: Door, job_id: str, part: Part) -> Page[CheckpointView]:
+async def get_checkpoints(_: Viewer, door: Door, job_id: Identifier, part: Part) -> Page[CheckpointView]:
     async with door.work() as unit:
         return await read_checkpoints(unit.session, job_id, part)
 
 
 @routes.get("/{job_id}/logs")
 async def get_logs(
-    _: Viewer, door: Door, job_id: str, lines: Annotated[int, Query(ge=1, le=10_000, description="from the end")] = 200
+    _: Viewer,
+    door: Door,
+    job_id: Identifier,
+    lines: Annotated[int, Query(ge=1, le=10_000, description="from the end")] = 200,
 ) -> LogLines:
     """The end of the training process's log; empty before it began, or where another machine ran it."""
     async with door.work() as unit:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopwright.contracts.base import Identifier
+from loopwright.contracts.base import Identifier, Storable
 from loopwright.contracts.tasks import Hyperparameters, Method, Objective
 
 
@@ -13,7 +13,7 @@ class NewJob(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    job_name: str = Field(min_length=1, max_length=200, description="for people")
+    job_name: Storable = Field(min_length=1, max_length=200, description="for people")
     base_model: Identifier = Field(description="what to start from")
     dataset_id: Identifier = Field(description="a dataset version, or a dataset, whose newest version is taken")
     method: Method = Field(default="lora", description="what is trained")

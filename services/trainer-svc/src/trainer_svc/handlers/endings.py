@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from loopwright.contracts.base import RunState
 from loopwright.contracts.jobs import JobFinished
 from loopwright.unit_of_work import Work
+from trainer_svc.domain.deprecations import ending_on
 from trainer_svc.domain.jobs import Ending, Lease
 from trainer_svc.store import jobs
 
@@ -28,6 +29,7 @@ async def end_attempt(unit: Work, lease: Lease, ending: Ending) -> bool:
 
 async def end_or_queue(unit: Work, row: JobRow, ending: Ending) -> None:
     """Does to a job what an ending says; the caller holds the row."""
+    ending = ending_on(ending, version_id=row.training_data.version_id, deprecation=row.training_data_deprecated)
     free = {"lease_expires_at": None, "lease_owner": None, "device": None}
     if ending.state is RunState.QUEUED:
         await jobs.change(

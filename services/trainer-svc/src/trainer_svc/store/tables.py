@@ -6,6 +6,7 @@ from loopwright.contracts.base import Artifact
 from loopwright.contracts.jobs import TrainingData
 from loopwright.contracts.tasks import Hyperparameters, TrainingPolicy
 from loopwright.database import AsJson, messaging_tables
+from trainer_svc.domain.deprecations import DataDeprecation
 
 metadata = sa.MetaData(schema="trainer")
 messaging = messaging_tables(metadata)
@@ -32,6 +33,15 @@ dataset_versions = sa.Table(
     sa.Index("dataset_versions_dataset", "dataset_id", "version"),
 )
 
+deprecated_versions = sa.Table(
+    "deprecated_versions",
+    metadata,
+    sa.Column("version_id", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("deprecated_at", _TIME, nullable=False),
+)
+
 jobs = sa.Table(
     "jobs",
     metadata,
@@ -40,6 +50,7 @@ jobs = sa.Table(
     sa.Column("task_id", sa.Text, nullable=False),
     sa.Column("base_model", sa.Text, nullable=False),
     sa.Column("training_data", AsJson(TrainingData), nullable=False),
+    sa.Column("training_data_deprecated", AsJson(DataDeprecation)),
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("objective", sa.Text, nullable=False),
     sa.Column("hyperparameters", AsJson(Hyperparameters), nullable=False),
