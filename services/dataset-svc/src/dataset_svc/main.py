@@ -19,6 +19,7 @@ from dataset_svc.domain.sources.uploads import UploadRules
 from dataset_svc.events import events
 from dataset_svc.handlers.knowledge_entries import Analysts
 from dataset_svc.jobs.builds import BuildLimits, Builds, Workshop
+from dataset_svc.jobs.deletions import Deletions
 from dataset_svc.jobs.generations import Generations
 from dataset_svc.jobs.uploads import UploadSweep
 from dataset_svc.settings import Settings
@@ -68,6 +69,7 @@ def _add_datasets(service: Service, settings: Settings, work: PostgresWork, stor
     )
     service.add_background("builds", Builds(work, workshop, limits).run)
     service.add_background("upload sweep", UploadSweep(work, rules).run)
+    service.add_background("deletions", Deletions(work, storage=storage, packs=packs).run)
     # versions before datasets: `versions` is no dataset's id
     for routes in (uploads, versions, diffs, lineage, refs, datasets):
         service.add_routes(routes.routes)
@@ -104,7 +106,7 @@ def _add_texts(service: Service, settings: Settings, work: PostgresWork, storage
 
 def _body_limits(settings: Settings) -> tuple[BodyLimit, ...]:
     places = (
-        ("POST", re.escape(uploads.PREFIX), settings.max_upload_bytes),
+        ("POST", re.escape(uploads.PREFIX) + "(/validate)?", settings.max_upload_bytes),
         ("PATCH", re.escape(uploads.PREFIX) + "/uploads/[^/]+", settings.max_upload_chunk_bytes),
         ("POST", re.escape(documents.PREFIX), settings.max_document_bytes + _FORM_BYTES),
         ("POST", re.escape(knowledge.PREFIX) + "/[^/]+/records", _RECORDS_BYTES),

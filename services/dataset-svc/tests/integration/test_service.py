@@ -9,8 +9,17 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from loopwright.broker import KafkaRecord
+from loopwright.contracts.base import Artifact, Event
 from loopwright.contracts.envelope import open_record
-from loopwright.contracts.registry import DATASET_REJECTED, DATASET_REQUESTED, DATASET_VALIDATED, USER_ERASED, Topic
+from loopwright.contracts.registry import (
+    DATASET_DEPRECATED,
+    DATASET_REJECTED,
+    DATASET_REQUESTED,
+    DATASET_VALIDATED,
+    USER_ERASED,
+    Topic,
+)
+from loopwright.errors import StoreUnavailable
 from loopwright.testing.examples import an_event
 from loopwright.testing.records import a_raw_record, a_record
 from loopwright.testing.waiting import eventually
@@ -60,6 +69,20 @@ async def events_of(bootstrap: str, topic: Topic, *request_ids: str) -> dict[str
     return {one.event.request_id: one for one in found}
 
 
+async def deprecations(bootstrap: str, source: str) -> list[Event]:
+    records = await read_all(bootstrap, DATASET_DEPRECATED.name)
+    opened = [open_record(DATASET_DEPRECATED, record.value, record.headers, position="") for record in records]
+    return [one.event for one in opened if one.envelope.source == source]
+
+
+async def is_gone(world, artifact: Artifact) -> bool:
+    try:
+        await world.storage.read_bytes(artifact)
+    except StoreUnavailable as error:
+        return error.code == "storage.object-missing"
+    return False
+
+
 async def test_from_request_to_announcement_on_real_kafka(world, make_service, kafka_bootstrap):
     await create_missing_topics(kafka_bootstrap, replication=1)
     good, again, small = await world.request(), await world.request(world.lines(80)), await world.request(world.lines(3), data_policy={"min_samples": 50})  # fmt: skip
@@ -75,6 +98,12 @@ async def test_from_request_to_announcement_on_real_kafka(world, make_service, k
 
         await write(kafka_bootstrap, a_record(an_event(USER_ERASED, unit_hash="u3")))
         await eventually(lambda: world.rows("erased_units"))
+        deprecated = await eventually(lambda: deprecations(kafka_bootstrap, cause.source), timeout_s=60)
+        first = validated[good.request_id].event
+        assert [(one.version_id, one.reason, one.unit_hash) for one in deprecated] == [
+            (first.version_id, "erasure", "u3")
+        ]
+        await eventually(lambda: is_gone(world, first.train.artifact), timeout_s=60)
         await write(kafka_bootstrap, a_record(again))
         second = (await events_of(kafka_bootstrap, DATASET_VALIDATED, again.request_id))[again.request_id].event
         assert (second.version, second.parent_version_id) == (2, validated[good.request_id].event.version_id)

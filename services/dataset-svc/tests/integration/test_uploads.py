@@ -4,11 +4,13 @@ import base64
 import hashlib
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
 from dataset_svc.domain.sources.uploads import UploadRules
+from dataset_svc.jobs.deletions import Deletions
 from dataset_svc.jobs.uploads import UploadSweep
 
 pytestmark = pytest.mark.integration
@@ -18,6 +20,18 @@ PREFIX = "/api/v1/admin/training/datasets"
 @pytest.fixture
 def engineer(mint):
     return mint.header("engineer")
+
+
+def pieces_in(world) -> list[Path]:
+    """Files of pieces that lie in storage."""
+    root = Path(world.storage._root.removeprefix("file://"))
+    return [path for path in (root / "upload-pieces").rglob("*") if path.is_file()]
+
+
+async def sweep_up(world) -> None:
+    deleting = Deletions(world.work, storage=world.storage, packs=world.workshop.packs)
+    while await deleting.step():
+        pass
 
 
 def the_file(rows: int = 40) -> bytes:
@@ -54,6 +68,9 @@ async def test_a_file_in_pieces_survives_a_restart_and_becomes_a_version(world, 
     assert (done.status_code, done.json()["state"]) == (200, "complete")
     assert done.headers["location"] == f"{PREFIX}/requests/{done.json()['request_id']}"
     assert await world.rows("upload_pieces") == []
+    assert len(pieces_in(world)) == 2
+    await sweep_up(world)
+    assert (pieces_in(world), await world.rows("deletions")) == ([], [])
     again = await send(api, engineer, where, len(content), b"")
     assert (again.status_code, again.json()["code"]) == (409, "upload.complete")
 
@@ -71,15 +88,28 @@ async def test_rejects_are_for_engineers_only(api, mint):
     assert (await api.get(f"{PREFIX}/requests/x/rejects", headers=mint.header("engineer"))).status_code == 404
 
 
-async def test_a_piece_counts_only_with_its_checksum(api, engineer):
+async def test_ids_and_columns_that_no_database_takes_are_refused(api, engineer):
+    for path in ("/requests/a%00b/rejects", "/uploads/a%00b"):
+        assert (await api.get(PREFIX + path, headers=engineer)).status_code == 422
+    body = {"size_bytes": 1, "sha256": "0" * 64, "task_id": "t", "mapping": {"prompt": "\ud800", "completion": "b"}}
+    headers = engineer | {"content-type": "application/json"}
+    begun = await api.post(f"{PREFIX}/uploads", headers=headers, content=json.dumps(body))
+    assert (begun.status_code, begun.json()["code"]) == (422, "request.malformed")
+
+
+async def test_a_piece_counts_only_with_its_checksum(world, api, engineer):
     content = the_file()
     where = (await begin(api, engineer, content)).headers["location"]
     sums = {name: f"sha256 {base64.b64encode(hashlib.sha256(piece).digest()).decode()}" for name, piece in (("good", content[:64]), ("bad", b"x"))}  # fmt: skip
     refused = await send(api, engineer, where, 0, content[:64], **{"Upload-Checksum": sums["bad"]})
     assert (refused.status_code, refused.json()["code"]) == (422, "upload.wrong-chunk-checksum")
     assert (await api.head(where, headers=engineer)).headers["upload-offset"] == "0"
+    await sweep_up(world)
+    assert pieces_in(world) == []
     taken = await send(api, engineer, where, 0, content[:64], **{"Upload-Checksum": sums["good"]})
     assert taken.headers["upload-offset"] == "64"
+    await sweep_up(world)
+    assert len(pieces_in(world)) == 1
 
 
 async def test_a_file_that_is_not_the_promised_one_can_be_sent_again(world, api, engineer):
@@ -88,8 +118,19 @@ async def test_a_file_that_is_not_the_promised_one_can_be_sent_again(world, api,
     wrong = await send(api, engineer, where, 0, b"x" * len(content))
     assert (wrong.status_code, wrong.json()["code"]) == (422, "upload.wrong-checksum")
     assert await world.rows("requests") == []
+    await sweep_up(world)
+    assert pieces_in(world) == []
     right = await send(api, engineer, where, 0, content)
     assert right.json()["state"] == "complete"
+
+
+async def test_the_same_bytes_of_two_uploads_do_not_hang_together(world, api, engineer):
+    content = the_file()
+    first, second = [(await begin(api, engineer, content)).headers["location"] for _ in range(2)]
+    await send(api, engineer, second, 0, content[:100])
+    assert (await send(api, engineer, first, 0, content)).json()["state"] == "complete"
+    await sweep_up(world)
+    assert (await send(api, engineer, second, 100, content[100:])).json()["state"] == "complete"
 
 
 async def test_more_than_was_promised_is_too_much(api, engineer):
@@ -122,5 +163,7 @@ async def test_what_nobody_goes_on_with_expires(world, api, engineer):
     await world.execute("UPDATE dataset.uploads SET touched_at = now() - interval '2 hours'")
     assert await sweep.sweep()
     assert await world.rows("upload_pieces") == []
+    await sweep_up(world)
+    assert pieces_in(world) == []
     answer = await send(api, engineer, where, 10, content[10:])
     assert (answer.status_code, answer.json()["code"]) == (410, "upload.expired")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dataset_svc.adapters.version_packs import VersionPacks, store_origins
 from dataset_svc.domain.samples import SplitName
-from dataset_svc.domain.versions.origins import SampleOrigin
+from dataset_svc.domain.versions.origins import SampleOrigin, encode_origins
 from dataset_svc.store.tables import VersionRow
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
@@ -277,7 +277,7 @@ async def test_lineage_tells_source_transformations_and_appearances(world, api, 
     second = await make_version(world, world.lines(61))
     if first.origins is None:
         origins = await store_origins(
-            world.storage, [SampleOrigin(sample_id="copy", source_line=61, masked_kinds=("phone",))]
+            world.storage, encode_origins([SampleOrigin(sample_id="copy", source_line=61, masked_kinds=("phone",))])
         )
         await keep(world, first, origins=origins)
     lineage = (await api.get(f"{PREFIX}/versions/{first.version_id}/samples/copy/lineage", headers=viewer)).json()

@@ -49,11 +49,13 @@ def build(lines: Sequence[bytes], memory: Memory | None = None, **policy: object
 
 def memory_after(*builds: Built, erased: frozenset[str] = frozenset()) -> Memory:
     questions: dict[str, SplitName] = {}
+    groups: dict[str, SplitName] = {}
     for built in builds:
         for name, split in built.splits.items():
             questions |= dict.fromkeys((sample.question for sample in split.samples), name)
+            groups |= dict.fromkeys((one.group_sha256 for one in split.samples if one.group_sha256 is not None), name)
     remembered = tuple(RememberedQuestion(text=text, split=name) for text, name in questions.items())
-    return Memory(erased_units=erased, questions=remembered)
+    return Memory(erased_units=erased, questions=remembered, groups=groups)
 
 
 def questions_in(built: Built, *names: SplitName) -> set[str]:
@@ -218,6 +220,61 @@ def test_a_new_version_leaves_questions_where_they_were(a_line: LineBuilder) -> 
     for name in SplitName:
         assert questions_in(first, name) & questions_in(second, *SplitName) <= questions_in(second, name)
     assert second.report.splits.remembered_samples >= 100
+
+
+def unlike_lines(a_line: LineBuilder, numbers: range, **changes: str) -> list[bytes]:
+    return [
+        a_line(f"why {hashlib.sha256(str(number).encode()).hexdigest()}", sample_id=f"n{number}", **changes)
+        for number in numbers
+    ]
+
+
+def side_of(built: Built, group: str) -> set[SplitName]:
+    return {name for name, split in built.splits.items() if any(one.sample.group == group for one in split.samples)}
+
+
+def test_a_user_or_document_stays_on_its_side_with_questions_that_nobody_asked_before(a_line: LineBuilder) -> None:
+    groups = [f"user {number}" for number in range(30)]
+
+    def lines(first: int) -> list[bytes]:
+        return [
+            line
+            for place, group in enumerate(groups)
+            for line in unlike_lines(a_line, range(first + 3 * place, first + 3 * place + 3), group=group)
+        ]
+
+    first = build(lines(0))
+    later = build(lines(1000), memory_after(first))
+    forgetful = build(lines(1000))
+    before = [side_of(first, group) for group in groups]
+    assert {name for sides in before for name in sides} == set(SplitName)
+    assert [side_of(later, group) for group in groups] == before
+    assert [side_of(forgetful, group) for group in groups] != before
+    assert later.report.splits.remembered_samples == 90
+
+
+def test_every_category_is_held_out_at_its_share(a_line: LineBuilder) -> None:
+    lines = [
+        *unlike_lines(a_line, range(80), category="common"),
+        *unlike_lines(a_line, range(80, 90), category="rare"),
+        *unlike_lines(a_line, range(90, 100)),
+    ]
+    built = build(lines)
+    held_out = [sample.sample.category for sample in built.splits[HELD_OUT].samples]
+    assert [held_out.count(name) for name in ("common", "rare", None)] == [16, 2, 2]
+    assert built.report.splits.strata == 3
+
+
+def test_a_new_split_holds_out_more_and_never_less(a_line: LineBuilder) -> None:
+    lines = unlike_lines(a_line, range(100))
+    first = build(lines)
+    remembered = memory_after(first)
+    for share, held_out in ((0.4, 40), (0.1, 20)):
+        memory = Memory(questions=remembered.questions, binding=frozenset({HELD_OUT}))
+        anew = build(lines, memory, held_out_share_0_1=share, validation_share_0_1=0.3)
+        assert questions_in(first, HELD_OUT) <= questions_in(anew, HELD_OUT)
+        assert [len(questions_in(anew, name)) for name in (HELD_OUT, VALIDATION)] == [held_out, 30]
+        assert questions_in(anew, *SplitName) == questions_in(first, *SplitName)
 
 
 @pytest.mark.parametrize("seed", range(5))

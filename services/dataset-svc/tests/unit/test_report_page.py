@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from dataset_svc.domain.personal.detectors import PersonalKind
-from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, QualityReport, SplitFigures
+from dataset_svc.domain.report import (
+    CaseSource,
+    Check,
+    CheckOutcome,
+    Contamination,
+    DroppedDuplicate,
+    GivenAway,
+    QualityReport,
+    SplitFigures,
+)
 from dataset_svc.domain.report_page.markup import joined, plain, tag
 from dataset_svc.domain.report_page.page import render
 from dataset_svc.domain.report_page.wording import count, fitted, name_of, share, short
@@ -93,7 +102,7 @@ def a_report(statistics: Statistics, *, text: str = "plain", bad: int = 3, copie
         samples_with_personal_data=9,
         bad_lines=tuple(BadLine(line=place + 1, field=text, reason=text) for place in range(bad)),
         duplicates=(duplicate,) * copies,
-        splits=SplitFigures(samples=statistics.splits, remembered_samples=4, topped_up_samples=2),
+        splits=SplitFigures(samples=statistics.splits, remembered_samples=4, strata=2),
         rejected_because=(text,),
     )
 
@@ -304,6 +313,56 @@ def test_long_lists_are_cut_and_say_so(figures: Statistics) -> None:
     assert "The first 50 of 70 bad lines" in "".join(sections["bad"].itertext())
     *_, copies = tables_of(sections["copies"])
     assert [len(copies), copies[0]] == [50, ["d plain", "k", "No near copy", "plain", "0.93", "–"]]
+
+
+def given_away(text: str, *, case: str | None = "c1", version: int | None = 2) -> GivenAway:
+    return GivenAway(
+        dropped=f"d {text}",
+        why="near duplicate",
+        case=case,
+        dataset_name=text,
+        version=version,
+        version_id=None if version is None else "dsv-2",
+        likeness_0_1=0.925 if case else None,
+    )
+
+
+def section_of_cases(figures: Statistics, found: Contamination) -> Tree:
+    report = a_report(figures).model_copy(update={"contamination": found})
+    tree = parsed(render(report, figures, title="t"))
+    [section] = [one for one in tree.iter("section") if one.get("id") == "cases"]
+    return section
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_page_says_which_samples_went_for_which_case_and_what_was_not_compared(
+    figures: Statistics, text: str
+) -> None:
+    source = CaseSource(
+        dataset_name=text, version=2, version_id="dsv-2", cases=1200, left_out_cases=3, why_left_out="too many"
+    )
+    own = source.model_copy(update={"version": None, "cases": 5, "left_out_cases": 0, "why_left_out": ""})
+    examples = (given_away(text), given_away(text, case=None, version=None), *[given_away(text)] * 100)
+    section = section_of_cases(figures, Contamination(sources=(own, source), samples=2000, examples=examples))
+    sources, shown = tables_of(section)
+    assert [row[1:] for row in sources] == [
+        ["this one and earlier ones", "", "5", ""],
+        ["2", "too many", "1,200", "3"],
+    ]
+    assert len(shown) == 50
+    assert shown[0][1:2] + shown[0][3:] == ["c1", "2", "near duplicate", "0.93"]
+    assert shown[1][1:2] + shown[1][3:] == [
+        "a question of an earlier version", "this one and earlier ones", "near duplicate", "–",
+    ]  # fmt: skip
+    told = "".join(section.itertext())
+    assert "2,000 samples went" in told
+    assert "The first 50 of 2,000 samples" in told
+
+
+def test_a_report_from_before_cases_were_compared_has_a_page(figures: Statistics) -> None:
+    older = a_report(figures).model_dump(mode="json", exclude={"contamination"})
+    assert QualityReport.model_validate(older).contamination == Contamination()
+    assert "nothing to compare with" in "".join(section_of_cases(figures, Contamination()).itertext())
 
 
 def test_the_recipe_names_every_choice_of_the_policy(tree: Tree) -> None:

@@ -21,7 +21,8 @@ from loopwright.errors import Conflict, Invalid, NotPermitted
 
 RECIPE = VersionRecipe(
     source_sha256s=("a" * 64,), task_id="logs", dataset_name="logs", policy=DataPolicy(), parent_version_id="dsv-1",
-    read_as=None, max_line_bytes=1000, erased_units=("u1", "u2"), options={"tokenizer": "x"},
+    read_as=None, max_line_bytes=1000, erased_units=("u1", "u2"), case_version_ids=("dsv-7", "dsv-8"),
+    options={"tokenizer": "x"},
 )  # fmt: skip
 
 
@@ -80,7 +81,11 @@ class TestNames:
 class TestRecipes:
     def test_of_the_same_inputs_are_the_same(self):
         again = dataclasses.replace(
-            RECIPE, erased_units=frozenset({"u2", "u1"}), policy=DataPolicy(), options=dict(RECIPE.options)
+            RECIPE,
+            erased_units=frozenset({"u2", "u1"}),
+            case_version_ids=("dsv-8", "dsv-7"),
+            policy=DataPolicy(),
+            options=dict(RECIPE.options),
         )
         assert recipe_sha256(again) == recipe_sha256(RECIPE)
 
@@ -90,7 +95,7 @@ class TestRecipes:
             {"source_sha256s": ("b" * 64,)}, {"source_sha256s": ("a" * 64, "b" * 64)}, {"task_id": "other"},
             {"dataset_name": "other"}, {"policy": DataPolicy(min_samples=5)}, {"parent_version_id": None},
             {"parent_version_id": "dsv-2"}, {"read_as": "upload"}, {"max_line_bytes": 999}, {"erased_units": ("u1",)},
-            {"options": {}}, {"options": {"tokenizer": "y"}},
+            {"case_version_ids": ("dsv-7",)}, {"case_version_ids": ()}, {"options": {}}, {"options": {"tokenizer": "y"}},
         ],
     )  # fmt: skip
     def test_differ_when_anything_that_bytes_follow_from_differs(self, change):

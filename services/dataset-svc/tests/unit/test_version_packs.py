@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dataset_svc.adapters.version_packs import VersionPacks, find_origin, materialise, store_origins
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.versions import row_packs
-from dataset_svc.domain.versions.origins import SampleOrigin
+from dataset_svc.domain.versions.origins import SampleOrigin, encode_origins
 from dataset_svc.domain.versions.row_packs import PACK_BYTES, hashed, plan_growth
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
@@ -162,8 +162,8 @@ async def test_what_was_done_to_a_sample_is_found_by_its_id(history):
     origins = [
         SampleOrigin(sample_id=f"s{n}", source_line=n, masked_kinds=("phone",) if n == 3 else ()) for n in range(9)
     ]
-    stored = await store_origins(history.storage, origins)
-    assert stored == await store_origins(history.storage, reversed(origins))
+    stored = await store_origins(history.storage, encode_origins(origins))
+    assert stored == await store_origins(history.storage, encode_origins(reversed(origins)))
     assert await find_origin(history.storage, stored, "s3") == origins[3]
     assert await find_origin(history.storage, stored, "s99") is None
 

@@ -20,7 +20,8 @@ import msgspec
 
 from dataset_svc.adapters.source_files import SourceLimits, open_source
 from dataset_svc.adapters.token_counts import TokenCounter
-from dataset_svc.domain.building import Built, Memory, Recipe, VersionBuilder
+from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.packed_builds import PackedBuild, pack
 from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer
 from dataset_svc.domain.sources.bad_records import reject_line
 from dataset_svc.domain.sources.lines import Line
@@ -44,6 +45,7 @@ class BuildOrder:
         rejects: Writable likewise; bad records are appended.
         size_bytes: Of the source.
         tokenizer: Folder of the task's tokenizer, if tokens are to be counted.
+        title: Of the page for people.
     """
 
     source: Path
@@ -55,6 +57,7 @@ class BuildOrder:
     memory: Memory
     pseudonym_key: bytes | None
     tokenizer: Path | None
+    title: str
 
 
 class BuilderDied(Exception):
@@ -84,7 +87,7 @@ class BuildProcess:
         with suppress(BrokenProcessPool):  # whoever builds gets another one
             await asyncio.get_running_loop().run_in_executor(self._started(), _note_progress, 0)
 
-    async def build(self, order: BuildOrder) -> Built:
+    async def build(self, order: BuildOrder) -> PackedBuild:
         """Builds a version.
 
         Raises:
@@ -146,7 +149,7 @@ def _collect_seldom() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-def _build(order: BuildOrder) -> Built:
+def _build(order: BuildOrder) -> PackedBuild:
     builder = VersionBuilder(order.recipe, order.memory, threads=max(1, _Builder.helpers))
     rules = PreparationRules(
         reading=order.recipe.reading, policy=order.recipe.policy, pseudonym_key=order.pseudonym_key
@@ -159,7 +162,7 @@ def _build(order: BuildOrder) -> Built:
             rejects.writelines(reject_line(bad.why, bad.raw) for bad in builder.add(batch))
             read += len(batch.samples) + len(batch.bad)
             _note_progress(read)
-    return builder.finish()
+    return pack(builder.finish(), title=order.title)
 
 
 def _note_progress(records: int) -> None:

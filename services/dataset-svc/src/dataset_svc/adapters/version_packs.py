@@ -5,7 +5,7 @@ import hashlib
 import secrets
 import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset_svc.domain.samples import SplitName
-from dataset_svc.domain.versions.origins import SampleOrigin, decode_origins, encode_origins
+from dataset_svc.domain.versions.origins import SampleOrigin, decode_origins
 from dataset_svc.domain.versions.row_hashes import KEY_BYTES, Spans
 from dataset_svc.domain.versions.row_packs import (
     Content,
@@ -220,9 +220,8 @@ def _artifact(stored: StoredObject) -> Artifact:
     return Artifact(uri=stored.uri, sha256=stored.sha256, size_bytes=stored.size_bytes)
 
 
-async def store_origins(storage: Storage, origins: Iterable[SampleOrigin]) -> Artifact:
-    """Stores what was done to each sample of a version."""
-    content = await asyncio.to_thread(encode_origins, origins)
+async def store_origins(storage: Storage, content: bytes) -> Artifact:
+    """Stores what was done to each sample of a version, as `encode_origins` wrote it."""
     return await storage.put_bytes(content, kind=_KIND, suffix=".origins", media_type="application/octet-stream")
 
 

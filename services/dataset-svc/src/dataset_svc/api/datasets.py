@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from dataset_svc.api.doors import Door
 from dataset_svc.api.paths import Address, DatasetId, RequestId
 from dataset_svc.api.schemas import StatusChange
+from dataset_svc.domain.report import QualityReport
 from dataset_svc.domain.requests import RequestState
 from dataset_svc.domain.versions.lifecycle import Status
 from dataset_svc.handlers.statuses import change_dataset_status
@@ -19,7 +20,8 @@ from dataset_svc.queries.datasets import (
     read_dataset,
 )
 from dataset_svc.queries.refs import read_version_at
-from dataset_svc.queries.requests import RequestView, list_requests, read_request
+from dataset_svc.queries.reports import read_report
+from dataset_svc.queries.requests import RequestView, find_report, list_requests, read_request
 from loopwright.auth import Engineer, Viewer
 from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
@@ -46,6 +48,14 @@ async def get_requests(_: Viewer, door: Door, part: Part, state: WithState = Non
 async def get_request(_: Viewer, door: Door, request_id: RequestId) -> RequestView:
     async with door.work() as unit:
         return await read_request(unit, request_id)
+
+
+@routes.get("/requests/{request_id}/report")
+async def get_request_report(_: Viewer, door: Door, request_id: RequestId) -> QualityReport:
+    """What became of every record: of a version, of a dry run, and of a request that was rejected once it was read."""
+    async with door.work() as unit:
+        report = await find_report(unit, request_id)
+    return await read_report(report, door.storage)
 
 
 @routes.get("/{dataset_id}")

@@ -1,19 +1,21 @@
-"""HTTP door of comparing and merging versions."""
+"""HTTP door of comparing, merging and dividing versions."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dataset_svc.api.doors import Door
 from dataset_svc.api.paths import DatasetId, VersionId
 from dataset_svc.api.schemas import Text
+from dataset_svc.domain.splits import Shares
 from dataset_svc.domain.versions.version_diff import ChangeKind
 from dataset_svc.handlers.merges import MergeOrder, compose, plan_merge, queue_merge
+from dataset_svc.handlers.splits import compose_split, plan_split, queue_split
 from dataset_svc.queries.datasets import VersionView
-from dataset_svc.queries.diffs import DiffView, compare, open_pair, read_pair
+from dataset_svc.queries.diffs import DiffView, compare, open_pair, open_version, read_pair
 from loopwright.auth import Engineer, Viewer
 from loopwright.contracts.base import Share
 from loopwright.contracts.tasks import DataPolicy
@@ -54,6 +56,31 @@ class MergeAccepted(BaseModel):
     replayed: int = Field(description="of these, chosen from the base for replay")
 
 
+class SplitWanted(BaseModel):
+    """Other shares for the parts of a version; what they leave over trains."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    held_out_share_0_1: float = Field(ge=0, lt=1, allow_inf_nan=False, description="kept for evaluation")
+    validation_share_0_1: float = Field(ge=0, lt=1, allow_inf_nan=False, description="kept for early stopping")
+
+    @model_validator(mode="after")
+    def _something_trains(self) -> Self:
+        if self.held_out_share_0_1 + self.validation_share_0_1 >= 1:
+            raise ValueError("the shares together must be less than 1, for something has to be trained on")
+        return self
+
+
+class SplitAccepted(BaseModel):
+    """A version that is being divided anew; its state is at `requests/<request_id>`."""
+
+    request_id: str
+    dataset_name: str
+    version_id: str = Field(description="version whose samples are divided")
+    samples: int = Field(description="that it has")
+    held_out: int = Field(description="of these, held out already, and therefore for good")
+
+
 @routes.get("/versions/{version_id}/diff")
 async def get_diff(
     _: Viewer, door: Door, version_id: VersionId, against: Against, part: Part, kind: OfKind = ChangeKind.CHANGED
@@ -92,4 +119,31 @@ async def post_merge(
         other_version_id=other.version_id,
         samples=composed.samples,
         replayed=composed.replayed,
+    )
+
+
+@routes.post("/versions/{version_id}/split", status_code=HTTPStatus.ACCEPTED)
+async def post_split(
+    principal: Engineer, door: Door, version_id: VersionId, body: SplitWanted, response: Response
+) -> SplitAccepted:
+    """Queues a new version with the same samples and other shares; `main` follows it, as it does every new version.
+
+    Samples may go from training or validation to any part. What was held out once, by this version or a later one,
+    stays held out: a smaller held-out share than that is refused (409 `dataset.held-out-stays`). Models of earlier
+    versions may have learned what this one holds out, so judge by it only models that were trained on it.
+    """
+    shares = Shares(held_out_0_1=body.held_out_share_0_1, validation_0_1=body.validation_share_0_1)
+    async with door.work() as unit:
+        plan = await plan_split(unit, version_id, shares)
+        version = VersionView.model_validate(plan.version)
+    source = await compose_split(await open_version(version, door.packs), door.storage)
+    async with door.work() as unit:
+        request = await queue_split(unit, plan, source, by=principal.subject, now=datetime.now(UTC))
+    response.headers["Location"] = f"{PREFIX}/requests/{request.request_id}"
+    return SplitAccepted(
+        request_id=request.request_id,
+        dataset_name=request.dataset_name,
+        version_id=version.version_id,
+        samples=plan.samples,
+        held_out=plan.held_out,
     )

@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -14,9 +16,9 @@ from starlette.requests import ClientDisconnect
 
 from dataset_svc.api.doors import Doorway
 from dataset_svc.domain.sources.uploads import Piece, Upload, UploadState
-from dataset_svc.handlers.uploads import add_pieces, complete_upload, load_upload, restart_upload
+from dataset_svc.handlers.uploads import add_pieces, complete_upload, discard_pieces, load_upload, restart_upload
 from loopwright.contracts.base import Artifact
-from loopwright.errors import Invalid
+from loopwright.errors import DependencyError, Invalid
 from loopwright.telemetry import current_traceparent
 
 _PIECE_BYTES = 8 << 20  # held in memory; what is larger is stored in several pieces
@@ -39,6 +41,8 @@ class Receiver:
         self._hash = hashlib.sha256()
         self._next = upload.received_bytes
         self._waiting: list[Piece] = []
+        # of its own, although pieces are named by content: whoever sends the same bytes next has pieces of his own
+        self._kind = f"upload-pieces/{uuid.uuid4().hex}"
 
     async def take(self, body: AsyncIterator[bytes]) -> Upload:
         """Stores the body.
@@ -47,6 +51,13 @@ class Receiver:
             Invalid: it does not have the digest; nothing of it counts.
             HTTPException: 413, it goes beyond the end of the file.
         """
+        try:
+            return await self._take(body)
+        finally:
+            if self._waiting:
+                await self._discard()
+
+    async def _take(self, body: AsyncIterator[bytes]) -> Upload:
         held = bytearray()
         try:
             async for chunk in body:
@@ -67,7 +78,7 @@ class Receiver:
         return await self._commit()
 
     async def _store(self, content: bytes) -> None:
-        artifact = await self._door.storage.put_bytes(content, kind="upload-pieces", suffix=".bin", media_type=_OCTETS)
+        artifact = await self._door.storage.put_bytes(content, kind=self._kind, suffix=".bin", media_type=_OCTETS)
         self._waiting.append(Piece(first_byte=self._next, artifact=artifact))
         self._next += len(content)
         if self._digest is None:
@@ -80,6 +91,11 @@ class Receiver:
             )
         self._waiting = []
         return upload
+
+    async def _discard(self) -> None:
+        with suppress(DependencyError):  # the piece's own error says more
+            async with self._door.work() as unit:
+                await discard_pieces(unit, self._waiting)
 
 
 def refuse_beyond_end(upload: Upload, end: int) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 
 from dataset_svc.api.doors import Door
+from dataset_svc.api.paths import PathId
 from dataset_svc.api.receiving import Receiver, finish_if_whole, refuse_beyond_end
 from dataset_svc.api.schemas import NewUpload
 from dataset_svc.domain.sources.columns import check_mapping
@@ -74,15 +75,15 @@ async def post_upload(principal: Engineer, door: Door, body: NewUpload, response
 
 
 @routes.get(PATH + "/{upload_id}")
-async def get_upload(_: Engineer, door: Door, upload_id: str, response: Response) -> UploadView:
+async def get_upload(_: Engineer, door: Door, upload_id: PathId, response: Response) -> UploadView:
     async with door.work() as unit:
         view = await read_upload(unit, upload_id)
     _tell(response, view)
     return view
 
 
-@routes.head(PATH + "/{upload_id}")
-async def head_upload(_: Engineer, door: Door, upload_id: str) -> Response:
+@routes.head(PATH + "/{upload_id}", response_class=Response, responses=declared(HTTPStatus.GONE))
+async def head_upload(_: Engineer, door: Door, upload_id: PathId) -> Response:
     """How far it is, in `Upload-Offset`; 410 if it expired."""
     async with door.work() as unit:
         upload, _pieces = await load_upload(unit, upload_id)
@@ -100,7 +101,7 @@ async def head_upload(_: Engineer, door: Door, upload_id: str) -> Response:
     openapi_extra={"requestBody": _BODY},
 )
 async def patch_upload(
-    door: Door, piece: PieceHeaders, upload_id: str, request: Request, response: Response
+    door: Door, piece: PieceHeaders, upload_id: PathId, request: Request, response: Response
 ) -> UploadView:
     """Appends a piece; the last one makes the file a request, whose place `Location` then is."""
     async with door.work() as unit:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dataset_svc.domain.sources.columns import ColumnMapping
+from dataset_svc.domain.sources.columns import Part
 from loopwright.contracts.base import Identifier, Sha256, Storable
 from loopwright.contracts.tasks import DataPolicy
 
@@ -31,11 +31,11 @@ class NewUpload(BaseModel):
     dataset_name: Identifier | None = Field(default=None, description="the task's id if left out")
     description: Annotated[Text, Field(description="of the dataset, if this makes it")] = ""
     policy: DataPolicy = Field(default_factory=DataPolicy, description="what it leaves out has its default")
-    mapping: ColumnMapping | None = Field(default=None, description="which columns hold what")
+    mapping: dict[Part, Storable] | None = Field(default=None, description="which columns hold what")
 
 
 class Accepted(BaseModel):
-    """An upload that is being built; its state is at `requests/<request_id>`."""
+    """An upload that is being built, or tried; its state is at `requests/<request_id>`."""
 
     request_id: str
     dataset_name: str

@@ -13,14 +13,15 @@ from starlette.datastructures import FormData
 from dataset_svc.adapters.nameless_files import path_of
 from dataset_svc.api import resumable
 from dataset_svc.api.bodies import file_field, text_field
-from dataset_svc.api.doors import Door
+from dataset_svc.api.doors import Door, Doorway
+from dataset_svc.api.paths import RequestId
 from dataset_svc.api.schemas import Accepted, Text
 from dataset_svc.api.streams import started
-from dataset_svc.domain.requests import Origin, VersionRequest
+from dataset_svc.domain.requests import Origin, Purpose, VersionRequest
 from dataset_svc.domain.sources.columns import ColumnMapping, check_mapping
 from dataset_svc.handlers.requests import record_request
 from dataset_svc.queries.uploads import find_rejects
-from loopwright.auth import Engineer
+from loopwright.auth import Engineer, Principal
 from loopwright.contracts.base import Identifier
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.errors import Invalid
@@ -57,14 +58,30 @@ _FORM = {
 }
 
 
-@routes.post(
-    "",
-    status_code=HTTPStatus.ACCEPTED,
-    responses=declared(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
-)
+_BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}}
+_TOO_LARGE = declared(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+@routes.post("", status_code=HTTPStatus.ACCEPTED, responses=_TOO_LARGE, openapi_extra=_BODY)
 async def post_dataset(principal: Engineer, door: Door, request: Request, response: Response) -> Accepted:
     """Takes a file and queues it; the version appears when it is built, the reasons if it is not."""
+    wanted = await _wanted(principal, door, request, Purpose.VERSION)
+    return await _queue(door, wanted, response)
+
+
+@routes.post("/validate", status_code=HTTPStatus.ACCEPTED, responses=_TOO_LARGE, openapi_extra=_BODY)
+async def post_validate(principal: Engineer, door: Door, request: Request, response: Response) -> Accepted:
+    """A dry run of an upload: read, masked, scored, de-duplicated and divided as one, and no version is made of it.
+
+    It waits in the same queue. What it found is at `requests/{id}/report`, its bad records at `requests/{id}/rejects`;
+    the request ends as `validated` if a version would have been made, as `rejected` with the reasons if not. Nobody is
+    told by event.
+    """
+    wanted = await _wanted(principal, door, request, Purpose.DRY_RUN)
+    return await _queue(door, wanted, response)
+
+
+async def _wanted(principal: Principal, door: Doorway, request: Request, purpose: Purpose) -> VersionRequest:
     async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES) as form:
         task_id = _field(form, "task_id", _identifier)
         if task_id is None:
@@ -73,35 +90,47 @@ async def post_dataset(principal: Engineer, door: Door, request: Request, respon
         description = _field(form, "description", _text) or ""
         policy, mapping = _policy(form), _mapping_of(form)
         file = file_field(form, "file")
+        dry = purpose is Purpose.DRY_RUN
+        # the source of a dry run goes when it ends, and must not be that of an upload with the same bytes
         source = await door.storage.put_file(
-            path_of(file.file), kind="uploads", suffix=".bin", media_type="application/octet-stream"
+            path_of(file.file),
+            kind="dry-runs" if dry else "uploads",
+            suffix=".bin",
+            media_type="application/octet-stream",
         )
-    wanted = VersionRequest(
-        request_id=f"upload-{uuid.uuid4().hex}",
+    return VersionRequest(
+        request_id=f"{'dry-run' if dry else 'upload'}-{uuid.uuid4().hex}",
         task_id=task_id,
         dataset_name=name,
         description=description,
         origin=Origin.UPLOAD,
         requested_by=principal.subject,
         requested_at=datetime.now(UTC),
-        reason="upload",
+        reason="dry run of an upload" if dry else "upload",
         source=source,
         sample_count=None,
         policy=policy,
         traceparent=current_traceparent(),
         source_name=(file.filename or "").replace("\0", "")[:_LONGEST_FILENAME],
         mapping=mapping,
+        purpose=purpose,
     )
+
+
+async def _queue(door: Doorway, wanted: VersionRequest, response: Response) -> Accepted:
     async with door.work() as unit:
         await record_request(unit, wanted)
     response.headers["Location"] = f"{PREFIX}/requests/{wanted.request_id}"
     return Accepted(
-        request_id=wanted.request_id, dataset_name=name, task_id=task_id, size_bytes=wanted.source.size_bytes
+        request_id=wanted.request_id,
+        dataset_name=wanted.dataset_name,
+        task_id=wanted.task_id,
+        size_bytes=wanted.source.size_bytes,
     )
 
 
 @routes.get("/requests/{request_id}/rejects", response_class=StreamingResponse, responses={200: _LINES})
-async def get_rejects(_: Engineer, door: Door, request_id: str) -> StreamingResponse:
+async def get_rejects(_: Engineer, door: Door, request_id: RequestId) -> StreamingResponse:
     """Downloads the records that could not be read, as JSON Lines of `{line, field, reason, raw}`."""
     async with door.work() as unit:
         artifact = await find_rejects(unit, request_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -17,15 +18,17 @@ from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.statistics.figures import Statistics
 from dataset_svc.domain.versions.exports import MEDIA_TYPES, Exporter, ExportFormat
 from dataset_svc.domain.versions.lifecycle import Status
+from dataset_svc.handlers.deletions import doom_if_erased
 from dataset_svc.handlers.statuses import change_version_status
-from dataset_svc.queries.datasets import VersionView, read_version
+from dataset_svc.queries.datasets import VersionView, check_readable, read_version
 from dataset_svc.queries.diffs import open_version
 from dataset_svc.queries.reports import read_report, read_statistics
 from dataset_svc.queries.samples import SampleView, add_texts, artifact_of, list_provenance
+from dataset_svc.queries.version_checks import VersionChecksView, check_version, read_facts
 from loopwright.auth import Engineer, Viewer
 from loopwright.errors import Conflict, NotFound
 from loopwright.pages import Page, Part
-from loopwright.problems import ADMIN_PROBLEMS
+from loopwright.problems import ADMIN_PROBLEMS, declared
 
 routes = APIRouter(prefix="/api/v1/admin/training/datasets/versions", tags=["versions"], responses=ADMIN_PROBLEMS)
 
@@ -35,6 +38,7 @@ _FILE = {
     "description": "the file",
     "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
 }
+_GONE = declared(HTTPStatus.GONE)
 _LINES = {"description": "the lines", "content": {"application/jsonl": {"schema": {"type": "string"}}}}
 
 
@@ -44,7 +48,7 @@ async def get_version(_: Viewer, door: Door, version_id: VersionId) -> VersionVi
         return await read_version(unit, version_id)
 
 
-@routes.get("/{version_id}/samples")
+@routes.get("/{version_id}/samples", responses=_GONE)
 async def get_samples(
     _: Viewer, door: Door, version_id: VersionId, part: Part, split: InSplit = None
 ) -> Page[SampleView]:
@@ -79,11 +83,12 @@ async def get_page(_: Viewer, door: Door, version_id: VersionId) -> HTMLResponse
     return HTMLResponse(await door.storage.read_bytes(version.page))
 
 
-@routes.get("/{version_id}/splits/{split}", response_class=StreamingResponse, responses={200: _LINES})
+@routes.get("/{version_id}/splits/{split}", response_class=StreamingResponse, responses={200: _LINES, **_GONE})
 async def get_split(_: Viewer, door: Door, version_id: VersionId, split: SplitName) -> StreamingResponse:
-    """Downloads one part as JSON Lines."""
+    """Downloads one part as JSON Lines; 410 once somebody's data in the version was erased."""
     async with door.work() as unit:
         version = await read_version(unit, version_id)
+    check_readable(version)
     artifact = artifact_of(version, split)
     headers = {
         "Content-Disposition": f'attachment; filename="{version_id}-{split}.jsonl"',
@@ -105,7 +110,7 @@ async def post_archive(_: Engineer, door: Door, version_id: VersionId, body: Sta
     return await _change(door, version_id, wanted=Status.ARCHIVED, reason=body.reason)
 
 
-@routes.get("/{version_id}/download", response_class=StreamingResponse, responses={200: _FILE})
+@routes.get("/{version_id}/download", response_class=StreamingResponse, responses={200: _FILE, **_GONE})
 async def get_download(
     _: Viewer, door: Door, version_id: VersionId, wanted: WithFormat = ExportFormat.JSONL
 ) -> StreamingResponse:
@@ -118,15 +123,29 @@ async def get_download(
     return StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES[wanted])
 
 
-@routes.post("/{version_id}/materialise")
+@routes.post("/{version_id}/materialise", responses=_GONE)
 async def post_materialise(_: Engineer, door: Door, version_id: VersionId) -> VersionView:
     """Writes the files of the parts again from the history, should somebody have removed them."""
     async with door.work() as unit:
         version = await read_version(unit, version_id)
+    check_readable(version)
     if version.manifest is None:
         raise Conflict("dataset.no-history", "the version is older than the history of rows", version_id=version_id)
     await materialise(door.storage, await door.packs.open(version.manifest))
-    return version
+    async with door.work() as unit:
+        await doom_if_erased(unit, version_id)  # an erasure that came meanwhile must not be undone
+        return await read_version(unit, version_id)
+
+
+@routes.post("/{version_id}/validate")
+async def post_validate(_: Engineer, door: Door, version_id: VersionId) -> VersionChecksView:
+    """Reads the version back and checks it: files, history, hashes, rows, and that nothing is on two sides of its split.
+
+    Nothing is changed; what fails is in the answer, which is a 200 all the same.
+    """
+    async with door.work() as unit:
+        facts = await read_facts(unit, version_id)
+    return await check_version(facts, door.packs, door.storage)
 
 
 async def _change(door: Door, version_id: str, *, wanted: Status, reason: str) -> VersionView:

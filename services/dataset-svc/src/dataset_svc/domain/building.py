@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dataset_svc.domain.likeness.clusters import Cluster, RememberedQuestion, sift
 from dataset_svc.domain.likeness.duplicates import drop_exact_copies, settle_conflicts
+from dataset_svc.domain.likeness.held_out import Cases, Cleaned, without_giveaways
 from dataset_svc.domain.personal.personal_kinds import PersonalKind
 from dataset_svc.domain.preparing import BadRecord, Prepared, PreparedSample
 from dataset_svc.domain.quality.filters import reason_to_drop
@@ -19,7 +20,7 @@ from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, Qua
 from dataset_svc.domain.samples import Sample, SplitName, encode, same_text, sha256_of
 from dataset_svc.domain.sources.bad_records import BadLine, BadRecords
 from dataset_svc.domain.sources.reading import Names, ReadingRules
-from dataset_svc.domain.splits import Allotment, Shares, allot, joined_by_group
+from dataset_svc.domain.splits import EVERY_PART, Allotment, Shares, allot, joined_by_group
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import Measured, columns_of
 from dataset_svc.domain.statistics.figures import LengthPart, Statistics
@@ -51,10 +52,16 @@ class Memory:
     Attributes:
         erased_units: Persons whose samples are left out.
         questions: Questions of earlier versions of this dataset, with their part.
+        groups: Groups of earlier versions by SHA-256 of their name, with their part.
+        binding: Parts whose questions and groups stay there; those of the others are divided anew.
+        cases: What the newest versions of other datasets of the task hold out.
     """
 
     erased_units: frozenset[str] = frozenset()
     questions: tuple[RememberedQuestion, ...] = ()
+    groups: Mapping[str, SplitName] = field(default_factory=dict[str, SplitName])
+    binding: frozenset[SplitName] = EVERY_PART
+    cases: tuple[Cases, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +72,7 @@ class BuiltSample:
         position: Line of its part, counted from 0.
         content_sha256: Hash of that line.
         question: Its question as later versions must recognise it.
+        group_sha256: Hash of its group's name; None if it has no group.
     """
 
     sample: Sample
@@ -72,6 +80,7 @@ class BuiltSample:
     content_sha256: str
     question: str
     question_sha256: str
+    group_sha256: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +168,28 @@ class VersionBuilder:
             threads=self._threads,
         )
         shares = Shares(held_out_0_1=policy.held_out_share_0_1, validation_0_1=policy.validation_share_0_1)
-        allotment = allot(joined_by_group(sifted.clusters), shares, salt=self._recipe.dataset_name)
-        splits = {name: _built_split(clusters) for name, clusters in allotment.parts.items()}
+        joined = joined_by_group(sifted.clusters, self._memory.groups)
+        allotment = allot(joined, shares, salt=self._recipe.dataset_name, binding=self._memory.binding)
+        cleaned = self._without_giveaways(allotment)
+        splits = {name: _built_split(clusters) for name, clusters in cleaned.parts.items()}
         dropped = (*settled.dropped, *distinct.dropped, *sifted.dropped)
-        report = self._report(splits, dropped, allotment)
+        report = self._report(splits, dropped, allotment, cleaned)
         return Built(
             splits=splits, report=report, statistics=self._statistics(splits, dropped), origins=self._origins(splits)
         )
+
+    def _without_giveaways(self, allotment: Allotment) -> Cleaned:
+        memory = self._memory
+        cleaned = without_giveaways(
+            allotment.parts,
+            memory.cases,
+            dataset_name=self._recipe.dataset_name,
+            earlier=(one.text for one in memory.questions if one.split is SplitName.HELD_OUT),
+            threshold_0_1=self._recipe.policy.near_duplicate_threshold_0_1,
+            threads=self._threads,
+        )
+        self._dropped_for[Check.CONTAMINATION] = cleaned.reasons
+        return cleaned
 
     def _statistics(self, splits: Mapping[SplitName, BuiltSplit], dropped: Sequence[DroppedDuplicate]) -> Statistics:
         builder = StatisticsBuilder()
@@ -204,7 +228,11 @@ class VersionBuilder:
         )
 
     def _report(
-        self, splits: dict[SplitName, BuiltSplit], dropped: Sequence[DroppedDuplicate], allotment: Allotment
+        self,
+        splits: dict[SplitName, BuiltSplit],
+        dropped: Sequence[DroppedDuplicate],
+        allotment: Allotment,
+        cleaned: Cleaned,
     ) -> QualityReport:
         recipe = self._recipe
         sizes = {name: len(split.samples) for name, split in splits.items()}
@@ -223,10 +251,11 @@ class VersionBuilder:
             samples_with_personal_data=self._with_personal_data,
             bad_lines=tuple(self._bad.first),
             duplicates=tuple(sorted(dropped, key=lambda duplicate: duplicate.dropped)),
+            contamination=cleaned.contamination,
             splits=SplitFigures(
                 samples=sizes,
                 remembered_samples=allotment.remembered_samples,
-                topped_up_samples=allotment.topped_up_samples,
+                strata=allotment.strata,
             ),
             rejected_because=self._objections(sizes[SplitName.TRAIN]),
         )
@@ -269,6 +298,7 @@ def _built_split(clusters: Iterable[Cluster]) -> BuiltSplit:
                 content_sha256=hashlib.sha256(line).hexdigest(),
                 question=question,
                 question_sha256=sha256_of(question),
+                group_sha256=None if sample.group is None else sha256_of(sample.group),
             )
         )
     return BuiltSplit(content=b"".join(lines), samples=tuple(built))

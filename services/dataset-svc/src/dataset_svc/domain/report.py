@@ -21,6 +21,7 @@ class Check(StrEnum):
     CONFLICTING_ANSWER = "conflicting_answer"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
+    CONTAMINATION = "contamination"
 
 
 class DroppedDuplicate(Value):
@@ -32,6 +33,37 @@ class DroppedDuplicate(Value):
     why: str = Field(description="one sentence for a person")
     input_similarity_0_1: float | None = Field(default=None, description="Jaccard index of the inputs' 5-grams")
     answer_similarity_0_1: float | None = Field(default=None, description="Jaccard index of the answers' 5-grams")
+
+
+class CaseSource(Value):
+    """Held-out questions that samples to learn from were compared with."""
+
+    dataset_name: str = Field(description="dataset that holds them out")
+    version: int | None = Field(description="number of its version; none for the one built and those before it")
+    version_id: str | None = Field(description="id of that version")
+    cases: int = Field(ge=0, description="questions that were compared with")
+    left_out_cases: int = Field(ge=0, description="questions that were not compared with")
+    why_left_out: str = Field(description="why they were not; empty if none was left out")
+
+
+class GivenAway(Value):
+    """A sample that went because it gives a held-out case away."""
+
+    dropped: str = Field(description="sample that went")
+    why: str = Field(description="how its question gives the case away")
+    case: str | None = Field(description="the held-out sample; none if an earlier version held out such a question")
+    dataset_name: str = Field(description="dataset that holds it out")
+    version: int | None = Field(description="number of its version; none for the one built and those before it")
+    version_id: str | None = Field(description="id of that version")
+    likeness_0_1: Share | None = Field(description="Jaccard index of the questions' 5-grams, where they are alike")
+
+
+class Contamination(Value):
+    """What was compared with the cases that models of the task are measured by, and what went."""
+
+    sources: tuple[CaseSource, ...] = Field(default=(), description="where the cases came from")
+    samples: int = Field(default=0, ge=0, description="samples that went, each for the case that it gives away most")
+    examples: tuple[GivenAway, ...] = Field(default=(), description="the first thousand of them by id")
 
 
 class CheckOutcome(Value):
@@ -48,7 +80,7 @@ class SplitFigures(Value):
 
     samples: dict[SplitName, int] = Field(description="samples by part")
     remembered_samples: int = Field(ge=0, description="placed where earlier versions had put their like")
-    topped_up_samples: int = Field(ge=0, description="moved from training because chance gave a part too little")
+    strata: int = Field(default=1, ge=0, description="categories that were divided each by itself")
 
 
 class QualityReport(Value):
@@ -67,5 +99,8 @@ class QualityReport(Value):
     samples_with_personal_data: int = Field(ge=0, description="samples with at least one finding")
     bad_lines: tuple[BadLine, ...] = Field(description="the first thousand lines that are no samples")
     duplicates: tuple[DroppedDuplicate, ...] = Field(description="every sample that went in favour of another")
+    contamination: Contamination = Field(
+        default_factory=Contamination, description="samples that went because they give a held-out case away"
+    )
     splits: SplitFigures = Field(description="how the rest was divided")
     rejected_because: tuple[str, ...] = Field(description="why there is no version; empty if there is one")

@@ -17,6 +17,14 @@ class Origin(StrEnum):
     UPLOAD = "upload"
 
 
+class Purpose(StrEnum):
+    """What a request is to become."""
+
+    VERSION = "version"
+    DRY_RUN = "dry_run"  # a report and no version
+    SPLIT = "split"  # a version with the samples of another one, divided anew
+
+
 class RequestState(StrEnum):
     """Where a request stands."""
 
@@ -34,6 +42,7 @@ class VersionRequest:
         requested_by: Service or subject.
         source_name: What the file was called where it came from; a hint of its format, empty if nobody said.
         mapping: Which columns hold what; None if records name their fields as everybody does.
+        purpose: Whether it becomes a version, and how one.
     """
 
     request_id: str
@@ -50,6 +59,7 @@ class VersionRequest:
     traceparent: str | None
     source_name: str = ""
     mapping: ColumnMapping | None = None
+    purpose: Purpose = Purpose.VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,4 +79,9 @@ def objections_to(request: VersionRequest, dataset: KnownDataset | None, *, max_
         found.append(f"the dataset {request.dataset_name} is archived")
     if request.source.size_bytes > max_source_bytes:
         found.append(f"the source has {request.source.size_bytes} bytes, and at most {max_source_bytes} are read")
+    held_out, validation = request.policy.held_out_share_0_1, request.policy.validation_share_0_1
+    if held_out + validation >= 1:
+        found.append(
+            f"shares of {held_out:g} for held-out and {validation:g} for validation samples leave none to train on"
+        )
     return tuple(found)

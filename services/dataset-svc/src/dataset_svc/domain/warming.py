@@ -6,6 +6,7 @@
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
 from dataset_svc.domain.likeness.clusters import RememberedQuestion
+from dataset_svc.domain.likeness.held_out import Cases, CaseVersion
 from dataset_svc.domain.preparing import PreparationRules, Preparer
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.lines import LineCutter
@@ -13,15 +14,24 @@ from dataset_svc.domain.sources.reading import ReadingRules
 from dataset_svc.domain.versions.row_packs import hashed
 from loopwright.contracts.tasks import DataPolicy
 
-_QUESTIONS = ("one two three four", "One two  three four", "nothing alike in here", "디스크가 가득 찼습니다, 왜요?")
+_LONG = "a question of more than thirteen words, for passages of so many words are compared with held out cases"
+_QUESTIONS = (
+    "one two three four",
+    "One two  three four",
+    "nothing alike in here",
+    "디스크가 가득 찼습니다, 왜요?",
+    _LONG,
+)
+_LENT = CaseVersion(dataset_name="lent", number=1, version_id="lent")
 
 
 def warm_up() -> None:
-    """Builds a version of four lines."""
+    """Builds a version of a few lines, of which another dataset holds one out."""
     reading, policy = ReadingRules(task_id="warming"), DataPolicy(min_samples=1, near_duplicate_threshold_0_1=0.7)
     recipe = Recipe(request_id="warming", dataset_name="warming", reading=reading, policy=policy, expected_lines=None)
     remembered = RememberedQuestion(text=_QUESTIONS[0], split=SplitName.TRAIN)
-    builder = VersionBuilder(recipe, Memory(questions=(remembered,)))
+    lent = Cases(version=_LENT, sample_ids=("lent",), questions=(f"{_LONG} too",))
+    builder = VersionBuilder(recipe, Memory(questions=(remembered,), cases=(lent,)))
     preparer = Preparer(PreparationRules(reading=reading, policy=policy))
     line = '{{"messages":[{{"role":"user","content":"{0}"}},{{"role":"assistant","content":"{0}."}}]}}\n'
     cutter = LineCutter(max_line_bytes=1_000)

@@ -15,6 +15,7 @@ from dataset_svc.domain.requests import Origin, VersionRequest
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.versions.replays import category_of, choose_replays, preferred
 from dataset_svc.domain.versions.row_hashes import KEY_BYTES, Spans, Words, cut, hash_sample_ids, match
+from dataset_svc.handlers.deletions import doom_if_composed_of_erased
 from dataset_svc.handlers.requests import record_request
 from dataset_svc.store import datasets, refs
 from dataset_svc.store.tables import DatasetRow, RequestRow, VersionRow
@@ -127,6 +128,7 @@ async def queue_merge(unit: Work, plan: MergePlan, composed: Composed, *, by: st
         traceparent=None,
     )
     await record_request(unit, request)
+    await doom_if_composed_of_erased(unit, composed.source, (plan.base.version_id, plan.other.version_id))
     return request
 
 

@@ -1,10 +1,11 @@
-"""Requests come in, are taken for building, and end in a rejection if nothing can be made of them."""
+"""Requests come in, are taken for building, and end without a version if none can be made of them or none is wanted."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from dataset_svc.domain.requests import RequestState, VersionRequest
-from dataset_svc.store import requests
+from dataset_svc.domain.deletions import Doomed, ObjectKind
+from dataset_svc.domain.requests import Purpose, RequestState, VersionRequest
+from dataset_svc.store import deletions, requests
 from dataset_svc.store.tables import RequestRow
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import DatasetRejected
@@ -29,7 +30,7 @@ async def take_due_request(unit: Work, *, now: datetime, attempts_allowed: int) 
     if row is None:
         return None
     if row.attempts >= attempts_allowed:
-        _end_rejected(unit, row, reasons=(f"given up after {row.attempts} attempts to build it",), now=now)
+        await _end_rejected(unit, row, reasons=(f"given up after {row.attempts} attempts to build it",), now=now)
         return None
     row.attempts += 1
     return requests.as_request(row)
@@ -67,8 +68,28 @@ async def reject_request(
     row = await requests.find_pending(unit.session, request_id)
     if row is None:
         return False
-    _end_rejected(unit, row, reasons=reasons, now=now, report=report)
+    await _end_rejected(unit, row, reasons=reasons, now=now, report=report)
     return True
+
+
+async def end_dry_run(unit: Work, request_id: str, *, report: Artifact, now: datetime) -> bool:
+    """Ends a request that was to become a report only; nobody is told, for nothing came of it.
+
+    Returns:
+        Whether it was still pending.
+    """
+    row = await requests.find_pending(unit.session, request_id)
+    if row is None:
+        return False
+    row.state, row.report, row.finished_at = RequestState.VALIDATED, report, now
+    await _forget_source(unit, row)
+    return True
+
+
+async def _forget_source(unit: Work, row: RequestRow) -> None:
+    """Nothing will lead to the source of a dry run, not even an erasure: no version holds its samples."""
+    doomed = Doomed(uri=row.source.uri, kind=ObjectKind.SOURCE)
+    await deletions.queue(unit.session, [doomed], reason="source of a dry run that ended")
 
 
 async def keep_rejects(unit: Work, request_id: str, rejects: Artifact) -> None:
@@ -78,13 +99,16 @@ async def keep_rejects(unit: Work, request_id: str, rejects: Artifact) -> None:
         row.rejects = rejects
 
 
-def _end_rejected(
+async def _end_rejected(
     unit: Work, row: RequestRow, *, reasons: Sequence[str], now: datetime, report: Artifact | None = None
 ) -> None:
     row.state = RequestState.REJECTED
     row.rejected_because = list(reasons)
     row.report = report
     row.finished_at = now
+    if row.purpose == Purpose.DRY_RUN:
+        await _forget_source(unit, row)
+        return
     unit.announce(
         DatasetRejected(
             request_id=row.request_id,

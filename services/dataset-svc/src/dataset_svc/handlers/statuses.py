@@ -1,9 +1,13 @@
 """Datasets and versions are deprecated and archived, by a person or because somebody's data must go."""
 
+from datetime import UTC, datetime
+
 import structlog
 
 from dataset_svc.domain.versions.lifecycle import Status, check_change
-from dataset_svc.store import datasets, erasures, questions
+from dataset_svc.handlers.deprecations import announce_decision, announce_erasure, doom_files
+from dataset_svc.store import datasets, erasures, groups, questions
+from dataset_svc.store.tables import DatasetRow
 from loopwright.contracts.datasets import UserErased
 from loopwright.unit_of_work import Work
 
@@ -23,23 +27,35 @@ async def change_dataset_status(unit: Work, dataset_id: str, *, wanted: Status, 
 
 
 async def change_version_status(unit: Work, version_id: str, *, wanted: Status, reason: str) -> None:
-    """Changes a version; its contents stay what they are.
+    """Changes a version; its contents stay what they are. Others are told when it is not to be learned from any more.
 
     Raises:
         NotFound: there is no such version.
         Conflict: it is there or beyond already.
     """
     row = await datasets.get_version_for_change(unit.session, version_id)
-    check_change(Status(row.status), wanted)
+    before = Status(row.status)
+    check_change(before, wanted)
     row.status, row.status_reason = wanted, reason
+    if before is Status.ACTIVE:
+        dataset = await unit.session.get_one(DatasetRow, row.dataset_id)
+        announce_decision(unit, row, dataset, reason=reason, now=datetime.now(UTC))
 
 
 async def erase_unit(unit: Work, event: UserErased) -> None:
-    """Leaves a person out of every later version, and marks the versions that hold the person's samples."""
+    """Leaves a person out of every later version. Those that hold the person's samples are marked, and their files go."""
     session = unit.session
     await erasures.lock(session)
     await erasures.add(session, unit_hash=event.unit_hash, erasure_id=event.erasure_id, erased_at=event.erased_at)
+    now = datetime.now(UTC)
     reason = f"holds samples of a person whose data was erased (erasure {event.erasure_id})"
+    holdings = await erasures.mark_versions(
+        session, unit_hash=event.unit_hash, erasure_id=event.erasure_id, erased_at=now
+    )
     marked = await datasets.deprecate_versions_of_unit(session, event.unit_hash, reason=reason)
+    for holding in holdings:
+        announce_erasure(unit, holding, event, reason=reason, now=now)
+    await doom_files(unit, holdings, reason=reason)
     await questions.forget_questions_of_unit(session, event.unit_hash)
+    await groups.forget_groups_of_unit(session, event.unit_hash)
     _log.info("unit.erased", erasure_id=event.erasure_id, versions_deprecated=marked)

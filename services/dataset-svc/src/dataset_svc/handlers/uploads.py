@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from dataset_svc.domain.deletions import Doomed, ObjectKind
 from dataset_svc.domain.requests import Origin, VersionRequest
 from dataset_svc.domain.sources.uploads import (
     Piece,
@@ -13,7 +14,7 @@ from dataset_svc.domain.sources.uploads import (
     check_receiving,
 )
 from dataset_svc.handlers.requests import record_request
-from dataset_svc.store import uploads
+from dataset_svc.store import deletions, uploads
 from loopwright.contracts.base import Artifact
 from loopwright.errors import Conflict
 from loopwright.unit_of_work import Work
@@ -69,7 +70,7 @@ async def complete_upload(
     await record_request(unit, request)
     row.state = UploadState.COMPLETE
     row.request_id = request.request_id
-    await uploads.forget_pieces(unit.session, upload_id)
+    await _forget_pieces(unit, upload_id, reason="the upload is complete")
     return uploads.as_upload(row)
 
 
@@ -77,7 +78,7 @@ async def restart_upload(unit: Work, upload_id: str, *, now: datetime) -> None:
     """Forgets all pieces, for together they were not the file that was promised."""
     row = await uploads.get_locked(unit.session, upload_id)
     if row.state == UploadState.RECEIVING:
-        await uploads.forget_pieces(unit.session, upload_id)
+        await _forget_pieces(unit, upload_id, reason="the upload was not what was promised")
         row.received_bytes = 0
         row.touched_at = now
 
@@ -90,9 +91,23 @@ async def expire_uploads(unit: Work, rules: UploadRules, *, now: datetime) -> in
     """
     rows = await uploads.list_abandoned(unit.session, now - rules.time_to_live, limit=_EXPIRED_AT_ONCE)
     for row in rows:
-        await uploads.forget_pieces(unit.session, row.upload_id)
+        await _forget_pieces(unit, row.upload_id, reason="the upload expired")
         row.state = UploadState.EXPIRED
     return len(rows)
+
+
+async def discard_pieces(unit: Work, pieces: Sequence[Piece]) -> None:
+    """Pieces that are in storage and became part of no upload go from there."""
+    await _doom(unit, [piece.artifact for piece in pieces], reason="the piece did not count")
+
+
+async def _forget_pieces(unit: Work, upload_id: str, *, reason: str) -> None:
+    await _doom(unit, await uploads.forget_pieces(unit.session, upload_id), reason=reason)
+
+
+async def _doom(unit: Work, artifacts: Sequence[Artifact], *, reason: str) -> None:
+    doomed = [Doomed(uri=artifact.uri, kind=ObjectKind.PIECE) for artifact in artifacts]
+    await deletions.queue(unit.session, doomed, reason=reason)
 
 
 def _request_of(upload: Upload, source: Artifact, *, traceparent: str | None, now: datetime) -> VersionRequest:

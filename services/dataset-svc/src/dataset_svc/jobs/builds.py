@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -11,16 +11,18 @@ from typing import IO
 import structlog
 
 from dataset_svc.adapters.build_process import BuildOrder, BuildProcess
+from dataset_svc.adapters.held_out_cases import read_cases
 from dataset_svc.adapters.nameless_files import nameless_file, path_of
 from dataset_svc.adapters.source_files import SourceLimits
 from dataset_svc.adapters.version_packs import VersionPacks, store_origins
-from dataset_svc.domain.building import Built, Memory, Recipe
+from dataset_svc.domain.building import Memory, Recipe
+from dataset_svc.domain.packed_builds import PackedBuild
 from dataset_svc.domain.preparing import dataset_key
-from dataset_svc.domain.report_page.page import render
-from dataset_svc.domain.requests import Origin, VersionRequest
+from dataset_svc.domain.requests import Origin, Purpose, VersionRequest
 from dataset_svc.domain.sources.reading import ReadingRules
 from dataset_svc.domain.versions.recipes import recipe_sha256
 from dataset_svc.handlers.requests import (
+    end_dry_run,
     give_back_request,
     keep_rejects,
     note_progress,
@@ -143,17 +145,26 @@ class Builds:
             return await self._reject(request, materials.objections)
         if request.policy.pseudonymise and self._workshop.pseudonym_secret is None:
             return await self._reject(request, ("pseudonyms are wanted, and no key for them is configured",))
+        materials = await self._with_cases(materials)
         try:
             built = await self._read_and_build(request, materials.memory)
         except SourceUnreadable as error:
             return await self._reject(request, (str(error),))
-        report = await self._put(built.report.model_dump_json(indent=1), "application/json", suffix=".json")
-        if built.report.rejected_because:
-            return await self._reject(request, built.report.rejected_because, report)
+        report = await self._put(built.report, "application/json", suffix=".json")
+        if built.rejected_because:
+            return await self._reject(request, built.rejected_because, report)
+        if request.purpose is Purpose.DRY_RUN:
+            return await self._end_dry_run(request, report)
         stored = await self._store(request, materials, built, report)
-        return await self._publish(request, stored, materials.parent_version_id)
+        return await self._publish(request, stored, materials)
 
-    async def _read_and_build(self, request: VersionRequest, memory: Memory) -> Built:
+    async def _with_cases(self, materials: Materials) -> Materials:
+        """Materials with what other datasets hold out, which storage gives while no transaction is open."""
+        memory, workshop = materials.memory, self._workshop
+        cases = await read_cases(materials.case_files, self._storage, workshop.packs, erased_units=memory.erased_units)
+        return replace(materials, memory=replace(memory, cases=cases))
+
+    async def _read_and_build(self, request: VersionRequest, memory: Memory) -> PackedBuild:
         with nameless_file() as source, nameless_file() as rejects:
             await self._fetch(request.source, source)
             order = self._order(request, memory, source=path_of(source), rejects=path_of(rejects))
@@ -190,6 +201,7 @@ class Builds:
             memory=memory,
             pseudonym_key=None if secret is None else dataset_key(secret, request.dataset_name),
             tokenizer=self._workshop.tokenizer,
+            title=f"{request.dataset_name}: {request.request_id}",
         )
 
     @asynccontextmanager
@@ -226,21 +238,21 @@ class Builds:
         async with self._work() as unit:
             await keep_rejects(unit, request.request_id, kept)
 
-    async def _store(self, request: VersionRequest, materials: Materials, built: Built, report: Artifact) -> Stored:
+    async def _store(
+        self, request: VersionRequest, materials: Materials, built: PackedBuild, report: Artifact
+    ) -> Stored:
         storage = self._storage
         splits = {
             name: Split(
                 artifact=await storage.put_bytes(
-                    split.content, kind="datasets", suffix=".jsonl", media_type=_JSON_LINES
+                    part.content, kind="datasets", suffix=".jsonl", media_type=_JSON_LINES
                 ),
-                samples=len(split.samples),
+                samples=part.samples,
             )
-            for name, split in built.splits.items()
+            for name, part in built.parts.items()
         }
-        parts = {name: split.content for name, split in built.splits.items()}
+        parts = {name: part.content for name, part in built.parts.items()}
         committed = await self._workshop.packs.commit(parts, splits, parent=materials.parent_manifest)
-        title = f"{request.dataset_name}: {request.request_id}"
-        page = await asyncio.to_thread(render, built.report, built.statistics, title=title)
         options = {"tokens": "counted" if self._workshop.tokenizer else "not counted"}
         recipe = recipe_of(request, materials, max_line_bytes=self._limits.max_line_bytes, options=options)
         return Stored(
@@ -250,20 +262,16 @@ class Builds:
             recipe_sha256=recipe_sha256(recipe),
             manifest=committed.manifest,
             origins=await store_origins(storage, built.origins),
-            statistics=await self._put(built.statistics.model_dump_json(), "application/json", suffix=".json"),
-            page=await self._put(page, "text/html; charset=utf-8", suffix=".html"),
+            statistics=await self._put(built.statistics, "application/json", suffix=".json"),
+            page=await self._put(built.page, "text/html; charset=utf-8", suffix=".html"),
         )
 
-    async def _put(self, text: str, media_type: str, *, suffix: str) -> Artifact:
-        return await self._storage.put_bytes(
-            text.encode(), kind="dataset-reports", suffix=suffix, media_type=media_type
-        )
+    async def _put(self, content: bytes, media_type: str, *, suffix: str) -> Artifact:
+        return await self._storage.put_bytes(content, kind="dataset-reports", suffix=suffix, media_type=media_type)
 
-    async def _publish(self, request: VersionRequest, stored: Stored, parent_version_id: str | None) -> Publication:
+    async def _publish(self, request: VersionRequest, stored: Stored, materials: Materials) -> Publication:
         async with self._work() as unit:
-            return await publish_version(
-                unit, request, stored, parent_version_id=parent_version_id, now=datetime.now(UTC)
-            )
+            return await publish_version(unit, request, stored, materials, now=datetime.now(UTC))
 
     async def _reject(
         self, request: VersionRequest, reasons: tuple[str, ...], report: Artifact | None = None
@@ -273,6 +281,11 @@ class Builds:
                 unit, request.request_id, reasons=reasons, now=datetime.now(UTC), report=report
             )
         return Publication.REJECTED if rejected else Publication.NOT_DUE
+
+    async def _end_dry_run(self, request: VersionRequest, report: Artifact) -> Publication:
+        async with self._work() as unit:
+            ended = await end_dry_run(unit, request.request_id, report=report, now=datetime.now(UTC))
+        return Publication.CHECKED if ended else Publication.NOT_DUE
 
     async def _give_back(self, request: VersionRequest) -> None:
         async with self._work() as unit:

@@ -11,7 +11,7 @@ from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store.tables import DatasetRow, VersionRow
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
-from loopwright.errors import NotFound
+from loopwright.errors import Expired, NotFound
 from loopwright.pages import Page, Window
 from loopwright.unit_of_work import Work
 
@@ -57,6 +57,7 @@ class VersionView(View):
     status: Status
     status_reason: str | None
     created_at: datetime
+    erased_at: datetime | None = Field(description="when its files went, for it held a person's data; none as a rule")
 
 
 async def list_datasets(unit: Work, window: Window, *, status: Status | None) -> Page[DatasetView]:
@@ -106,6 +107,17 @@ async def read_version(unit: Work, version_id: str) -> VersionView:
     if row is None:
         raise NotFound("dataset.version-not-found", "there is no such version", version_id=version_id)
     return VersionView.model_validate(row)
+
+
+def check_readable(version: VersionView) -> None:
+    """Refuses to read the samples of a version whose files went.
+
+    Raises:
+        Expired: they did, because it held a person's data that was erased.
+    """
+    if version.erased_at is not None:
+        detail = "the version held a person's data that was erased, and its files are gone"
+        raise Expired("dataset.version-erased", detail, version_id=version.version_id)
 
 
 def splits_of(version: VersionView) -> dict[SplitName, Split]:

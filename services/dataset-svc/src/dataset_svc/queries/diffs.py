@@ -10,7 +10,7 @@ from dataset_svc.adapters.version_packs import OpenVersion, VersionPacks
 from dataset_svc.domain.samples import Sample, SplitName
 from dataset_svc.domain.versions.row_hashes import KEY_BYTES
 from dataset_svc.domain.versions.version_diff import Change, ChangeKind, Row, VersionDiff, figures_of
-from dataset_svc.queries.datasets import VersionView, read_version, splits_of
+from dataset_svc.queries.datasets import VersionView, check_readable, read_version, splits_of
 from dataset_svc.queries.samples import TurnView
 from dataset_svc.store import refs
 from loopwright.contracts.datasets import SampleSource
@@ -101,7 +101,12 @@ async def read_pair(unit: Work, version_id: str, *, against: str) -> tuple[Versi
 
 
 async def open_version(version: VersionView, packs: VersionPacks) -> OpenVersion:
-    """A version's rows, from the history if it is there, else from its files."""
+    """A version's rows, from the history if it is there, else from its files.
+
+    Raises:
+        Expired: they were erased.
+    """
+    check_readable(version)
     if version.manifest is not None:
         return await packs.open(version.manifest)
     # a file has no key of its own, and nobody else sees these hashes

@@ -125,10 +125,11 @@ async def read_lineage_facts(unit: Work, version_id: str, sample_id: str) -> Lin
 
 
 async def complete_lineage(facts: LineageFacts, storage: Storage) -> LineageView:
-    """Adds what storage knows; call it after the transaction."""
+    """Adds what storage knows; call it after the transaction. Of an erased version it knows less."""
     version, sample_id = facts.version, facts.sample.sample_id
+    origins = version.origins if version.erased_at is None else None
     report = await read_report(version.report, storage)
-    origin = None if version.origins is None else await find_origin(storage, version.origins, sample_id)
+    origin = None if origins is None else await find_origin(storage, origins, sample_id)
     source = facts.source
     if origin is not None:
         said = {"line": origin.source_line, "document_id": origin.document_id, "chunk": origin.chunk}

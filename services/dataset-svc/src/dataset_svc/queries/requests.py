@@ -5,9 +5,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from pydantic import Field
 
-from dataset_svc.domain.requests import Origin, RequestState
+from dataset_svc.domain.requests import Origin, Purpose, RequestState
 from dataset_svc.queries.pages import View, read_page
-from dataset_svc.store.tables import RequestRow
+from dataset_svc.store.tables import MappingDocument, RequestRow
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.errors import NotFound
@@ -22,19 +22,20 @@ class RequestView(View):
     task_id: str
     dataset_name: str
     origin: Origin = Field(description="how it came")
+    purpose: Purpose = Field(description="a version; the samples of another version, divided anew; or a report only")
     requested_by: str = Field(description="service or subject")
     requested_at: datetime
     reason: str
     source: Artifact = Field(description="the file of raw records")
     source_name: str = Field(description="what its sender called it")
-    mapping: dict[str, str] | None = Field(description="which columns hold what, if somebody said so")
+    mapping: MappingDocument | None = Field(description="which columns hold what, if somebody said so")
     sample_count: int | None = Field(description="lines that were promised; none for uploads")
     data_policy: DataPolicy
     state: RequestState
     attempts: int = Field(description="builds that were started")
     records_read: int = Field(description="records that the build has read; a figure while it lasts")
     rejected_because: tuple[str, ...] = Field(description="why there is no version; empty if there is or may be one")
-    report: Artifact | None = Field(description="quality report, once the source was read")
+    report: Artifact | None = Field(description="quality report, once the source was read; `requests/{id}/report`")
     rejects: Artifact | None = Field(description="records that are no samples, verbatim; `requests/{id}/rejects`")
     finished_at: datetime | None
 
@@ -56,3 +57,15 @@ async def read_request(unit: Work, request_id: str) -> RequestView:
     if row is None:
         raise NotFound("dataset.request-not-found", "there is no such request", request_id=request_id)
     return RequestView.model_validate(row)
+
+
+async def find_report(unit: Work, request_id: str) -> Artifact:
+    """The quality report of a request.
+
+    Raises:
+        NotFound: there is no such request, or its source was not read, or not yet.
+    """
+    request = await read_request(unit, request_id)
+    if request.report is None:
+        raise NotFound("dataset.no-report", "the request has no report so far", request_id=request_id)
+    return request.report

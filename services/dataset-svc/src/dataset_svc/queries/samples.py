@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dataset_svc.domain.samples import Sample, SplitName
 from dataset_svc.domain.sources.lines import LineCutter
-from dataset_svc.queries.datasets import VersionView, read_version
+from dataset_svc.queries.datasets import VersionView, check_readable, read_version
 from dataset_svc.queries.pages import View, read_page
 from dataset_svc.store.tables import SampleRow
 from loopwright.contracts.base import Artifact
@@ -69,7 +69,12 @@ async def list_provenance(
 
 
 async def add_texts(page: Page[ProvenanceView], version: VersionView, storage: Storage) -> Page[SampleView]:
-    """Reads the texts of a page; call it after the transaction, for it waits on storage."""
+    """Reads the texts of a page; call it after the transaction, for it waits on storage.
+
+    Raises:
+        Expired: they were erased.
+    """
+    check_readable(version)
     wanted: dict[SplitName, set[int]] = defaultdict(set)
     for item in page.items:
         wanted[item.split].add(item.position)

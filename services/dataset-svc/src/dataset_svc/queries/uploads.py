@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
+import sqlalchemy as sa
 from pydantic import Field
 
 from dataset_svc.domain.sources.uploads import UploadState
+from dataset_svc.queries.datasets import VersionView, check_readable
 from dataset_svc.queries.pages import View
-from dataset_svc.store.tables import RequestRow, UploadRow
+from dataset_svc.store.tables import RequestRow, UploadRow, VersionRow
 from loopwright.contracts.base import Artifact
 from loopwright.errors import NotFound
 from loopwright.unit_of_work import Work
@@ -46,10 +48,15 @@ async def find_rejects(unit: Work, request_id: str) -> Artifact:
 
     Raises:
         NotFound: there is no such request, or it has no bad records, or was not read yet.
+        Expired: they went with the version, for somebody's data was erased.
     """
     row = await unit.session.get(RequestRow, request_id)
     if row is None:
         raise NotFound("dataset.request-not-found", "there is no such request", request_id=request_id)
     if row.rejects is None:
         raise NotFound("dataset.no-rejects", "the request has no bad records so far", request_id=request_id)
+    version = sa.select(VersionRow).where(VersionRow.request_id == request_id)
+    made = (await unit.session.execute(version)).scalar_one_or_none()
+    if made is not None:
+        check_readable(VersionView.model_validate(made))
     return row.rejects

@@ -6,12 +6,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.building import BuiltSample
+from dataset_svc.domain.packed_builds import BuiltRow
 from dataset_svc.domain.requests import KnownDataset
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.versions.lifecycle import Status
 from dataset_svc.store.copying import copy_rows
-from dataset_svc.store.tables import DatasetRow, SampleRow, VersionRow
+from dataset_svc.store.tables import DatasetRow, GroupRow, QuestionRow, SampleRow, VersionRow
 from loopwright.errors import NotFound
 
 
@@ -40,6 +40,18 @@ async def get_for_change(session: AsyncSession, dataset_id: str) -> DatasetRow:
     return row
 
 
+async def get_version(session: AsyncSession, version_id: str) -> VersionRow:
+    """A version.
+
+    Raises:
+        NotFound: there is none with that id.
+    """
+    row = await session.get(VersionRow, version_id)
+    if row is None:
+        raise NotFound("dataset.version-not-found", "there is no such version", version_id=version_id)
+    return row
+
+
 async def get_version_for_change(session: AsyncSession, version_id: str) -> VersionRow:
     """Locks a version.
 
@@ -60,29 +72,46 @@ async def find_latest_version(session: AsyncSession, dataset_id: str) -> Version
 
 
 _SAMPLE_COLUMNS = (
-    "version_id", "sample_id", "split", "position", "content_sha256", "question_sha256", "source", "inference_id",
-    "rating_ids", "unit_hash", "weight_0_1",
+    "version_id", "sample_id", "split", "position", "content_sha256", "question_sha256", "group_sha256", "source",
+    "inference_id", "rating_ids", "unit_hash", "weight_0_1",
 )  # fmt: skip
 
 
-async def add_samples(session: AsyncSession, version_id: str, split: SplitName, samples: Iterable[BuiltSample]) -> None:
+async def add_samples(session: AsyncSession, version_id: str, split: SplitName, samples: Iterable[BuiltRow]) -> None:
     rows = (
         (
             version_id,
-            built.sample.sample_id,
+            built.sample_id,
             str(split),
             built.position,
             built.content_sha256,
             built.question_sha256,
-            str(built.sample.source),
-            built.sample.inference_id,
-            list(built.sample.rating_ids),
-            built.sample.unit_hash,
-            built.sample.weight_0_1,
+            built.group_sha256,
+            built.source,
+            built.inference_id,
+            list(built.rating_ids),
+            built.unit_hash,
+            built.weight_0_1,
         )
         for built in samples
     )
     await copy_rows(session, "samples", _SAMPLE_COLUMNS, rows, schema="dataset")
+
+
+async def count_held_out(session: AsyncSession, version: VersionRow) -> int:
+    """Samples of a version whose question or group is held out, by this version or by a later one."""
+    question = sa.exists().where(
+        QuestionRow.dataset_id == version.dataset_id,
+        QuestionRow.question_sha256 == SampleRow.question_sha256,
+        QuestionRow.split == SplitName.HELD_OUT,
+    )
+    group = sa.exists().where(
+        GroupRow.dataset_id == version.dataset_id,
+        GroupRow.group_sha256 == SampleRow.group_sha256,
+        GroupRow.split == SplitName.HELD_OUT,
+    )
+    statement = sa.select(sa.func.count()).where(SampleRow.version_id == version.version_id, question | group)
+    return (await session.execute(statement)).scalar_one()
 
 
 async def deprecate_versions_of_unit(session: AsyncSession, unit_hash: str, *, reason: str) -> int:

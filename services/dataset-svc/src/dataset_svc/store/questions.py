@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.building import BuiltSample
 from dataset_svc.domain.likeness.clusters import RememberedQuestion
+from dataset_svc.domain.packed_builds import BuiltRow
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.store.copying import copy_rows
 from dataset_svc.store.tables import QuestionRow, SampleRow, VersionRow
@@ -24,8 +24,8 @@ async def list_questions(session: AsyncSession, dataset_id: str) -> tuple[Rememb
     return tuple(RememberedQuestion(text=question, split=SplitName(split)) for question, split in rows)
 
 
-async def remember(session: AsyncSession, dataset_id: str, split: SplitName, samples: Iterable[BuiltSample]) -> None:
-    """Keeps the questions of one part; the split never moves a question to a weaker part, so the newest word holds."""
+async def remember(session: AsyncSession, dataset_id: str, split: SplitName, samples: Iterable[BuiltRow]) -> None:
+    """Keeps the questions of one part. The newest word holds: no version takes a question out of the held-out part."""
     questions = {built.question_sha256: built.question for built in samples}
     if not questions:
         return

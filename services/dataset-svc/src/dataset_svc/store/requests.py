@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.requests import Origin, RequestState, VersionRequest
+from dataset_svc.domain.requests import Origin, Purpose, RequestState, VersionRequest
 from dataset_svc.store.tables import MappingDocument, RequestRow
 
 
@@ -33,6 +33,7 @@ async def add(session: AsyncSession, request: VersionRequest) -> bool:
             traceparent=request.traceparent,
             source_name=request.source_name,
             mapping=None if request.mapping is None else MappingDocument(request.mapping),
+            purpose=request.purpose,
             state=RequestState.PENDING,
             attempts=0,
             next_attempt_at=sa.func.now(),
@@ -82,4 +83,5 @@ def as_request(row: RequestRow) -> VersionRequest:
         traceparent=row.traceparent,
         source_name=row.source_name,
         mapping=None if row.mapping is None else row.mapping.root,
+        purpose=Purpose(row.purpose),
     )

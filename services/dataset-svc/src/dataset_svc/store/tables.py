@@ -7,6 +7,7 @@ from pydantic import RootModel
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.columns import Part
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
@@ -22,6 +23,10 @@ class Base(DeclarativeBase):
 
 class MappingDocument(RootModel[dict[Part, str]]):
     """Which columns hold what, as a column of JSON keeps it."""
+
+
+class RowsDocument(RootModel[dict[SplitName, list[int]]]):
+    """Positions in the files of a version's parts, as a column of JSON keeps them."""
 
 
 class DatasetRow(Base):
@@ -40,7 +45,7 @@ class DatasetRow(Base):
 
 
 class RequestRow(Base):
-    """Somebody asked for a version: by event or by upload. The queue of builds, and its history."""
+    """Somebody asked for a version, or what one would be: the queue of builds, and its history."""
 
     __tablename__ = "requests"
     __table_args__ = (
@@ -61,6 +66,7 @@ class RequestRow(Base):
     traceparent: Mapped[str | None] = mapped_column(sa.Text)
     source_name: Mapped[str] = mapped_column(sa.Text, server_default="")
     mapping: Mapped[MappingDocument | None] = mapped_column(AsJson(MappingDocument))
+    purpose: Mapped[str] = mapped_column(sa.Text, server_default="version")
     rejects: Mapped[Artifact | None] = mapped_column(AsJson(Artifact))
     state: Mapped[str] = mapped_column(sa.Text)
     attempts: Mapped[int] = mapped_column(sa.Integer)
@@ -107,7 +113,10 @@ class UploadPieceRow(Base):
 
 
 class VersionRow(Base):
-    """An immutable version; only its status may change. Without a manifest its files are all that there is of it."""
+    """An immutable version; only its status may change. Without a manifest its files are all that there is of it.
+
+    Once it is erased its files are gone, and its manifest names packs without the rows of the person.
+    """
 
     __tablename__ = "versions"
     __table_args__ = (sa.UniqueConstraint("dataset_id", "number"),)
@@ -131,6 +140,7 @@ class VersionRow(Base):
     status: Mapped[str] = mapped_column(sa.Text)
     status_reason: Mapped[str | None] = mapped_column(sa.Text)
     created_at: Mapped[datetime] = mapped_column(_Time)
+    erased_at: Mapped[datetime | None] = mapped_column(_Time)
 
 
 class RefRow(Base):
@@ -151,6 +161,11 @@ class SampleRow(Base):
     """Where one sample of a version came from; its text is line `position` of the part's file."""
 
     __tablename__ = "samples"
+    __table_args__ = (
+        sa.Index(
+            "ix_dataset_samples_group_sha256", "group_sha256", postgresql_where=sa.text("group_sha256 IS NOT NULL")
+        ),
+    )
 
     version_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.versions.version_id"), primary_key=True)
     sample_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
@@ -158,6 +173,7 @@ class SampleRow(Base):
     position: Mapped[int] = mapped_column(sa.Integer)
     content_sha256: Mapped[str] = mapped_column(sa.Text)
     question_sha256: Mapped[str] = mapped_column(sa.Text, index=True)
+    group_sha256: Mapped[str | None] = mapped_column(sa.Text)
     source: Mapped[str] = mapped_column(sa.Text)
     inference_id: Mapped[str | None] = mapped_column(sa.Text)
     rating_ids: Mapped[list[str]] = mapped_column(ARRAY(sa.Text))
@@ -176,6 +192,19 @@ class QuestionRow(Base):
     question: Mapped[str] = mapped_column(sa.Text)
 
 
+class GroupRow(Base):
+    """A group (a user, a document) of which a version of the dataset holds samples, and the side that they are on.
+
+    Of its name only the hash: the name can be a person's.
+    """
+
+    __tablename__ = "groups"
+
+    dataset_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.datasets.dataset_id"), primary_key=True)
+    group_sha256: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    split: Mapped[str] = mapped_column(sa.Text)
+
+
 class ErasedUnitRow(Base):
     """A person whose data must not enter any later version."""
 
@@ -184,6 +213,49 @@ class ErasedUnitRow(Base):
     unit_hash: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     erasure_id: Mapped[str] = mapped_column(sa.Text)
     erased_at: Mapped[datetime] = mapped_column(_Time)
+
+
+class VersionErasureRow(Base):
+    """A version held samples of a person when that person's data was erased."""
+
+    __tablename__ = "version_erasures"
+
+    version_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.versions.version_id"), primary_key=True)
+    unit_hash: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    erasure_id: Mapped[str] = mapped_column(sa.Text)
+    erased_at: Mapped[datetime] = mapped_column(_Time)
+
+
+class CleaningRow(Base):
+    """Rows that must go from a history: that of a version, or one that its manifest names and that became none."""
+
+    __tablename__ = "history_cleanings"
+    __table_args__ = (sa.Index("ix_history_cleanings_due", "due_at", postgresql_where=sa.text("cleaned_at IS NULL")),)
+
+    cleaning_id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.datasets.dataset_id"))
+    version_id: Mapped[str | None] = mapped_column(sa.ForeignKey("dataset.versions.version_id"))
+    manifest: Mapped[Artifact | None] = mapped_column(AsJson(Artifact))
+    rows: Mapped[RowsDocument] = mapped_column(AsJson(RowsDocument))
+    attempts: Mapped[int] = mapped_column(sa.Integer)
+    due_at: Mapped[datetime] = mapped_column(_Time)
+    cleaned_at: Mapped[datetime | None] = mapped_column(_Time)
+
+
+class DeletionRow(Base):
+    """An object that must go from storage, or that went."""
+
+    __tablename__ = "deletions"
+    __table_args__ = (sa.Index("ix_deletions_due", "due_at", postgresql_where=sa.text("deleted_at IS NULL")),)
+
+    uri: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.Text)
+    reason: Mapped[str] = mapped_column(sa.Text)
+    attempts: Mapped[int] = mapped_column(sa.Integer)
+    queued_at: Mapped[datetime] = mapped_column(_Time)
+    due_at: Mapped[datetime] = mapped_column(_Time)
+    begun_at: Mapped[datetime | None] = mapped_column(_Time)
+    deleted_at: Mapped[datetime | None] = mapped_column(_Time)
 
 
 metadata = Base.metadata

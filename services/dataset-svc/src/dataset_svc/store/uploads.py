@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dataset_svc.domain.sources.uploads import Piece, Upload, UploadState
 from dataset_svc.store.tables import MappingDocument, UploadPieceRow, UploadRow
+from loopwright.contracts.base import Artifact
 from loopwright.errors import NotFound
 
 
@@ -60,8 +61,14 @@ async def list_pieces(session: AsyncSession, upload_id: str) -> tuple[Piece, ...
     return tuple(Piece(first_byte=row.first_byte, artifact=row.artifact) for row in rows)
 
 
-async def forget_pieces(session: AsyncSession, upload_id: str) -> None:
-    await session.execute(sa.delete(UploadPieceRow).where(UploadPieceRow.upload_id == upload_id))
+async def forget_pieces(session: AsyncSession, upload_id: str) -> Sequence[Artifact]:
+    """Forgets all pieces of an upload.
+
+    Returns:
+        What lies in storage of them.
+    """
+    statement = sa.delete(UploadPieceRow).where(UploadPieceRow.upload_id == upload_id)
+    return (await session.execute(statement.returning(UploadPieceRow.artifact))).scalars().all()
 
 
 async def list_abandoned(session: AsyncSession, before: datetime, *, limit: int) -> Sequence[UploadRow]:

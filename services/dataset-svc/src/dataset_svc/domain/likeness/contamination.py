@@ -1,10 +1,9 @@
-"""Which training texts give away a case that a model is measured by: the same text, a long passage of it, or a near copy.
+"""Which training texts give away a case that a model is measured by: the same text, a near copy, or a long passage of it.
 
 Passages are 13 words as in the decontamination of GPT-3 (Brown et al. 2020, appendix C), and 40 characters for Korean.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -15,14 +14,18 @@ from numpy.typing import NDArray
 from dataset_svc.domain.likeness import kernels
 from dataset_svc.domain.likeness.buffers import Texts
 from dataset_svc.domain.likeness.minhash import Grams, one_after_the_other, packed, sketches_of, taken, whole_hashes
-from dataset_svc.domain.likeness.near_pairs import Rows, side_of
+from dataset_svc.domain.likeness.near_pairs import Rows, limits_of, side_of
+from dataset_svc.domain.likeness.passages import CHARACTERS_40, WORDS_13, Passages
+from dataset_svc.domain.likeness.scans import hangul_shares_0_1
 from dataset_svc.domain.likeness.similarity import banding
 
-_HANGUL: Final = re.compile("[가-힣]+")
+# of a case that a passage is to make up: a sample with less of it counts as clean (Touvron et al. 2023, Llama 2,
+# appendix A.6); samples of one set have phrases in common, so that there it must be the greater part
+_LEAST_SHARE_0_1, _LEAST_SHARE_OF_OWN_0_1 = 0.2, 0.5
 _KOREAN_0_1: Final = 0.2  # share of Hangul in the characters from which on a case counts as Korean
 _CHUNK_ROWS: Final = 8192
-_CHUNK_BYTES: Final = 1 << 24
-_BITS: Final = 1 << 22
+_CHUNK_CHARACTERS: Final = 1 << 23
+_COMPARED_PAIRS: Final = 1 << 16
 _CASES_PER_BUCKET: Final = 16
 
 
@@ -54,65 +57,61 @@ class CaseIndex:
 
     Args:
         threshold_0_1: Jaccard index of character 5-grams from which on a row is a near duplicate of a case.
-        common_rows: A passage that more rows than this hold is common knowledge and gives nothing away.
+        common_rows: A passage that more rows than this hold, or more cases, is common knowledge, as the words of a
+            template are, and gives nothing away.
+        own: How many first cases were held out of the rows' own set, so that no row is like them as a whole.
+        one_each: Whether to name, for each row, only the first of the cases that it gives away most plainly.
     """
 
-    def __init__(self, cases: Sequence[str], *, threshold_0_1: float = 0.7, common_rows: int = 10) -> None:
+    def __init__(
+        self,
+        cases: Sequence[str],
+        *,
+        threshold_0_1: float = 0.7,
+        common_rows: int = 10,
+        own: int = 0,
+        one_each: bool = False,
+    ) -> None:
         texts = packed(cases)
-        hashes, first = np.unique(whole_hashes(texts), return_index=True)
-        self._hashes, self._numbers = hashes, first
-        self._texts = taken(texts, first)
-        korean = np.array([_is_korean(cases[int(number)]) for number in first], dtype=np.bool_)
-        self._passages = (
-            _Passages(self._texts, np.flatnonzero(~korean), Grams.WORDS_13, common_rows=common_rows),
-            _Passages(self._texts, np.flatnonzero(korean), Grams.CHARACTERS_40, common_rows=common_rows),
+        # rows may be like a case by its whole text only where the text is not also one of the first cases
+        numbers = np.sort(np.unique(whole_hashes(texts), return_index=True)[1])
+        korean = hangul_shares_0_1(texts)[numbers] > _KOREAN_0_1
+        shares = np.where(np.arange(len(cases)) < own, _LEAST_SHARE_OF_OWN_0_1, _LEAST_SHARE_0_1)
+        self._passages = tuple(
+            (overlap, Passages(cases, texts, some, kind, least_shares_0_1=shares, common_rows=common_rows))
+            for overlap, some, kind in (
+                (Overlap.WORDS, numbers[~korean], WORDS_13),
+                (Overlap.CHARACTERS, numbers[korean], CHARACTERS_40),
+            )
         )
-        self._threshold = threshold_0_1
-        self._bands = banding(threshold_0_1, missed_0_1=0.01)
-        self._keys = sketches_of(self._texts, Grams.CHARACTERS_5, bands=self._bands).band_keys
-        self._rows = 0
+        self._wholes = _Wholes(cases, texts, numbers[numbers >= own], threshold_0_1=threshold_0_1)
+        self._rows, self._one_each = 0, one_each
         self._found: dict[tuple[int, int], Contaminated] = {}
 
     def feed(self, rows: Sequence[str], *, threads: int = 1) -> None:
+        if not (self._wholes or any(passages for _, passages in self._passages)):
+            return
         for first in range(0, len(rows), _CHUNK_ROWS):
-            for chunk in _by_size(packed(rows[first : first + _CHUNK_ROWS], threads=threads)):
-                if len(self._hashes):
-                    self._same(chunk)
-                    self._near(chunk, threads=threads)
-                    for passages in self._passages:
-                        passages.feed(chunk, self._rows)
-                self._rows += len(chunk.starts)
+            for chunk in _by_size(rows[first : first + _CHUNK_ROWS]):
+                texts = packed(chunk, threads=threads)
+                self._wholes.feed(texts, self._note_whole, threads=threads)
+                for _, passages in self._passages:
+                    passages.feed(texts, chunk, self._rows, threads=threads)
+                self._rows += len(chunk)
 
     def finish(self) -> tuple[Contaminated, ...]:
         """Every pair once, by the strongest overlap, in order of rows and cases."""
-        for passages, overlap in zip(self._passages, (Overlap.WORDS, Overlap.CHARACTERS), strict=True):
+        for overlap, passages in self._passages:
             for row, case in passages.pairs():
-                self._note(row, case, overlap)
+                self._note(Contaminated(row=row, case=case, overlap=overlap))
         return tuple(self._found[pair] for pair in sorted(self._found))
 
-    def _note(self, row: int, unique_case: int, overlap: Overlap, likeness_0_1: float | None = None) -> None:
-        case = int(self._numbers[unique_case])
-        found = Contaminated(row=row, case=case, overlap=overlap, likeness_0_1=likeness_0_1)
-        self._found.setdefault((row, case), found)
+    def _note_whole(self, row: int, case: int, overlap: Overlap, likeness_0_1: float) -> None:
+        self._note(Contaminated(row=self._rows + row, case=case, overlap=overlap, likeness_0_1=likeness_0_1))
 
-    def _same(self, rows: Texts) -> None:
-        hashes = whole_hashes(rows)
-        places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
-        for row in np.flatnonzero(self._hashes[places] == hashes).tolist():
-            self._note(self._rows + row, int(places[row]), Overlap.SAME, 1.0)
-
-    def _near(self, rows: Texts, *, threads: int) -> None:
-        keys = sketches_of(rows, Grams.CHARACTERS_5, bands=self._bands, threads=threads).band_keys
-        pairs = np.unique(
-            np.concatenate([_in_one_bucket(*band) for band in zip(keys, self._keys, strict=True)]), axis=0
-        )
-        both = one_after_the_other(rows, self._texts)
-        side = side_of(both, np.empty((0, kernels.PERMUTATIONS), dtype=np.uint8), Grams.CHARACTERS_5)
-        likeness = np.empty(len(pairs))
-        kernels.jaccards(side, pairs[:, 0].copy(), pairs[:, 1] + len(rows.starts), likeness)
-        for place in np.flatnonzero(likeness >= self._threshold).tolist():
-            row, case = pairs[place].tolist()
-            self._note(self._rows + row, case, Overlap.NEAR, round(float(likeness[place]), 4))
+    def _note(self, found: Contaminated) -> None:
+        """Strongest overlaps come first, and of each the first cases."""
+        self._found.setdefault((found.row, 0 if self._one_each else found.case), found)
 
 
 def find_contaminated(
@@ -124,69 +123,83 @@ def find_contaminated(
     return index.finish()
 
 
-class _Passages:
-    """The n-grams of some cases, and the rows that hold them."""
+class _Wholes:
+    """Cases that rows are compared with as wholes."""
 
-    def __init__(self, cases: Texts, numbers: Rows, grams: Grams, *, common_rows: int) -> None:
-        self._width, self._common = int(grams), common_rows
-        found, owners = _listed(taken(cases, numbers), self._width)
-        order = np.lexsort((owners, found))
-        self._grams, self._starts = np.unique(found[order], return_index=True)
-        self._cases = numbers[owners[order]]
-        self._stops = np.append(self._starts[1:], len(found))
-        self._bits = np.zeros(_BITS, dtype=np.bool_)
-        self._bits[self._grams % np.uint64(_BITS)] = True
-        self._holders = np.zeros(len(self._grams), dtype=np.int64)
-        self._hits: list[Rows] = []
+    def __init__(self, cases: Sequence[str], texts: Texts, numbers: Rows, *, threshold_0_1: float) -> None:
+        self._cases = cases
+        hashes = whole_hashes(taken(texts, numbers))
+        order = np.argsort(hashes)
+        self._hashes, self._numbers = hashes[order], numbers[order]
+        self._threshold = threshold_0_1
+        self._least_matching = limits_of(threshold_0_1).least_matching
+        self._bands = banding(threshold_0_1, missed_0_1=0.01)
+        sketches = sketches_of(taken(texts, self._numbers), Grams.CHARACTERS_5, bands=self._bands)
+        self._low_bytes = sketches.low_bytes
+        self._buckets = [(np.sort(keys), np.argsort(keys, kind="stable")) for keys in sketches.band_keys]
 
-    def feed(self, rows: Texts, first_row: int) -> None:
-        if not len(self._grams):
+    def __bool__(self) -> bool:
+        """Whether there is any case."""
+        return len(self._numbers) > 0
+
+    def feed(self, rows: Texts, note: Callable[[int, int, Overlap, float], None], *, threads: int) -> None:
+        if not self:
             return
-        found, owners = _listed(rows, self._width)
-        likely = np.flatnonzero(self._bits[found % np.uint64(_BITS)])
-        places = np.minimum(np.searchsorted(self._grams, found[likely]), len(self._grams) - 1)
-        sure = (self._grams[places] == found[likely]) & (self._holders[places] <= self._common)
-        hits = np.unique(np.stack((places[sure], owners[likely][sure] + first_row), axis=1), axis=0)
-        self._holders += np.bincount(hits[:, 0], minlength=len(self._grams))
-        self._hits.append(hits)
+        hashes = whole_hashes(rows)
+        places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        for row in np.flatnonzero(self._hashes[places] == hashes).tolist():
+            note(row, int(self._numbers[places[row]]), Overlap.SAME, 1.0)
+        pairs = self._candidates(rows, threads=threads)
+        likeness = self._likeness(rows, pairs)
+        for place in np.flatnonzero(likeness >= self._threshold).tolist():
+            row, case = pairs[place].tolist()
+            note(row, int(self._numbers[case]), Overlap.NEAR, round(float(likeness[place]), 4))
 
-    def pairs(self) -> Iterator[tuple[int, int]]:
-        """Rows and cases that share a passage which is not common."""
-        hits = np.concatenate(self._hits) if self._hits else np.empty((0, 2), dtype=np.int64)
-        rare = hits[self._holders[hits[:, 0]] <= self._common]
-        for gram, row in rare.tolist():
-            for case in self._cases[self._starts[gram] : self._stops[gram]].tolist():
-                yield row, case
+    def _candidates(self, rows: Texts, *, threads: int) -> Rows:
+        """Pairs [n, 2] of row and case that share a bucket and whose sketches are not too unlike."""
+        sketches = sketches_of(rows, Grams.CHARACTERS_5, bands=self._bands, threads=threads)
+        met = [_in_one_bucket(keys, *bucket) for keys, bucket in zip(sketches.band_keys, self._buckets, strict=True)]
+        pairs = np.unique(np.concatenate([found[:, 0] * len(self._numbers) + found[:, 1] for found in met]))
+        pairs = np.stack(np.divmod(pairs, len(self._numbers)), axis=1)
+        alike = [
+            np.count_nonzero(sketches.low_bytes[some[:, 0]] == self._low_bytes[some[:, 1]], axis=1)
+            for some in np.array_split(pairs, len(pairs) // _COMPARED_PAIRS + 1)
+        ]
+        return pairs[np.concatenate(alike) >= self._least_matching]
 
-
-def _is_korean(case: str) -> bool:
-    return sum(map(len, _HANGUL.findall(case))) > _KOREAN_0_1 * len(case)
-
-
-def _listed(texts: Texts, width: int) -> tuple[NDArray[np.uint64], Rows]:
-    """All grams, and the text of each."""
-    grams = np.empty(int((texts.stops - texts.starts).sum()) + 1, dtype=np.uint64)
-    ends = np.zeros(len(texts.starts), dtype=np.int64)
-    count = kernels.list_grams(texts, width, grams, ends)
-    return grams[:count], np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-
-
-def _by_size(texts: Texts) -> Iterator[Texts]:
-    """At most 16 MiB of them at a time, or one text that is longer."""
-    ends = np.cumsum(texts.stops - texts.starts)
-    first = 0
-    while first < len(ends):
-        before = int(ends[first - 1]) if first else 0
-        stop = max(first + 1, int(np.searchsorted(ends, before + _CHUNK_BYTES, side="right")))
-        yield Texts(starts=texts.starts[first:stop], stops=texts.stops[first:stop], content=texts.content)
-        first = stop
+    def _likeness(self, rows: Texts, pairs: Rows) -> NDArray[np.float64]:
+        """The true Jaccard index of each pair."""
+        ones, row_of = np.unique(pairs[:, 0], return_inverse=True)
+        others, case_of = np.unique(pairs[:, 1], return_inverse=True)
+        cases = packed([self._cases[number] for number in self._numbers[others].tolist()])
+        both = one_after_the_other(taken(rows, ones), cases)
+        side = side_of(both, np.empty((0, kernels.PERMUTATIONS), dtype=np.uint8), Grams.CHARACTERS_5)
+        likeness = np.empty(len(pairs))
+        kernels.jaccards(side, row_of.astype(np.int64), case_of.astype(np.int64) + len(ones), likeness)
+        return likeness
 
 
-def _in_one_bucket(rows: NDArray[np.uint32], cases: NDArray[np.uint32]) -> Rows:
-    """Pairs [n, 2] of row and case with an equal key; of a crowd of cases the first 16."""
-    order = np.argsort(cases, kind="stable")
-    first = np.searchsorted(cases[order], rows)
-    counts = np.minimum(np.searchsorted(cases[order], rows, side="right") - first, _CASES_PER_BUCKET)
+def _by_size(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """At most 8 Mi characters of them at a time, or one text that is longer."""
+    first, size = 0, 0
+    for place, text in enumerate(texts):
+        size += len(text)
+        if size > _CHUNK_CHARACTERS and place > first:
+            yield texts[first:place]
+            first, size = place, len(text)
+    if first < len(texts):
+        yield texts[first:]
+
+
+def _in_one_bucket(rows: NDArray[np.uint32], keys: NDArray[np.uint32], cases: Rows) -> Rows:
+    """Pairs [n, 2] of row and case with an equal key; of a crowd of cases the first 16.
+
+    Args:
+        keys: Of the cases, ascending.
+        cases: The cases in that order.
+    """
+    first = np.searchsorted(keys, rows)
+    counts = np.minimum(np.searchsorted(keys, rows, side="right") - first, _CASES_PER_BUCKET)
     step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    found = order[np.repeat(first, counts) + step]
+    found = cases[np.repeat(first, counts) + step]
     return np.stack((np.repeat(np.arange(len(rows)), counts), found), axis=1)

@@ -2,6 +2,7 @@
 
 from dataset_svc.domain.report import QualityReport
 from dataset_svc.domain.report_page import sections
+from dataset_svc.domain.report_page.cases import given_away
 from dataset_svc.domain.report_page.charts import ring, table_of
 from dataset_svc.domain.report_page.funnel import funnel
 from dataset_svc.domain.report_page.markup import Markup, joined, tag
@@ -20,6 +21,7 @@ _PARTS = (
     ("words", "Words"),
     ("personal", "Personal data"),
     ("copies", "Duplicates"),
+    ("cases", "Held-out cases"),
     ("bad", "Bad lines"),
     ("recipe", "Recipe"),
 )
@@ -49,6 +51,7 @@ def render(report: QualityReport, statistics: Statistics, *, title: str) -> str:
         sections.words(statistics),
         _personal_data(report, statistics),
         _duplicates(report, statistics),
+        given_away(report),
         _bad_lines(report),
         _recipe(report),
     )

@@ -53,8 +53,8 @@ def splits(report: QualityReport, statistics: Statistics) -> Markup:
         "Training, validation and held-out samples",
         joined(stacked_bar(segments, title="Parts of the version"), _legend(sizes)),
         table_of(("Part", "Samples", "Share", "Wanted share"), rows),
-        note=f"{plural(figures.remembered_samples, 'sample')} where earlier versions had put their like, "
-        f"{count(figures.topped_up_samples)} moved because chance gave a part too little.",
+        note=f"{plural(figures.remembered_samples, 'sample')} where earlier versions had put their like; "
+        f"the rest by hash. Categories that were divided each by itself: {count(figures.strata)}.",
     )
     return section("parts", "Parts", "Samples with like questions are all on one side.", chart)
 

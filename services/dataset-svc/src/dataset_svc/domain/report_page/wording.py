@@ -10,6 +10,7 @@ _NAMES = {
     "conflicting_answer": "One answer per question",
     "exact_duplicate": "No exact copy",
     "near_duplicate": "No near copy",
+    "contamination": "No case given away",
     "held_out": "Held out",
     "ip_address": "IP address",
     "ko": "Korean",

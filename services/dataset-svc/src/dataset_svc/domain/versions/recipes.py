@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from dataset_svc.domain.samples import SplitName
+from loopwright.contracts.datasets import Split
 from loopwright.contracts.tasks import DataPolicy
 
 # raise it with every change after which equal inputs give other bytes
-CODE_VERSION = 3
+CODE_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +20,12 @@ class VersionRecipe:
 
     Attributes:
         source_sha256s: Raw sources, in the order in which they are read.
-        parent_version_id: Stands for all earlier versions, for its id follows from its own recipe; None for the first.
+        parent_version_id: Stands for all earlier versions and for the side that they put every question and group on,
+            for its id follows from its own recipe; None for the first.
         read_as: Where samples are taken to come from, whatever their lines say; None to believe the lines.
         erased_units: Everybody erased by then. An erasure that touches no sample changes the recipe, not the bytes.
-        options: Further settings by name that change bytes (column mapping, tokenizer, weights of scores).
+        case_version_ids: Versions of other datasets whose held-out cases are kept from training.
+        options: Further settings by name that change bytes (column mapping, tokenizer, sides that are let go).
     """
 
     source_sha256s: tuple[str, ...]
@@ -32,6 +36,7 @@ class VersionRecipe:
     read_as: str | None
     max_line_bytes: int
     erased_units: Iterable[str] = ()
+    case_version_ids: Iterable[str] = ()
     options: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -48,9 +53,16 @@ def recipe_sha256(recipe: VersionRecipe) -> str:
         "read_as": recipe.read_as,
         "max_line_bytes": recipe.max_line_bytes,
         "erased": erased,
+        "cases": sorted(set(recipe.case_version_ids)),
         "options": dict(recipe.options),
     }
     return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()
+
+
+def content_sha256_of(splits: Mapping[SplitName, Split]) -> str:
+    """Hash over the parts' hashes: equal contents, equally divided, have equal hashes."""
+    lines = "".join(f"{name}:{splits[name].artifact.sha256}\n" for name in SplitName)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def version_id_of(recipe: str, content: str) -> str:
