@@ -46,8 +46,10 @@ test-unit: .venv/.packages ## tests that need nothing but Python
 	$(RUN) pytest --numprocesses=2 $(UNIT) $(ARGS)
 
 test-integration: setup ## tests on real Kafka, PostgreSQL and MLflow; every suite has its own, for topics have fixed names
-	@failed=; for suite in $(INTEGRATION); do $(RUN) pytest $$suite $(ARGS) || failed+=" $$suite"; done; \
-		test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+	$(MAKE) --jobs=2 --keep-going --output-sync=target $(INTEGRATION:=.suite)
+
+%.suite: setup
+	$(RUN) pytest $* $(ARGS)
 
 test-e2e: setup ## the loop itself, with real vLLM
 	$(RUN) pytest tests/e2e $(ARGS)

@@ -1,7 +1,9 @@
 """Settings of the local stack, from `LOCAL_*` environment variables; the defaults need none."""
 
 import os
+import secrets
 import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +15,7 @@ from loopwright_local.weights import BASE_MODEL
 ROOT = Path(__file__).resolve().parents[4]
 SERVICES = ("dataset", "trainer", "registry", "router", "feedback")
 PART_NAMES = frozenset({"postgres", "kafka", "mlflow", "vllm", "migrations", "topics", *SERVICES})
+_LOWEST_PORT = 20_000
 PORT_FIELDS = (
     "postgres_port",
     "kafka_port",
@@ -114,9 +117,16 @@ class LocalSettings(BaseSettings):
 
 
 def free_ports(count: int) -> list[int]:
-    """Return distinct loopback ports that nobody listens on right now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(taken.getsockname()[1]) for taken in sockets]
-    for taken in sockets:
-        taken.close()
+    """Return distinct loopback ports that nobody listens on right now.
+
+    They lie below those that the kernel gives to connections (32768 and up, ip(7)), one of which could else be given away
+    before a server takes it.
+    """
+    with ExitStack() as taken:
+        ports: list[int] = []
+        while len(ports) < count:
+            port = _LOWEST_PORT + secrets.randbelow(32768 - _LOWEST_PORT)
+            with suppress(OSError):
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
     return ports

@@ -31,6 +31,7 @@ from loopwright.testing.gate import Gate
 from loopwright.testing.probe import Probe
 from loopwright.testing.waiting import eventually
 from loopwright.unit_of_work import Work
+from loopwright_local.settings import free_ports
 
 FreshTopic = Callable[[Topic[Event]], Awaitable[Topic[Event]]]
 
@@ -90,7 +91,7 @@ class TestReadiness:
         await eventually(lambda: ready(client))
 
     async def test_waits_for_a_kafka_that_is_not_there_yet(self, probe: Probe, common: CommonSettings) -> None:
-        away = common.model_copy(update={"kafka_bootstrap": f"127.0.0.1:{free_port()}"})
+        away = common.model_copy(update={"kafka_bootstrap": f"127.0.0.1:{free_ports(1)[0]}"})
         service = a_service(probe, away, USER_ERASED)
         async with service.app.router.lifespan_context(service.app):
             transport = httpx.ASGITransport(service.app)
@@ -182,11 +183,6 @@ service.run(port=int(sys.argv[1]))
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 class Process:
     """A service in a process of its own."""
 
@@ -217,7 +213,7 @@ async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerat
     started: list[asyncio.subprocess.Process] = []
 
     async def run(task: str, *, port: int | None = None) -> Process:
-        port = port or free_port()
+        port = port or free_ports(1)[0]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", PROGRAM.format(task=task), str(port), stdout=asyncio.subprocess.PIPE
         )

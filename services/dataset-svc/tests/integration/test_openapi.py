@@ -89,6 +89,8 @@ async def everything(world, existing):
         "body.other_version": ["2"],
         "body.document_ids[*]": documents,
         "body.task_id": ["log-anomaly"],
+        "body.held_out_share_0_1": [0.4],
+        "body.validation_share_0_1": [0.1],
         "body.policy": ['{"min_samples": 1}'],
         "body.mapping": ['{"prompt": "question"}'],
     }

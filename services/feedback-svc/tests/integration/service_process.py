@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from loopwright.contracts.base import Event
 from loopwright.contracts.envelope import Received, open_record
 from loopwright.contracts.registry import Topic
 from loopwright.testing.waiting import eventually
+from loopwright_local.settings import free_ports
 
 
 class ServiceProcess:
@@ -26,8 +26,7 @@ class ServiceProcess:
     """
 
     def __init__(self, env: Mapping[str, str], *, log_file: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
+        (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self._env = {**os.environ, **env, "FEEDBACK_PORT": str(port), "FEEDBACK_EXPORT_POLL_S": "0.1"}  # noqa: TID251 - a child's environment
         self._log_file = log_file

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -33,6 +32,7 @@ from loopwright.testing.examples import an_event
 from loopwright.testing.records import a_raw_record, a_record
 from loopwright.testing.waiting import eventually
 from loopwright.topics import create_missing_topics
+from loopwright_local.settings import free_ports
 
 pytestmark = pytest.mark.integration
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -115,11 +115,6 @@ async def running(env: dict[str, str], log: Path) -> AsyncGenerator[asyncio.subp
         await process.wait()
 
 
-def a_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
-
-
 def traced(event: Event) -> KafkaRecord:
     """A record of a neighbour that continues our trace."""
     topic = JOB_FINISHED if event.__class__ is JOB_FINISHED.event else EXPERIMENT_CONCLUDED
@@ -144,7 +139,7 @@ async def test_from_pack_to_promotion_over_kafka_with_a_kill_in_between(
         "LOOPWRIGHT_KAFKA_BOOTSTRAP": cluster.bootstrap,
         "LOOPWRIGHT_STORAGE_URI": storage_uri,
         "LOOPWRIGHT_MLFLOW_URI": mlflow_uri,
-        "REGISTRY_PORT": str(a_port()),
+        "REGISTRY_PORT": str(free_ports(1)[0]),
         "REGISTRY_VLLM_URLS": json.dumps([world.vllm.url, world.second_vllm.url]),
         "REGISTRY_ROUTER_URL": world.router.url,
         "REGISTRY_TASKS_DIR": str(packs),

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from loopwright.contracts.jobs import JobFinished
 from loopwright.contracts.registry import DATASET_VALIDATED, JOB_FINISHED, Topic, topic_of
 from loopwright.testing.waiting import eventually
 from loopwright.topics import create_missing_topics
+from loopwright_local.settings import free_ports
 
 # each start of the recipe imports torch, transformers and TRL; MLflow takes ten seconds to start
 pytestmark = [pytest.mark.timeout(600)]
@@ -89,9 +89,7 @@ class Stack:
 
 @pytest_asyncio.fixture
 async def stack(world: World, kafka_bootstrap: str, mlflow_uri: str, tiny_model: Path) -> AsyncGenerator[Stack]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     await create_missing_topics(kafka_bootstrap, replication=1)
     env = {
         "LOOPWRIGHT_DATABASE_URL": world.url, "LOOPWRIGHT_KAFKA_BOOTSTRAP": kafka_bootstrap,

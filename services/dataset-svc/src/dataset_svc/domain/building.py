@@ -58,7 +58,7 @@ class Memory:
     """
 
     erased_units: frozenset[str] = frozenset()
-    questions: tuple[RememberedQuestion, ...] = ()
+    questions: Iterable[RememberedQuestion] = ()
     groups: Mapping[str, SplitName] = field(default_factory=dict[str, SplitName])
     binding: frozenset[SplitName] = EVERY_PART
     cases: tuple[Cases, ...] = ()

@@ -70,6 +70,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def question(self) -> str:
         """What the answer answers: never the system prompt, which all samples of a task share."""
+        if len(self.messages) == 2 and self.messages[0].role == "user":  # most samples
+            return self.input
         turns = [turn for turn in self.messages[:-1] if turn.role != "system"]
         if len(turns) == 1:
             return self.input

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.likeness.clusters import RememberedQuestion
+from dataset_svc.domain.likeness.clusters import RememberedQuestion, RememberedQuestions
 from dataset_svc.domain.packed_builds import BuiltRow
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.store.copying import copy_rows
 from dataset_svc.store.tables import QuestionRow, SampleRow, VersionRow
 
+_AT_ONCE = 1_000
 _REMEMBER = sa.text("""
 INSERT INTO dataset.questions (dataset_id, question_sha256, split, question)
 SELECT :dataset_id, digest, :split, question FROM new_questions
@@ -18,10 +19,12 @@ ON CONFLICT (dataset_id, question_sha256) DO UPDATE SET split = excluded.split
 """)
 
 
-async def list_questions(session: AsyncSession, dataset_id: str) -> tuple[RememberedQuestion, ...]:
+async def list_questions(session: AsyncSession, dataset_id: str) -> RememberedQuestions:
     statement = sa.select(QuestionRow.question, QuestionRow.split).where(QuestionRow.dataset_id == dataset_id)
-    rows = await session.execute(statement)
-    return tuple(RememberedQuestion(text=question, split=SplitName(split)) for question, split in rows)
+    found = RememberedQuestions()
+    async for rows in (await session.stream(statement)).partitions(_AT_ONCE):
+        found.add([RememberedQuestion(text=question, split=SplitName(split)) for question, split in rows])
+    return found
 
 
 async def remember(session: AsyncSession, dataset_id: str, split: SplitName, samples: Iterable[BuiltRow]) -> None:

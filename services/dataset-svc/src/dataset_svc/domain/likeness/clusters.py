@@ -3,11 +3,13 @@
 Questions that earlier versions already put on one side of the split take part, so that their likes can follow them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,12 +27,24 @@ _CHUNK_TEXTS: Final = 50_000
 _MISSED_0_1: Final = 1e-3
 
 
-@dataclass(frozen=True, kw_only=True)
-class RememberedQuestion:
+class RememberedQuestion(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A question of an earlier version, and the side of the split that it was on."""
 
     text: str
     split: SplitName
+
+
+class RememberedQuestions:
+    """Many of them, packed by some hundreds, so that no process stands still while they cross to another one."""
+
+    def __init__(self) -> None:
+        self._packed: list[bytes] = []
+
+    def add(self, questions: Sequence[RememberedQuestion]) -> None:
+        self._packed.append(msgspec.msgpack.encode(questions))
+
+    def __iter__(self) -> Iterator[RememberedQuestion]:
+        return chain.from_iterable(map(_questions.decode, self._packed))
 
 
 @dataclass(kw_only=True)
@@ -143,3 +157,6 @@ def _near_copy(sample: Sample, kept: Sample, member: int, groups: Groups, thresh
         input_similarity_0_1=round(float(groups.likeness[member]), 4),
         answer_similarity_0_1=round(float(groups.answer_likeness[member]), 4),
     )
+
+
+_questions = msgspec.msgpack.Decoder(list[RememberedQuestion])

@@ -64,7 +64,8 @@ class Measured:
 def columns_of(samples: Sequence[Sample], split: SplitName, measured: Measured | None = None) -> SampleColumns:
     """Samples of one part of the split as columns."""
     found = measured or Measured()
-    roles = [Counter(turn.role for turn in sample.messages) for sample in samples]
+    roles = [tuple([turn.role for turn in sample.messages]) for sample in samples]
+    patterns = {pattern: Counter(pattern) for pattern in set(roles)}
     return SampleColumns(
         sample_ids=_texts([sample.sample_id for sample in samples]),
         questions=_texts([sample.question for sample in samples]),
@@ -75,8 +76,8 @@ def columns_of(samples: Sequence[Sample], split: SplitName, measured: Measured |
         categories=None if found.categories is None else _texts(found.categories),
         languages=None if found.languages is None else _texts(found.languages),
         turns={
-            role: np.array([counts[role] for counts in roles], dtype=np.int32)
-            for role in sorted(set[str]().union(*roles))
+            role: np.array([patterns[pattern][role] for pattern in roles], dtype=np.int32)
+            for role in sorted(set[str]().union(*patterns))
         },
         tokens=found.tokens,
         scores=found.scores,
