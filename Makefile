@@ -59,6 +59,7 @@ bench-dataset: setup .venv-bench/.synced ## what dataset-svc can do in a second,
 	.venv/bin/python services/dataset-svc/bench/near_duplicates.py --peers .venv-bench/bin/python
 	.venv/bin/python services/dataset-svc/bench/personal_data.py --peer .venv-bench/bin/python
 	.venv/bin/python services/dataset-svc/bench/quality.py
+	.venv/bin/python services/dataset-svc/bench/service.py
 	.venv/bin/python services/dataset-svc/bench/token_counts.py $(MODEL)
 	.venv/bin/python services/dataset-svc/bench/versions.py
 

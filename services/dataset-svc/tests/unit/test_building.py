@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.building import Built, Memory, Recipe, VersionBuilder
+from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.built import Built
 from dataset_svc.domain.likeness.clusters import RememberedQuestion
 from dataset_svc.domain.preparing import PreparationRules, Preparer
 from dataset_svc.domain.report import Check

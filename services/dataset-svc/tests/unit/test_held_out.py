@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.building import Built, Memory, Recipe, VersionBuilder
+from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.built import Built
 from dataset_svc.domain.likeness import held_out
 from dataset_svc.domain.likeness.clusters import Cluster, RememberedQuestion
 from dataset_svc.domain.likeness.held_out import (

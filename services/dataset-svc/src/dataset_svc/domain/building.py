@@ -1,6 +1,5 @@
 """From raw lines to a version: read, leave out, mask, de-duplicate, split, report. Equal inputs give equal bytes."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.likeness.clusters import Cluster, RememberedQuestion, sift
+from dataset_svc.domain.built import Built, BuiltSplit, built_split
+from dataset_svc.domain.likeness.clusters import RememberedQuestion, sift
 from dataset_svc.domain.likeness.duplicates import drop_exact_copies, settle_conflicts
 from dataset_svc.domain.likeness.held_out import Cases, Cleaned, without_giveaways
 from dataset_svc.domain.personal.personal_kinds import PersonalKind
@@ -17,7 +17,7 @@ from dataset_svc.domain.preparing import BadRecord, Prepared, PreparedSample
 from dataset_svc.domain.quality.filters import reason_to_drop
 from dataset_svc.domain.quality.parts import PARTS
 from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, QualityReport, SplitFigures
-from dataset_svc.domain.samples import Sample, SplitName, encode, same_text, sha256_of
+from dataset_svc.domain.samples import Sample, SplitName, encode
 from dataset_svc.domain.sources.bad_records import BadLine, BadRecords
 from dataset_svc.domain.sources.reading import Names, ReadingRules
 from dataset_svc.domain.splits import EVERY_PART, Allotment, Shares, allot, joined_by_group
@@ -62,43 +62,6 @@ class Memory:
     groups: Mapping[str, SplitName] = field(default_factory=dict[str, SplitName])
     binding: frozenset[SplitName] = EVERY_PART
     cases: tuple[Cases, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuiltSample:
-    """A sample of the version with what lineage needs to know of it.
-
-    Attributes:
-        position: Line of its part, counted from 0.
-        content_sha256: Hash of that line.
-        question: Its question as later versions must recognise it.
-        group_sha256: Hash of its group's name; None if it has no group.
-    """
-
-    sample: Sample
-    position: int
-    content_sha256: str
-    question: str
-    question_sha256: str
-    group_sha256: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuiltSplit:
-    """One part: its bytes and its samples."""
-
-    content: bytes
-    samples: tuple[BuiltSample, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Built:
-    """The outcome; `report.rejected_because` says whether the parts may become a version."""
-
-    splits: dict[SplitName, BuiltSplit]
-    report: QualityReport
-    statistics: Statistics
-    origins: tuple[SampleOrigin, ...]
 
 
 class VersionBuilder:
@@ -171,7 +134,7 @@ class VersionBuilder:
         joined = joined_by_group(sifted.clusters, self._memory.groups)
         allotment = allot(joined, shares, salt=self._recipe.dataset_name, binding=self._memory.binding)
         cleaned = self._without_giveaways(allotment)
-        splits = {name: _built_split(clusters) for name, clusters in cleaned.parts.items()}
+        splits = {name: built_split(clusters) for name, clusters in cleaned.parts.items()}
         dropped = (*settled.dropped, *distinct.dropped, *sifted.dropped)
         report = self._report(splits, dropped, allotment, cleaned)
         return Built(
@@ -283,22 +246,3 @@ class VersionBuilder:
         if training_samples < wanted:
             return (f"{training_samples} clean training samples, and the task's policy wants at least {wanted}",)
         return ()
-
-
-def _built_split(clusters: Iterable[Cluster]) -> BuiltSplit:
-    samples = sorted((sample for cluster in clusters for sample in cluster.samples), key=lambda one: one.sample_id)
-    lines = [encode(sample) for sample in samples]
-    built: list[BuiltSample] = []
-    for position, (sample, line) in enumerate(zip(samples, lines, strict=True)):
-        question = same_text(sample.question)
-        built.append(
-            BuiltSample(
-                sample=sample,
-                position=position,
-                content_sha256=hashlib.sha256(line).hexdigest(),
-                question=question,
-                question_sha256=sha256_of(question),
-                group_sha256=None if sample.group is None else sha256_of(sample.group),
-            )
-        )
-    return BuiltSplit(content=b"".join(lines), samples=tuple(built))

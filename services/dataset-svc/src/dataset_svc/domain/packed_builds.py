@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 
-from dataset_svc.domain.building import Built, BuiltSample, BuiltSplit
+from dataset_svc.domain.built import Built, BuiltSample, BuiltSplit
 from dataset_svc.domain.report_page.page import render
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.versions.origins import encode_origins
