@@ -23,7 +23,7 @@ from pydantic import JsonValue
 from loopwright.broker import Consumer, RetryPolicy
 from loopwright.contracts.base import Artifact, Event
 from loopwright.contracts.jobs import JobFinished
-from loopwright.contracts.registry import JOB_FINISHED, Party, Topic
+from loopwright.contracts.registry import EXPERIMENT_CONCLUDED, JOB_FINISHED, Party, Topic
 from loopwright.database import Database
 from loopwright.storage import Storage
 from loopwright.testing.examples import an_event
@@ -376,3 +376,16 @@ def memory_mlflow() -> MlflowRegistry:
 @pytest.fixture
 def base_model() -> str:
     return BASE
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def promoted(world, base_model):
+    """A world whose first adapter is in charge, at revision 3."""
+    await world.declare_and_serve()
+    candidate, champion = f"{world.task_id}:1", f"{base_model}:1"
+    world.list_variants(candidate, champion)
+    world.router.answers = lambda variant, _: f'{{"status": "{"alert" if variant == candidate else "normal"}"}}'
+    await world.release_job(await world.a_finished_job())
+    conclusion = {"candidate_variant_id": candidate, "champion_variant_id": champion, "winner_variant_id": candidate}
+    await world.handle(an_event(EXPERIMENT_CONCLUDED, task_id=world.task_id, **conclusion))
+    return world

@@ -11,9 +11,8 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from loopwright.contracts.registry import DEPLOYMENT_CHANGED, EXPERIMENT_CONCLUDED
+from loopwright.contracts.registry import DEPLOYMENT_CHANGED
 from loopwright.settings import CommonSettings
-from loopwright.testing.examples import an_event
 from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
 from registry_svc.main import build
 from registry_svc.settings import Settings
@@ -43,19 +42,6 @@ async def client(world, base_model, tmp_path: Path, storage_uri: str) -> AsyncGe
     assert service.database is not None
     await service.database.close()
     await service.app.state.doorway.serving.servers.close()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def promoted(world, base_model):
-    """A world whose first adapter is in charge."""
-    await world.declare_and_serve()
-    candidate, champion = f"{world.task_id}:1", f"{base_model}:1"
-    world.list_variants(candidate, champion)
-    world.router.answers = lambda variant, _: f'{{"status": "{"alert" if variant == candidate else "normal"}"}}'
-    await world.release_job(await world.a_finished_job())
-    conclusion = {"candidate_variant_id": candidate, "champion_variant_id": champion, "winner_variant_id": candidate}
-    await world.handle(an_event(EXPERIMENT_CONCLUDED, task_id=world.task_id, **conclusion))
-    return world
 
 
 class TestWhoMayAsk:

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from loopwright.contracts.registry import EXPERIMENT_CONCLUDED
 from loopwright.settings import CommonSettings
-from loopwright.testing.examples import an_event
 from loopwright.testing.openapi_probe import Probing, probe
 from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
 from registry_svc.main import build
@@ -15,17 +13,6 @@ from registry_svc.settings import Settings
 
 pytestmark = pytest.mark.integration
 ADMIN = "/api/v1/admin"
-
-
-async def promote_first(world, base_model):
-    """Puts the task's first adapter in charge, at revision 3."""
-    await world.declare_and_serve()
-    candidate, champion = f"{world.task_id}:1", f"{base_model}:1"
-    world.list_variants(candidate, champion)
-    world.router.answers = lambda variant, _: f'{{"status": "{"alert" if variant == candidate else "normal"}"}}'
-    await world.release_job(await world.a_finished_job())
-    conclusion = {"candidate_variant_id": candidate, "champion_variant_id": champion, "winner_variant_id": candidate}
-    await world.handle(an_event(EXPERIMENT_CONCLUDED, task_id=world.task_id, **conclusion))
 
 
 def bodies_for(world):
@@ -40,8 +27,8 @@ def bodies_for(world):
     }
 
 
-async def test_every_route_answers_as_its_openapi_says(world, base_model, storage_uri: str, tmp_path: Path):
-    await promote_first(world, base_model)
+async def test_every_route_answers_as_its_openapi_says(promoted, base_model, storage_uri: str, tmp_path: Path):
+    world = promoted
     mint, keys, folder = TokenMint(), tmp_path / "jwks.json", tmp_path / "probe"
     keys.write_text(mint.jwks)
     folder.mkdir()

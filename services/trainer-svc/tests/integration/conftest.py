@@ -5,15 +5,23 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
+import httpx
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests share builders, and are no package
 
-from trainer_world import World
+from trainer_world import MODELS, World
 
+from loopwright.service import Service
+from loopwright.settings import CommonSettings
 from loopwright.testing.gate import Gate
+from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
 from trainer_svc.handlers.requests import stop_job
+from trainer_svc.main import build
+from trainer_svc.settings import Settings
 
 MigratedDatabase = Callable[[tuple[str, ...]], Awaitable[str]]
 
@@ -59,3 +67,31 @@ def stop(world: World) -> Callable[[str], Awaitable[None]]:
             await stop_job(unit, job_id)
 
     return ask
+
+
+@pytest.fixture
+def mint() -> TokenMint:
+    return TokenMint()
+
+
+@pytest_asyncio.fixture
+async def service(world: World, mint: TokenMint, tmp_path: Path) -> AsyncGenerator[Service]:
+    """The whole service, without its background work."""
+    jwks = anyio.Path(tmp_path / "jwks.json")
+    await jwks.write_text(mint.jwks)
+    common = CommonSettings(
+        database_url=SecretStr(world.url), storage_uri=world.storage_uri, auth_jwks_file=Path(jwks),
+        auth_issuer=ISSUER, auth_audience=AUDIENCE,
+    )  # fmt: skip
+    service = build(common, Settings(work_dir=world.work_dir, base_models=MODELS))
+    yield service
+    assert service.database is not None
+    await service.database.close()
+
+
+@pytest_asyncio.fixture
+async def api(service: Service) -> AsyncGenerator[httpx.AsyncClient]:
+    """Its HTTP door."""
+    transport = httpx.ASGITransport(service.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://trainer") as client:
+        yield client

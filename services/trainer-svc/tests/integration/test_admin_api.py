@@ -1,46 +1,17 @@
 """The HTTP door: who may do what, and what readers see of jobs."""
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
-
 import anyio
 import httpx
 import pytest
-import pytest_asyncio
-from pydantic import JsonValue, SecretStr
-from trainer_world import BASE, MODELS, World, a_request, a_task, a_version
+from pydantic import JsonValue
+from trainer_world import BASE, World, a_request, a_task, a_version
 
 from loopwright.contracts.base import RunState
 from loopwright.contracts.registry import JOB_FINISHED, JOB_REQUESTED
-from loopwright.settings import CommonSettings
-from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
-from trainer_svc.main import build
-from trainer_svc.settings import Settings
+from loopwright.testing.tokens import TokenMint
 
 JOBS = "/api/v1/admin/finetuning/jobs"
 READS = ("", "/job-1", "/job-1/metrics", "/job-1/checkpoints", "/job-1/logs")
-
-
-@pytest.fixture
-def mint() -> TokenMint:
-    return TokenMint()
-
-
-@pytest_asyncio.fixture
-async def api(world: World, mint: TokenMint, tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
-    """The HTTP door of the whole service, without its background work."""
-    jwks = anyio.Path(tmp_path / "jwks.json")
-    await jwks.write_text(mint.jwks)
-    common = CommonSettings(
-        database_url=SecretStr(world.url), storage_uri=world.storage_uri, auth_jwks_file=Path(jwks),
-        auth_issuer=ISSUER, auth_audience=AUDIENCE,
-    )  # fmt: skip
-    service = build(common, Settings(work_dir=world.work_dir, base_models=MODELS))
-    transport = httpx.ASGITransport(service.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://trainer") as client:
-        yield client
-    assert service.database is not None
-    await service.database.close()
 
 
 def a_body(**changes: JsonValue) -> dict[str, JsonValue]:

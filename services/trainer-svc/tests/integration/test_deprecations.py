@@ -1,16 +1,14 @@
 """`dataset.deprecated`: jobs on the version stop, are marked, and come no more, in whatever order events arrive."""
 
 import uuid
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import anyio
 import httpx
 import pytest
-import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import JsonValue, SecretStr
-from trainer_world import BASE, MODELS, World, a_request, a_task, a_version
+from trainer_world import BASE, World, a_request, a_task, a_version
 
 from loopwright.contracts.base import RunState
 from loopwright.contracts.datasets import DatasetDeprecated
@@ -19,7 +17,7 @@ from loopwright.contracts.registry import DATASET_DEPRECATED, JOB_FINISHED, JOB_
 from loopwright.settings import CommonSettings
 from loopwright.testing.examples import an_event
 from loopwright.testing.records import a_record
-from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
+from loopwright.testing.tokens import TokenMint
 from loopwright.testing.waiting import eventually
 from loopwright.topics import create_missing_topics
 from trainer_svc.main import build
@@ -180,25 +178,6 @@ async def read_until(consumer: AIOKafkaConsumer, job_id: str) -> list[JobFinishe
 
 
 class TestHttp:
-    @pytest.fixture
-    def mint(self) -> TokenMint:
-        return TokenMint()
-
-    @pytest_asyncio.fixture
-    async def api(self, world: World, mint: TokenMint, tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
-        jwks = anyio.Path(tmp_path / "jwks.json")
-        await jwks.write_text(mint.jwks)
-        common = CommonSettings(
-            database_url=SecretStr(world.url), storage_uri=world.storage_uri, auth_jwks_file=Path(jwks),
-            auth_issuer=ISSUER, auth_audience=AUDIENCE,
-        )  # fmt: skip
-        service = build(common, Settings(work_dir=world.work_dir, base_models=MODELS))
-        transport = httpx.ASGITransport(service.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://trainer") as client:
-            yield client
-        assert service.database is not None
-        await service.database.close()
-
     async def test_shows_the_mark_of_a_job(self, world: World, api: httpx.AsyncClient, mint: TokenMint) -> None:
         await world.hand(on_version(), a_deprecation())
         job = (await api.get(f"{JOBS}/job-1", headers=mint.header("viewer"))).json()

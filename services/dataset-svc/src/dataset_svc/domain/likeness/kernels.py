@@ -6,18 +6,14 @@ They hold no GIL, so threads share the cores. All of them live in this one file 
 changes of a function's own file only.
 """
 
-from collections.abc import Callable
-from typing import Final, ParamSpec, TypeVar, cast
+from typing import Final
 
-import numba
 import numpy as np
 from datasketch import MinHash
 from numpy.typing import NDArray
 
+from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.likeness.buffers import Affine, Dialogues, Groups, Limits, Scratch, Side, Texts
-
-_Args = ParamSpec("_Args")
-_Result = TypeVar("_Result")
 
 PERMUTATIONS: Final = 128
 GRAM_CHARS: Final = 5
@@ -46,11 +42,6 @@ INERT_RANGES: Final = (
     (0x2500, 0x27BF),  # boxes and signs
     (0x1F300, 0x1FAFF),  # pictures
 )
-
-
-def compiled(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
-    """Compiles on the first call in the first process; later processes load it from numba's cache on disk."""
-    return cast("Callable[_Args, _Result]", numba.njit(cache=True, nogil=True)(function))
 
 
 def affine() -> Affine:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.personal.korean_names import SURE_SURNAMES
 from dataset_svc.domain.personal.name_shapes import Word, read_word
 from dataset_svc.domain.personal.scanning import (
@@ -22,7 +23,6 @@ from dataset_svc.domain.personal.scanning import (
     Ints,
     Keys,
     Scan,
-    compiled,
     look_up,
     put_all,
 )

@@ -7,15 +7,14 @@ only where they can be. What numba's cache on disk notices is a change of this f
 # numpy's scalars are the integers of compiled loops:
 # pyright: reportArgumentType=false, reportReturnType=false
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, ParamSpec, TypeVar, cast
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-_Args = ParamSpec("_Args")
-_Result = TypeVar("_Result")
+from dataset_svc.domain.compiling import compiled
+
 Codes = NDArray[np.uint32]
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
@@ -91,11 +90,6 @@ class Scan(NamedTuple):
     starts: Ints
     traits: Ints
     words: HangulWords
-
-
-def compiled(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
-    """Compiles on the first call in the first process; later processes load it from numba's cache on disk."""
-    return cast("Callable[_Args, _Result]", numba.njit(cache=True, nogil=True)(function))
 
 
 def _marked(chars: str) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.quality.characters import (
     BROKEN,
     CODE,
@@ -18,7 +19,7 @@ from dataset_svc.domain.quality.characters import (
     STOP,
     UPPER,
 )
-from dataset_svc.domain.quality.streams import Stream, compiled
+from dataset_svc.domain.quality.streams import Stream
 
 
 @compiled

@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.quality.characters import CLASSES, FOREIGN, HANGUL, NEWLINE, STOP
-from dataset_svc.domain.quality.streams import Ints, Stream, compiled
+from dataset_svc.domain.quality.streams import Ints, Stream
 
 # columns of a profile after the counts by class
 LONGEST_RUN: Final = CLASSES

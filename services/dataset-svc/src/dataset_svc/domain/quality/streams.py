@@ -4,17 +4,15 @@ What numba's cache on disk notices is a change of a function's own file, so each
 tables are handed in rather than frozen into the code.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, ParamSpec, TypeVar, cast
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.quality.characters import CLASS_OF, FOLDED, FOREIGN, HANGUL, STAND_IN
 
-_Args = ParamSpec("_Args")
-_Result = TypeVar("_Result")
 Ints = NDArray[np.int64]
 _LAST, _BEYOND = np.uint32(0xFFFF), np.uint32(STAND_IN)
 
@@ -32,11 +30,6 @@ class Stream(NamedTuple):
     classes: NDArray[np.uint8]
     starts: Ints
     edge: NDArray[np.bool_]
-
-
-def compiled(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
-    """Compiles on the first call in the first process; later processes load it from numba's cache on disk."""
-    return cast("Callable[_Args, _Result]", numba.njit(cache=True, nogil=True)(function))
 
 
 def stream_of(texts: Sequence[str]) -> Stream:

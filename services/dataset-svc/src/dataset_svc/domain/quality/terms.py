@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.quality.characters import BROKEN, CODE, DIGIT, HAN, HANGUL, JAMO, LOWER
-from dataset_svc.domain.quality.streams import Ints, Stream, compiled
+from dataset_svc.domain.quality.streams import Ints, Stream
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)

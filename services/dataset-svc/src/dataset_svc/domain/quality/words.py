@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.quality.characters import CODE, DIGIT, FOREIGN, HANGUL, LOWER, NEWLINE, UPPER
-from dataset_svc.domain.quality.streams import Ints, Stream, compiled, stream_of
+from dataset_svc.domain.quality.streams import Ints, Stream, stream_of
 
 # columns of the counts of words
 WORDS: Final = 0
