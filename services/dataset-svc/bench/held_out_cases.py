@@ -17,6 +17,7 @@ from pathlib import Path
 
 import corpus
 
+from dataset_svc.domain.candidates import Candidate, candidate_of
 from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.likeness.held_out import Cases, CaseVersion, without_giveaways
 from dataset_svc.domain.samples import Sample, SplitName, Turn
@@ -26,7 +27,7 @@ _HELD_OUT_0_1 = 0.2
 Parts = dict[SplitName, list[Cluster]]
 
 
-def read(folder: Path) -> list[Sample]:
+def read(folder: Path) -> list[Candidate]:
     """The corpus without its planted copies, which a build has dropped by then."""
     with (folder / "copies.jsonl").open(encoding="utf-8") as file:
         copies = {json.loads(line)["row"] for line in file}
@@ -35,21 +36,23 @@ def read(folder: Path) -> list[Sample]:
     return [sample(number, turns[-2]["content"]) for number, turns in enumerate(rows) if number not in copies]
 
 
-def sample(number: int, question: str) -> Sample:
-    return Sample(
-        sample_id=f"s{number:07}",
-        task_id="bench",
-        input=question,
-        messages=(Turn("user", question), Turn("assistant", "yes")),
-        source=SampleSource.UPLOAD,
-        inference_id=None,
-        rating_ids=(),
-        unit_hash=None,
-        weight_0_1=1.0,
+def sample(number: int, question: str) -> Candidate:
+    return candidate_of(
+        Sample(
+            sample_id=f"s{number:07}",
+            task_id="bench",
+            input=question,
+            messages=(Turn("user", question), Turn("assistant", "yes")),
+            source=SampleSource.UPLOAD,
+            inference_id=None,
+            rating_ids=(),
+            unit_hash=None,
+            weight_0_1=1.0,
+        )
     )
 
 
-def split(samples: Sequence[Sample]) -> Parts:
+def split(samples: Sequence[Candidate]) -> Parts:
     source = random.Random(1)  # noqa: S311 - not for secrets
     parts: Parts = {name: [] for name in SplitName}
     for one in samples:

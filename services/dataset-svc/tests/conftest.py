@@ -6,10 +6,12 @@ from collections.abc import Callable
 import pytest
 from pydantic import JsonValue
 
+from dataset_svc.domain.candidates import Candidate, candidate_of
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 
 SampleBuilder = Callable[..., Sample]
+CandidateBuilder = Callable[..., Candidate]
 LineBuilder = Callable[..., bytes]
 
 
@@ -32,6 +34,12 @@ def a_sample() -> SampleBuilder:
         return Sample(**(fields | changes))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def a_candidate(a_sample: SampleBuilder) -> CandidateBuilder:
+    """As `a_sample`."""
+    return lambda *texts, **changes: candidate_of(a_sample(*texts, **changes))
 
 
 @pytest.fixture(scope="session")

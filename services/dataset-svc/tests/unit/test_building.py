@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import pickle
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 
 import pytest
@@ -18,6 +19,8 @@ from dataset_svc.domain.report import Check
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.lines import LineCutter
 from dataset_svc.domain.sources.reading import ReadingRules
+from dataset_svc.domain.statistics.builder import StatisticsBuilder
+from dataset_svc.domain.statistics.portions import Gather, Portion, measure_portion, measured_here
 from loopwright.contracts.tasks import DataPolicy, MaskingMode
 
 LineBuilder = Callable[..., bytes]
@@ -31,7 +34,9 @@ MESSAGES = (
 )
 
 
-def build(lines: Sequence[bytes], memory: Memory | None = None, **policy: object) -> Built:
+def build(
+    lines: Sequence[bytes], memory: Memory | None = None, *, gather: Gather = measured_here, **policy: object
+) -> Built:
     recipe = Recipe(
         request_id="q1",
         dataset_name="log-anomaly",
@@ -39,7 +44,7 @@ def build(lines: Sequence[bytes], memory: Memory | None = None, **policy: object
         policy=DataPolicy(**({"min_samples": 1} | policy)),
         expected_lines=len(lines),
     )
-    builder = VersionBuilder(recipe, memory or Memory())
+    builder = VersionBuilder(recipe, memory or Memory(), gather=gather)
     preparer = Preparer(PreparationRules(reading=recipe.reading, policy=recipe.policy))
     cutter = LineCutter(max_line_bytes=10_000)
     for line in lines:
@@ -53,14 +58,14 @@ def memory_after(*builds: Built, erased: frozenset[str] = frozenset()) -> Memory
     groups: dict[str, SplitName] = {}
     for built in builds:
         for name, split in built.splits.items():
-            questions |= dict.fromkeys((sample.question for sample in split.samples), name)
-            groups |= dict.fromkeys((one.group_sha256 for one in split.samples if one.group_sha256 is not None), name)
+            questions |= dict.fromkeys((row.question for row in split.rows()), name)
+            groups |= dict.fromkeys((row.group_sha256 for row in split.rows() if row.group_sha256 is not None), name)
     remembered = tuple(RememberedQuestion(text=text, split=name) for text, name in questions.items())
     return Memory(erased_units=erased, questions=remembered, groups=groups)
 
 
 def questions_in(built: Built, *names: SplitName) -> set[str]:
-    return {sample.question for name in names for sample in built.splits[name].samples}
+    return {row.question for name in names for row in built.splits[name].rows()}
 
 
 def log_lines(a_line: LineBuilder, seed: int, count: int) -> list[bytes]:
@@ -110,10 +115,10 @@ def test_provenance_names_the_line_and_its_hash(a_line: LineBuilder) -> None:
     built = build(log_lines(a_line, 1, 50))
     for split in built.splits.values():
         lines = split.content.splitlines(keepends=True)
-        assert [sample.position for sample in split.samples] == list(range(len(lines)))
-        assert [sample.content_sha256 for sample in split.samples] == [
-            hashlib.sha256(line).hexdigest() for line in lines
-        ]
+        rows = list(split.rows())
+        assert [row.position for row in rows] == list(range(len(lines)))
+        assert [row.content_sha256 for row in rows] == [hashlib.sha256(line).hexdigest() for line in lines]
+        assert [row.sample_id for row in rows] == [json.loads(line)["sample_id"] for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -231,7 +236,7 @@ def unlike_lines(a_line: LineBuilder, numbers: range, **changes: str) -> list[by
 
 
 def side_of(built: Built, group: str) -> set[SplitName]:
-    return {name for name, split in built.splits.items() if any(one.sample.group == group for one in split.samples)}
+    return {name for name, split in built.splits.items() if any(one.group == group for one in split.candidates)}
 
 
 def test_a_user_or_document_stays_on_its_side_with_questions_that_nobody_asked_before(a_line: LineBuilder) -> None:
@@ -261,7 +266,7 @@ def test_every_category_is_held_out_at_its_share(a_line: LineBuilder) -> None:
         *unlike_lines(a_line, range(90, 100)),
     ]
     built = build(lines)
-    held_out = [sample.sample.category for sample in built.splits[HELD_OUT].samples]
+    held_out = [one.category for one in built.splits[HELD_OUT].candidates]
     assert [held_out.count(name) for name in ("common", "rare", None)] == [16, 2, 2]
     assert built.report.splits.strata == 3
 
@@ -285,3 +290,21 @@ def test_250_log_lines_starve_no_part(a_line: LineBuilder, seed: int) -> None:
     assert sizes[HELD_OUT] >= 0.1 * report.kept
     assert sizes[VALIDATION] >= 0.05 * report.kept
     assert sizes[TRAIN] >= 0.5 * report.kept
+
+
+def test_what_lowers_scores_is_counted_in_the_samples_that_stay(a_line: LineBuilder) -> None:
+    lines = [
+        a_line("why did it stop", "the same words the same words the same words the same words", sample_id="a"),
+        a_line("why did it stop", "the same words the same words the same words the same words", sample_id="copy"),
+        a_line("what is wrong here", "The disk is full and holds no more.", sample_id="b"),
+    ]
+    assert build(lines).report.flaws["diversity.repeated-phrases"] == 1
+
+
+def test_statistics_do_not_depend_on_who_measures_which_portion(a_line: LineBuilder) -> None:
+    def elsewhere(portions: Iterable[Portion]) -> Iterable[StatisticsBuilder]:
+        measured = [measure_portion(pickle.loads(pickle.dumps(portion))) for portion in portions]
+        return [pickle.loads(pickle.dumps(one)) for one in reversed(measured)]
+
+    lines = log_lines(a_line, 3, 120)
+    assert build(lines, gather=elsewhere).statistics == build(lines).statistics

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.sources.lines import Line, LineCutter
+from dataset_svc.domain.sources.lines import Block, Line, LineCutter
 
 
 def cut(content: bytes, *sizes: int, max_line_bytes: int = 1000) -> list[Line]:
@@ -47,3 +47,22 @@ def test_a_long_line_is_not_kept_while_it_is_passed_over() -> None:
         assert list(cutter.feed(b"x" * 1000)) == []
         assert len(cutter._rest) <= 11
     assert [line.content for line in cutter.finish()] == [None]
+
+
+@given(st.lists(st.binary(max_size=20)), st.lists(st.integers(1, 30)))
+def test_blocks_cut_later_give_the_same_lines(pieces: list[bytes], sizes: list[int]) -> None:
+    content = b"\r\n".join(pieces)
+    cutter = LineCutter(max_line_bytes=12)
+    blocks: list[Block] = []
+    rest = content
+    for size in [*sizes, len(content)]:
+        blocks += cutter.feed_blocks(rest[:size])
+        rest = rest[size:]
+    blocks += cutter.finish_blocks()
+    assert [line for block in blocks for line in block.lines()] == cut(content, max_line_bytes=12)
+
+
+def test_verbatim_lines_keep_blank_lines_and_their_ends() -> None:
+    cutter = LineCutter(max_line_bytes=10, verbatim=True)
+    lines = [*cutter.feed(b"a\r\n\nb"), *cutter.feed(b"c\nd"), *cutter.finish()]
+    assert [(line.number, line.content) for line in lines] == [(1, b"a\r\n"), (2, b"\n"), (3, b"bc\n"), (4, b"d")]

@@ -1,5 +1,7 @@
 """What crosses from the builder's process says what the build said."""
 
+import json
+
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
 from dataset_svc.domain.packed_builds import pack
 from dataset_svc.domain.preparing import PreparationRules, Preparer
@@ -35,18 +37,13 @@ def test_rows_come_in_small_portions_and_in_order() -> None:
         part = packed.parts[name]
         portions = list(part.unpacked())
         assert max(map(len, portions), default=0) <= 1_000
-        assert [row for rows in portions for row in rows] == [
-            type(row)(
-                one.sample.sample_id, one.position, one.content_sha256, one.question, one.question_sha256, None,
-                "upload", None, (), one.sample.unit_hash, 1.0,
-            )
-            for row, one in zip((row for rows in portions for row in rows), split.samples, strict=True)
-        ]  # fmt: skip
-        assert (part.content, part.samples) == (split.content, len(split.samples))
-        units = {one.sample.unit_hash for one in split.samples} - {None}
-        assert part.units == {
-            unit: tuple(one.position for one in split.samples if one.sample.unit_hash == unit) for unit in units
-        }
+        assert [row for rows in portions for row in rows] == list(split.rows())
+        assert (part.content, part.samples) == (split.content, len(split.candidates))
+        units: dict[str, list[int]] = {}
+        for position, line in enumerate(part.content.splitlines()):
+            if (unit := json.loads(line)["unit_hash"]) is not None:
+                units.setdefault(unit, []).append(position)
+        assert part.units == {unit: tuple(lines) for unit, lines in units.items()}
 
 
 def test_report_statistics_and_origins_are_those_of_the_build() -> None:

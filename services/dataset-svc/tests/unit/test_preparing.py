@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
-from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer, dataset_key
+from dataset_svc.domain.measurements import Measurements
+from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer, Refusal, dataset_key
 from dataset_svc.domain.report import Check
 from dataset_svc.domain.sources.lines import Line
 from dataset_svc.domain.sources.reading import ReadingRules
+from dataset_svc.domain.statistics.figures import LengthPart
 from loopwright.contracts.tasks import DataPolicy, MaskingMode
 
 LineBuilder = Callable[..., bytes]
@@ -43,7 +45,11 @@ CONTENTS = st.sampled_from([
 def test_two_batches_are_prepared_as_one(contents: list[object], cut: int) -> None:
     records = lines(*contents)
     whole, first, second = (a_preparer().prepare(part) for part in (records, records[:cut], records[cut:]))
-    assert whole.samples == first.samples + second.samples
+    assert whole.candidates == first.candidates + second.candidates
+    assert whole.named == first.named + second.named
+    assert whole.measurements == Measurements.joined([first.measurements, second.measurements])
+    shift = len(first.candidates)
+    assert whole.found == first.found | {place + shift: found for place, found in second.found.items()}
     assert whole.bad == first.bad + second.bad
 
 
@@ -55,11 +61,13 @@ def test_what_helpers_send_is_what_they_made(contents: list[object]) -> None:
 
 def test_the_policy_decides_what_becomes_of_personal_data() -> None:
     (line,) = lines(a_chat("mail kim@example.com"))
-    inputs = {mode: a_preparer(masking=mode).prepare([line]).samples[0] for mode in MaskingMode}
-    assert inputs[MaskingMode.MASK].sample.input == "mail [이메일]"
-    assert inputs[MaskingMode.REPORT].sample.input == "mail kim@example.com"
-    assert inputs[MaskingMode.DROP].dropped
-    pseudonym = a_preparer(pseudonymise=True).prepare([line]).samples[0].sample.input
+    prepared = {mode: a_preparer(masking=mode).prepare([line]) for mode in MaskingMode}
+    inputs = {mode: one.candidates[0].sample.input for mode, one in prepared.items()}
+    assert inputs[MaskingMode.MASK] == "mail [이메일]"
+    assert inputs[MaskingMode.REPORT] == "mail kim@example.com"
+    assert prepared[MaskingMode.DROP].refused == {0: Refusal(Check.PERSONAL_DATA, "holds email")}
+    assert prepared[MaskingMode.MASK].refused == prepared[MaskingMode.REPORT].refused == {}
+    pseudonym = a_preparer(pseudonymise=True).prepare([line]).candidates[0].sample.input
     assert pseudonym.startswith("mail [이메일-")
 
 
@@ -71,8 +79,12 @@ def test_two_datasets_have_unrelated_pseudonyms() -> None:
 def test_tokens_of_question_and_answer_are_counted_after_masking() -> None:
     rules = PreparationRules(reading=READING, policy=DataPolicy())
     preparer = Preparer(rules, lambda texts: np.array([len(text) for text in texts], dtype=np.int32))
-    (prepared,) = preparer.prepare(lines(a_chat("a@b.kr"))).samples
-    assert prepared.tokens == (len("[이메일]"), len("ok"))
+    measurements = preparer.prepare(lines(a_chat("a@b.kr"))).measurements
+    tokens = measurements.measured(np.array([0]), categories=[None]).tokens
+    assert {part: counts.tolist() for part, counts in tokens.items()} == {
+        LengthPart.QUESTION: [len("[이메일]")],
+        LengthPart.ANSWER: [len("ok")],
+    }
 
 
 def test_samples_go_by_their_scores_where_the_policy_says_so() -> None:

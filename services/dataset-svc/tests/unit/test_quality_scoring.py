@@ -1,15 +1,13 @@
 """Totals follow the task's weights, filters drop with a reason that is counted, and any text at all can be scored."""
 
-from collections import Counter
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dataset_svc.domain.quality.filters import QualityReason, filter_by_quality
+from dataset_svc.domain.quality.filters import QualityReason, reasons_to_drop
 from dataset_svc.domain.quality.parts import BIT, FLAWS, PARTS, Language, Part
-from dataset_svc.domain.quality.scoring import SampleScores, score_samples
+from dataset_svc.domain.quality.scoring import SampleScores, score_samples, score_table
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 from loopwright.contracts.tasks import QualityPolicy, QualityWeights
@@ -79,23 +77,20 @@ def test_weights_are_not_negative_and_not_all_nothing() -> None:
 
 
 def test_the_default_policy_drops_nothing() -> None:
-    found = scored(FINE, TOXIC, BIASED, ENGLISH, "")
-    result = filter_by_quality(found, QualityPolicy())
-    assert (result.kept, result.dropped, result.counts) == ((0, 1, 2, 3, 4), (), {})
+    table = score_table([sample(ASK, answer) for answer in (FINE, TOXIC, BIASED, ENGLISH, "")], QualityPolicy())
+    assert reasons_to_drop(table, QualityPolicy()) == {}
 
 
-def test_each_filter_drops_with_its_reason_and_is_counted() -> None:
+def test_each_filter_drops_with_its_reason() -> None:
     policy = QualityPolicy(min_score_0_1=0.9, max_toxicity_0_1=0.3, max_bias_0_1=0.3, languages=(Language.KOREAN,))
-    result = filter_by_quality(scored(FINE, TOXIC, BIASED, ENGLISH, "", TOXIC), policy)
-    assert result.kept == (0,)
-    assert dict(result.dropped) == {
+    answers = (FINE, TOXIC, BIASED, ENGLISH, "", TOXIC)
+    assert reasons_to_drop(score_table([sample(ASK, answer) for answer in answers], policy), policy) == {
         1: QualityReason.TOXIC,
         2: QualityReason.BIASED,
         3: QualityReason.LANGUAGE,
         4: QualityReason.LOW_SCORE,
         5: QualityReason.TOXIC,
     }
-    assert result.counts == Counter(reason for _, reason in result.dropped)
 
 
 def test_a_longer_answer_or_more_tokens_than_allowed_cost_length() -> None:

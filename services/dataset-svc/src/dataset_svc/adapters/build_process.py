@@ -18,18 +18,18 @@ from pathlib import Path
 
 import msgspec
 
-from dataset_svc.adapters.source_files import SourceLimits, open_source
+from dataset_svc.adapters.source_files import SourceLimits, SourcePortion, open_source
 from dataset_svc.adapters.token_counts import TokenCounter
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
 from dataset_svc.domain.packed_builds import PackedBuild, pack
 from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer
 from dataset_svc.domain.sources.bad_records import reject_line
-from dataset_svc.domain.sources.lines import Line
+from dataset_svc.domain.sources.lines import Block, Line
 from dataset_svc.domain.sources.records import Row
+from dataset_svc.domain.statistics.builder import StatisticsBuilder
+from dataset_svc.domain.statistics.portions import Portion, measure_portion, measured_here
 from dataset_svc.domain.warming import warm_up
 
-_BATCH_RECORDS = 2_000
-_BATCH_BYTES = 1 << 20
 _ALONE_BYTES = 4 << 20  # smaller sources are done before helpers would have started
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _encoder = msgspec.msgpack.Encoder()
@@ -150,7 +150,7 @@ def _collect_seldom() -> None:
 
 
 def _build(order: BuildOrder) -> PackedBuild:
-    builder = VersionBuilder(order.recipe, order.memory, threads=max(1, _Builder.helpers))
+    builder = VersionBuilder(order.recipe, order.memory, threads=max(1, _Builder.helpers), gather=_measured)
     rules = PreparationRules(
         reading=order.recipe.reading, policy=order.recipe.policy, pseudonym_key=order.pseudonym_key
     )
@@ -158,9 +158,9 @@ def _build(order: BuildOrder) -> PackedBuild:
         source = open_source(file, name=order.source_name, limits=order.limits, mapping=order.recipe.reading.mapping)
         _note_progress(0)
         read = 0
-        for batch in _prepared(_batches(source.records()), rules, order):
+        for batch in _prepared(source.portions(), rules, order):
             rejects.writelines(reject_line(bad.why, bad.raw) for bad in builder.add(batch))
-            read += len(batch.samples) + len(batch.bad)
+            read += len(batch.candidates) + len(batch.bad)
             _note_progress(read)
     return pack(builder.finish(), title=order.title)
 
@@ -170,41 +170,38 @@ def _note_progress(records: int) -> None:
         _Builder.progress.value = records
 
 
-def _batches(records: Iterable[Line | Row]) -> Iterator[list[Line | Row]]:
-    batch: list[Line | Row] = []
-    size = 0
-    for one in records:
-        content = one.content if isinstance(one, Line) else one.raw
-        batch.append(one)
-        size += len(content or b"")
-        if len(batch) >= _BATCH_RECORDS or size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _prepared(batches: Iterable[list[Line | Row]], rules: PreparationRules, order: BuildOrder) -> Iterator[Prepared]:
+def _prepared(portions: Iterable[SourcePortion], rules: PreparationRules, order: BuildOrder) -> Iterator[Prepared]:
     """Batches in order; helpers work a few ahead of the one that is taken."""
     if _Builder.helpers < 2 or order.size_bytes < _ALONE_BYTES:
         preparer = _preparer(pickle.dumps((rules, order.tokenizer)))
-        yield from (preparer.prepare(batch) for batch in batches)
+        yield from (preparer.prepare(_records(portion)) for portion in portions)
         return
     if _Builder.pool is None:
         context = multiprocessing.get_context("spawn")
         _Builder.pool = ProcessPoolExecutor(_Builder.helpers, mp_context=context, initializer=_start_helper)
     asked = pickle.dumps((rules, order.tokenizer))
     waiting: deque[Future[bytes]] = deque()
-    for batch in batches:
-        waiting.append(_Builder.pool.submit(_prepare, asked, batch))
+    for portion in portions:
+        waiting.append(_Builder.pool.submit(_prepare, asked, portion))
         if len(waiting) > 2 * _Builder.helpers:
             yield _decoder.decode(waiting.popleft().result())
     while waiting:
         yield _decoder.decode(waiting.popleft().result())
 
 
-def _prepare(asked: bytes, batch: list[Line | Row]) -> bytes:
-    return _encoder.encode(_preparer(asked).prepare(batch))
+def _measured(portions: Iterable[Portion]) -> Iterable[StatisticsBuilder]:
+    """By helpers, while the builder does something else; a large source has started them."""
+    if _Builder.pool is None:
+        return measured_here(portions)
+    return _Builder.pool.map(measure_portion, portions)
+
+
+def _prepare(asked: bytes, portion: SourcePortion) -> bytes:
+    return _encoder.encode(_preparer(asked).prepare(_records(portion)))
+
+
+def _records(portion: SourcePortion) -> Iterable[Line | Row]:
+    return portion.lines() if isinstance(portion, Block) else portion
 
 
 @lru_cache(maxsize=1)

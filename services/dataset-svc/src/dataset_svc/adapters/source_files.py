@@ -23,7 +23,7 @@ from dataset_svc.domain.sources.formats import (
     marked_encoding,
 )
 from dataset_svc.domain.sources.json_records import JsonRecordCutter
-from dataset_svc.domain.sources.lines import Line, LineCutter
+from dataset_svc.domain.sources.lines import Block, Line, LineCutter
 from dataset_svc.domain.sources.records import Row
 
 _HEAD_BYTES = 1 << 20
@@ -31,7 +31,10 @@ _VOTED_BYTES = 64 << 20
 _PARQUET_MARK = b"PAR1"
 _PIECES = re.compile(rb'[\n"]')
 _MOST_HELD = 100
+_PORTION_RECORDS = 2_000
+_PORTION_BYTES = 1 << 20
 T_co = TypeVar("T_co", covariant=True)
+SourcePortion = Block | list[Line | Row]
 _AROUND = {Format.JSON_ARRAY: b"[", Format.JSON_WRAPPED: b"{[", Format.JSON_OBJECTS: b""}
 
 
@@ -72,6 +75,20 @@ class SourceFile:
         if self.kind.format is Format.CSV:
             return self._csv()
         return self._json()
+
+    def portions(self) -> Iterator[SourcePortion]:
+        """All records in order, about a megabyte at a time; lines are left to be cut by whoever reads them.
+
+        Raises:
+            Invalid: as `records`.
+        """
+        if self.kind.format is Format.JSON_LINES and self.mapping is None:
+            cutter = LineCutter(max_line_bytes=self.limits.max_record_bytes)
+            for text in _gathered(self.text()):
+                yield from cutter.feed_blocks(text)
+            yield from cutter.finish_blocks()
+        else:
+            yield from _portions(self.records())
 
     def text(self) -> Iterator[bytes]:
         """The file in UTF-8, unpacked, chunk by chunk; not for Parquet."""
@@ -153,6 +170,32 @@ def _voted(head: bytes, chunks: Iterator[bytes]) -> Encoding:
             return vote.winner
     vote.hear((rest,))
     return vote.winner
+
+
+def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= _PORTION_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
+
+
+def _portions(records: Iterable[Line | Row]) -> Iterator[list[Line | Row]]:
+    portion: list[Line | Row] = []
+    size = 0
+    for one in records:
+        content = one.content if isinstance(one, Line) else one.raw
+        portion.append(one)
+        size += len(content or b"")
+        if len(portion) >= _PORTION_RECORDS or size >= _PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 class _Cutter(Protocol[T_co]):

@@ -1,29 +1,29 @@
 """From raw lines to a version: read, leave out, mask, de-duplicate, split, report. Equal inputs give equal bytes."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset_svc.domain.built import Built, BuiltSplit, built_split
+from dataset_svc.domain.candidates import Candidate, renamed
 from dataset_svc.domain.likeness.clusters import RememberedQuestion, sift
 from dataset_svc.domain.likeness.duplicates import drop_exact_copies, settle_conflicts
 from dataset_svc.domain.likeness.held_out import Cases, Cleaned, without_giveaways
+from dataset_svc.domain.measurements import Measurements
 from dataset_svc.domain.personal.personal_kinds import PersonalKind
-from dataset_svc.domain.preparing import BadRecord, Prepared, PreparedSample
-from dataset_svc.domain.quality.filters import reason_to_drop
-from dataset_svc.domain.quality.parts import PARTS
+from dataset_svc.domain.preparing import BadRecord, Prepared
 from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, QualityReport, SplitFigures
-from dataset_svc.domain.samples import Sample, SplitName, encode
+from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.bad_records import BadLine, BadRecords
 from dataset_svc.domain.sources.reading import Names, ReadingRules
 from dataset_svc.domain.splits import EVERY_PART, Allotment, Shares, allot, joined_by_group
-from dataset_svc.domain.statistics.builder import StatisticsBuilder
-from dataset_svc.domain.statistics.columns import Measured, columns_of
-from dataset_svc.domain.statistics.figures import LengthPart, Statistics
+from dataset_svc.domain.statistics.builder import StatisticsBuilder, term_bound
+from dataset_svc.domain.statistics.figures import Statistics
+from dataset_svc.domain.statistics.portions import Gather, Portion, measured_here
 from dataset_svc.domain.versions.origins import SampleOrigin
 from loopwright.contracts.tasks import DataPolicy
 
@@ -69,16 +69,22 @@ class VersionBuilder:
 
     Args:
         threads: That the compiled loops may use.
+        gather: Has portions of the kept samples measured, here or by other processes meanwhile.
     """
 
-    def __init__(self, recipe: Recipe, memory: Memory, *, threads: int = 1) -> None:
+    def __init__(self, recipe: Recipe, memory: Memory, *, threads: int = 1, gather: Gather = measured_here) -> None:
         self._recipe = recipe
         self._memory = memory
         self._threads = threads
+        self._gather = gather
         self._names = Names()
         self._lines = 0
+        self._samples = 0
         self._bad = BadRecords()
-        self._prepared: dict[str, PreparedSample] = {}
+        self._candidates: list[Candidate] = []
+        self._measurements: list[Measurements] = []
+        self._rows: dict[str, int] = {}  # of the measurements, by sample
+        self._masked: dict[str, tuple[PersonalKind, ...]] = {}
         self._erased = 0
         self._found: Counter[PersonalKind] = Counter()
         self._with_personal_data = 0
@@ -91,37 +97,40 @@ class VersionBuilder:
             All records of it that are no samples, for the reject file.
         """
         bad = list(batch.bad)
-        for one in batch.samples:
-            name = self._names.admit(one.sample.sample_id, one.number, named=one.named)
+        numbers = batch.measurements.line_numbers().tolist()
+        for place, (one, named, number) in enumerate(zip(batch.candidates, batch.named, numbers, strict=True)):
+            name = self._names.admit(one.sample_id, number, named=named)
             if isinstance(name, BadLine):
-                bad.append(BadRecord(why=name, raw=encode(one.sample)))
+                bad.append(BadRecord(why=name, raw=one.line))
             else:
-                self._consider(one, name)
+                self._consider(one if name == one.sample_id else renamed(one, name), place, batch)
         bad.sort(key=lambda record: record.why.line)
-        self._lines += len(batch.bad) + len(batch.samples)
+        self._samples += len(batch.candidates)
+        self._lines += len(batch.bad) + len(batch.candidates)
+        self._measurements.append(batch.measurements)
         for record in bad:
             self._bad.add(record.why)
         return bad
 
-    def _consider(self, one: PreparedSample, name: str) -> None:
-        if one.sample.unit_hash in self._memory.erased_units:
+    def _consider(self, one: Candidate, place: int, batch: Prepared) -> None:
+        if one.unit_hash in self._memory.erased_units:
             self._erased += 1
             return
-        self._found.update(one.found)
-        self._with_personal_data += bool(one.found)
-        if one.dropped:
-            self._dropped_for[Check.PERSONAL_DATA][f"holds {min(one.found)}"] += 1
+        found = batch.found.get(place)
+        if found:
+            self._found.update(found)
+            self._with_personal_data += 1
+        refusal = batch.refused.get(place)
+        if refusal is not None:
+            self._dropped_for[refusal.check][refusal.why] += 1
             return
-        reason = reason_to_drop(one.scores, self._recipe.policy.quality)
-        if reason is not None:
-            self._dropped_for[Check.QUALITY][reason] += 1
-            return
-        if name != one.sample.sample_id:
-            one = msgspec.structs.replace(one, sample=msgspec.structs.replace(one.sample, sample_id=name))
-        self._prepared[name] = one
+        if found:
+            self._masked[one.sample_id] = _ordered(tuple(found))
+        self._rows[one.sample_id] = self._samples + place
+        self._candidates.append(one)
 
     def finish(self) -> Built:
-        settled = settle_conflicts(one.sample for one in self._prepared.values())
+        settled = settle_conflicts(self._candidates)
         distinct = drop_exact_copies(settled.kept)
         policy = self._recipe.policy
         sifted = sift(
@@ -136,10 +145,13 @@ class VersionBuilder:
         cleaned = self._without_giveaways(allotment)
         splits = {name: built_split(clusters) for name, clusters in cleaned.parts.items()}
         dropped = (*settled.dropped, *distinct.dropped, *sifted.dropped)
-        report = self._report(splits, dropped, allotment, cleaned)
-        return Built(
-            splits=splits, report=report, statistics=self._statistics(splits, dropped), origins=self._origins(splits)
-        )
+        measured = Measurements.joined(self._measurements)
+        portions = self._gather(self._portions(splits, measured))
+        kept = [one for split in splits.values() for one in split.candidates]
+        rows = self._rows_of(kept)
+        report = self._report(splits, dropped, allotment, cleaned, measured.flaws_of(rows))
+        origins = self._origins(kept, measured.line_numbers()[rows].tolist())
+        return Built(splits=splits, report=report, statistics=self._statistics(portions, dropped), origins=origins)
 
     def _without_giveaways(self, allotment: Allotment) -> Cleaned:
         memory = self._memory
@@ -154,40 +166,35 @@ class VersionBuilder:
         self._dropped_for[Check.CONTAMINATION] = cleaned.reasons
         return cleaned
 
-    def _statistics(self, splits: Mapping[SplitName, BuiltSplit], dropped: Sequence[DroppedDuplicate]) -> Statistics:
-        builder = StatisticsBuilder()
+    def _portions(self, splits: Mapping[SplitName, BuiltSplit], measured: Measurements) -> Iterator[Portion]:
+        bound = term_bound([one.sample_id for split in splits.values() for one in split.candidates])
         for name, split in splits.items():
-            for first in range(0, len(split.samples), _STATISTICS_BATCH):
-                batch = [built.sample for built in split.samples[first : first + _STATISTICS_BATCH]]
-                builder.add(columns_of(batch, name, self._measured(batch)))
+            for first in range(0, len(split.candidates), _STATISTICS_BATCH):
+                batch = split.candidates[first : first + _STATISTICS_BATCH]
+                yield Portion(
+                    split=name,
+                    lines=[one.line for one in batch],
+                    measured=measured.measured(self._rows_of(batch), categories=[one.category for one in batch]),
+                    term_bound=bound,
+                )
+
+    def _statistics(self, portions: Iterable[StatisticsBuilder], dropped: Sequence[DroppedDuplicate]) -> Statistics:
+        builder = StatisticsBuilder()
+        for portion in portions:
+            builder.merge(portion)
         builder.note(
             duplicates=Counter(str(duplicate.check) for duplicate in dropped),
             personal_data={str(kind): count for kind, count in self._found.items()},
         )
         return builder.finish()
 
-    def _measured(self, batch: Sequence[Sample]) -> Measured:
-        found = [self._prepared[sample.sample_id] for sample in batch]
-        parts = np.array([one.scores.parts for one in found])
-        scores = {str(part): parts[:, place] for place, part in enumerate(PARTS)}
-        scores["total"] = np.array([one.scores.total for one in found])
-        tokens: dict[LengthPart, NDArray[np.int32]] = {}
-        counts = [one.tokens for one in found if one.tokens is not None]
-        if len(counts) == len(found):
-            both = np.array(counts, dtype=np.int32)
-            tokens = {LengthPart.QUESTION: both[:, 0], LengthPart.ANSWER: both[:, 1]}
-        return Measured(
-            categories=[sample.category for sample in batch],
-            languages=[one.scores.language for one in found],
-            tokens=tokens,
-            scores=scores,
-        )
+    def _rows_of(self, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
+        return np.array([self._rows[one.sample_id] for one in candidates], dtype=np.int64)
 
-    def _origins(self, splits: Mapping[SplitName, BuiltSplit]) -> tuple[SampleOrigin, ...]:
-        kept = (self._prepared[built.sample.sample_id] for split in splits.values() for built in split.samples)
+    def _origins(self, kept: Sequence[Candidate], numbers: Sequence[int]) -> tuple[SampleOrigin, ...]:
         return tuple(
-            SampleOrigin(sample_id=one.sample.sample_id, source_line=one.number, masked_kinds=tuple(sorted(one.found)))
-            for one in kept
+            SampleOrigin(sample_id=one.sample_id, source_line=number, masked_kinds=self._masked.get(one.sample_id, ()))
+            for one, number in zip(kept, numbers, strict=True)
         )
 
     def _report(
@@ -196,9 +203,10 @@ class VersionBuilder:
         dropped: Sequence[DroppedDuplicate],
         allotment: Allotment,
         cleaned: Cleaned,
+        flaws: dict[str, int],
     ) -> QualityReport:
         recipe = self._recipe
-        sizes = {name: len(split.samples) for name, split in splits.items()}
+        sizes = {name: len(split.candidates) for name, split in splits.items()}
         kept = sum(sizes.values())
         return QualityReport(
             request_id=recipe.request_id,
@@ -215,6 +223,7 @@ class VersionBuilder:
             bad_lines=tuple(self._bad.first),
             duplicates=tuple(sorted(dropped, key=lambda duplicate: duplicate.dropped)),
             contamination=cleaned.contamination,
+            flaws=flaws,
             splits=SplitFigures(
                 samples=sizes,
                 remembered_samples=allotment.remembered_samples,
@@ -246,3 +255,9 @@ class VersionBuilder:
         if training_samples < wanted:
             return (f"{training_samples} clean training samples, and the task's policy wants at least {wanted}",)
         return ()
+
+
+@lru_cache(maxsize=1024)
+def _ordered(kinds: tuple[PersonalKind, ...]) -> tuple[PersonalKind, ...]:
+    """Few different ones, of which many samples share the same object."""
+    return tuple(sorted(kinds))

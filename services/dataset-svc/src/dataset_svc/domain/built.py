@@ -1,19 +1,22 @@
 """What a build comes to: the parts of a version with their bytes, and what was seen on the way."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
+import msgspec
+
+from dataset_svc.domain.candidates import Candidate
 from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.report import QualityReport
-from dataset_svc.domain.samples import Sample, SplitName, encode, same_text, sha256_of
+from dataset_svc.domain.samples import SplitName, sha256_of
 from dataset_svc.domain.statistics.figures import Statistics
 from dataset_svc.domain.versions.origins import SampleOrigin
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuiltSample:
-    """A sample of the version with what lineage needs to know of it.
+class BuiltRow(msgspec.Struct, frozen=True, array_like=True):
+    """What lineage knows of one sample.
 
     Attributes:
         position: Line of its part, counted from 0.
@@ -22,20 +25,37 @@ class BuiltSample:
         group_sha256: Hash of its group's name; None if it has no group.
     """
 
-    sample: Sample
+    sample_id: str
     position: int
     content_sha256: str
     question: str
     question_sha256: str
     group_sha256: str | None
+    source: str
+    inference_id: str | None
+    rating_ids: tuple[str, ...]
+    unit_hash: str | None
+    weight_0_1: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltSplit:
-    """One part: its bytes and its samples."""
+    """One part: its samples in the order of its lines."""
 
-    content: bytes
-    samples: tuple[BuiltSample, ...]
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def content(self) -> bytes:
+        """Its file."""
+        return b"".join([one.line for one in self.candidates])
+
+    def rows(self) -> Iterator[BuiltRow]:
+        for position, one in enumerate(self.candidates):
+            yield BuiltRow(
+                one.sample_id, position, hashlib.sha256(one.line).hexdigest(), one.question, one.question_sha256.hex(),
+                None if one.group is None else sha256_of(one.group), str(one.source), one.inference_id,
+                one.rating_ids, one.unit_hash, one.weight_0_1,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +69,5 @@ class Built:
 
 
 def built_split(clusters: Iterable[Cluster]) -> BuiltSplit:
-    samples = sorted((sample for cluster in clusters for sample in cluster.samples), key=lambda one: one.sample_id)
-    lines = [encode(sample) for sample in samples]
-    built: list[BuiltSample] = []
-    for position, (sample, line) in enumerate(zip(samples, lines, strict=True)):
-        question = same_text(sample.question)
-        built.append(
-            BuiltSample(
-                sample=sample,
-                position=position,
-                content_sha256=hashlib.sha256(line).hexdigest(),
-                question=question,
-                question_sha256=sha256_of(question),
-                group_sha256=None if sample.group is None else sha256_of(sample.group),
-            )
-        )
-    return BuiltSplit(content=b"".join(lines), samples=tuple(built))
+    every = (one for cluster in clusters for one in cluster.samples)
+    return BuiltSplit(candidates=tuple(sorted(every, key=attrgetter("sample_id"))))

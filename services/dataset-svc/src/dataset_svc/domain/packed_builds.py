@@ -9,28 +9,12 @@ from itertools import islice
 
 import msgspec
 
-from dataset_svc.domain.built import Built, BuiltSample, BuiltSplit
+from dataset_svc.domain.built import Built, BuiltRow, BuiltSplit
 from dataset_svc.domain.report_page.page import render
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.versions.origins import encode_origins
 
 _ROWS_AT_ONCE = 1_000  # some milliseconds of work
-
-
-class BuiltRow(msgspec.Struct, frozen=True, array_like=True):
-    """What lineage knows of one sample; see `BuiltSample`."""
-
-    sample_id: str
-    position: int
-    content_sha256: str
-    question: str
-    question_sha256: str
-    group_sha256: str | None
-    source: str
-    inference_id: str | None
-    rating_ids: tuple[str, ...]
-    unit_hash: str | None
-    weight_0_1: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +74,13 @@ def pack(built: Built, *, title: str) -> PackedBuild:
 
 def _packed_part(split: BuiltSplit) -> PackedPart:
     units: dict[str, list[int]] = {}
-    for built in split.samples:
-        if built.sample.unit_hash is not None:
-            units.setdefault(built.sample.unit_hash, []).append(built.position)
+    for position, one in enumerate(split.candidates):
+        if one.unit_hash is not None:
+            units.setdefault(one.unit_hash, []).append(position)
     return PackedPart(
         content=split.content,
-        samples=len(split.samples),
-        rows=tuple(_packed_rows(map(_row, split.samples))),
+        samples=len(split.candidates),
+        rows=tuple(_packed_rows(split.rows())),
         units={unit: tuple(lines) for unit, lines in units.items()},
     )
 
@@ -104,15 +88,6 @@ def _packed_part(split: BuiltSplit) -> PackedPart:
 def _packed_rows(rows: Iterator[BuiltRow]) -> Iterable[bytes]:
     while chunk := list(islice(rows, _ROWS_AT_ONCE)):
         yield msgspec.msgpack.encode(chunk)
-
-
-def _row(built: BuiltSample) -> BuiltRow:
-    sample = built.sample
-    return BuiltRow(
-        sample.sample_id, built.position, built.content_sha256, built.question, built.question_sha256,
-        built.group_sha256, str(sample.source), sample.inference_id, sample.rating_ids, sample.unit_hash,
-        sample.weight_0_1,
-    )  # fmt: skip
 
 
 _decoder = msgspec.msgpack.Decoder(list[BuiltRow])

@@ -1,16 +1,20 @@
 """What is done to each record by itself: read, mask, measure. Needs no other record, so batches may be prepared anywhere."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.personal.masking import Masker
+from dataset_svc.domain.candidates import Candidate, candidate_of
+from dataset_svc.domain.measurements import Measurements
+from dataset_svc.domain.personal.masking import Masked, Masker
 from dataset_svc.domain.personal.personal_kinds import PersonalKind
-from dataset_svc.domain.quality.scoring import SampleScores, score_samples
+from dataset_svc.domain.quality.filters import reasons_to_drop
+from dataset_svc.domain.quality.scoring import score_table
+from dataset_svc.domain.report import Check
 from dataset_svc.domain.samples import Sample
 from dataset_svc.domain.sources.bad_records import BadLine
 from dataset_svc.domain.sources.lines import Line
@@ -34,27 +38,6 @@ class PreparationRules:
     pseudonym_key: bytes | None = None
 
 
-class PreparedSample(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that is a sample, as the policy leaves it.
-
-    Attributes:
-        sample: Its id is that of the record; a record without one is named by what it says.
-        number: Line or row of the source.
-        named: Whether the record brought its id, so that another one with the same id is a fault.
-        found: Personal data that it held, by kind.
-        dropped: Whether the policy drops it for that.
-        tokens: Of question and answer; None if they were not counted.
-    """
-
-    sample: Sample
-    number: int
-    named: bool
-    found: dict[PersonalKind, int]
-    dropped: bool
-    scores: SampleScores
-    tokens: tuple[int, int] | None
-
-
 class BadRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A record that is no sample, with its bytes for the reject file; None if they were too many."""
 
@@ -62,10 +45,27 @@ class BadRecord(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes | None
 
 
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch, in order."""
+class Refusal(msgspec.Struct, frozen=True, array_like=True):
+    """Why the policy lets a sample not in."""
 
-    samples: list[PreparedSample]
+    check: Check
+    why: str
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch, in order; what only some samples have is kept by their place in it.
+
+    Attributes:
+        candidates: As the policy leaves them. The id is that of the record; one without is named by what it says.
+        named: Whether the record brought its id, so that another one with the same id is a fault.
+        found: Personal data that they held, by kind.
+    """
+
+    candidates: list[Candidate]
+    named: list[bool]
+    measurements: Measurements
+    found: dict[int, Mapping[PersonalKind, int]]
+    refused: dict[int, Refusal]
     bad: list[BadRecord]
 
 
@@ -82,44 +82,49 @@ class Preparer:
         key = rules.pseudonym_key if rules.policy.pseudonymise else None
         self._masker = Masker(rules.policy.masking, pseudonym_key=key)
 
-    def prepare(self, records: Sequence[Line | Row]) -> Prepared:
+    def prepare(self, records: Iterable[Line | Row]) -> Prepared:
         reading = self._rules.reading
         bad: list[BadRecord] = []
-        raw: list[tuple[Sample, int, bool]] = []
+        raw: list[Sample] = []
+        numbers: list[int] = []
+        named: list[bool] = []
         for one in records:
             record = read_record(one, reading)
             if isinstance(record, BadLine):
                 bad.append(BadRecord(why=record, raw=one.content if isinstance(one, Line) else one.raw))
-            else:
-                raw.append((as_sample(record, reading), one.number, record.sample_id is not None))
-        return Prepared(samples=self._measured(raw), bad=bad)
-
-    def _measured(self, raw: Sequence[tuple[Sample, int, bool]]) -> list[PreparedSample]:
-        masked = self._masker.mask_samples([sample for sample, _, _ in raw])
+                continue
+            raw.append(as_sample(record, reading))
+            numbers.append(one.number)
+            named.append(record.sample_id is not None)
+        masked = self._masker.mask_samples(raw)
         samples = [one.sample for one in masked]
         tokens = self._tokens(samples)
-        scores = score_samples(
-            samples, self._rules.policy.quality, tokens=None if tokens is None else [sum(pair) for pair in tokens]
+        policy = self._rules.policy.quality
+        scores = score_table(samples, policy, tokens=None if tokens is None else tokens.sum(axis=1).tolist())
+        refused = {place: Refusal(Check.QUALITY, why) for place, why in reasons_to_drop(scores, policy).items()}
+        return Prepared(
+            candidates=[candidate_of(sample) for sample in samples],
+            named=named,
+            measurements=Measurements.of(numbers, scores, tokens),
+            found={place: one.found for place, one in enumerate(masked) if one.found},
+            refused=refused | _refused(masked),
+            bad=bad,
         )
-        return [
-            PreparedSample(
-                sample=one.sample,
-                number=number,
-                named=named,
-                found=dict(one.found),
-                dropped=one.dropped,
-                scores=score,
-                tokens=None if tokens is None else tokens[place],
-            )
-            for place, ((_, number, named), one, score) in enumerate(zip(raw, masked, scores, strict=True))
-        ]
 
-    def _tokens(self, samples: Sequence[Sample]) -> list[tuple[int, int]] | None:
+    def _tokens(self, samples: Sequence[Sample]) -> NDArray[np.int32] | None:
+        """Of question and answer [samples, 2]."""
         if self._count_tokens is None:
             return None
         questions = self._count_tokens([sample.question for sample in samples])
-        answers = self._count_tokens([sample.answer for sample in samples])
-        return list(zip(questions.tolist(), answers.tolist(), strict=True))
+        return np.stack([questions, self._count_tokens([sample.answer for sample in samples])], axis=1)
+
+
+def _refused(masked: Iterable[Masked]) -> dict[int, Refusal]:
+    return {
+        place: Refusal(Check.PERSONAL_DATA, f"holds {min(one.found)}")
+        for place, one in enumerate(masked)
+        if one.dropped
+    }
 
 
 def dataset_key(secret: bytes, dataset_name: str) -> bytes:

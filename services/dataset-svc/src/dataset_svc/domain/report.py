@@ -102,5 +102,8 @@ class QualityReport(Value):
     contamination: Contamination = Field(
         default_factory=Contamination, description="samples that went because they give a held-out case away"
     )
+    flaws: dict[str, int] = Field(
+        default_factory=dict[str, int], description="kept samples with each flaw that lowers a score, by its code"
+    )
     splits: SplitFigures = Field(description="how the rest was divided")
     rejected_because: tuple[str, ...] = Field(description="why there is no version; empty if there is one")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dataset_svc.domain.likeness.clusters import Cluster
-from dataset_svc.domain.samples import SplitName, same_text, sha256_of
+from dataset_svc.domain.samples import SplitName, sha256_of
 
 # what is stronger wins where a new question joins clusters of different parts: held out once is held out for ever
 _STRENGTH = (SplitName.HELD_OUT, SplitName.VALIDATION, SplitName.TRAIN)
@@ -226,7 +226,8 @@ def _spare(strata: Iterable[_Stratum]) -> int:
 
 def _point(cluster: Cluster, salt: str) -> bytes:
     """Hash of the first question in order of hashes, so that more samples of the same questions change nothing."""
-    return min(hashlib.sha256(f"{salt}\n{same_text(sample.question)}".encode()).digest() for sample in cluster.samples)
+    first, *others = [hashlib.sha256(f"{salt}\n{one.question}".encode()).digest() for one in cluster.samples]
+    return min(first, *others) if others else first
 
 
 def _category_of(cluster: Cluster) -> str:

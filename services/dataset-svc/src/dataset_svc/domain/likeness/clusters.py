@@ -13,13 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_svc.domain.candidates import Candidate
 from dataset_svc.domain.likeness.buffers import Dialogues, Groups
 from dataset_svc.domain.likeness.kernels import PERMUTATIONS, sift_places
 from dataset_svc.domain.likeness.minhash import Grams, Sketches, packed, sketches_of
 from dataset_svc.domain.likeness.near_pairs import crowd_of, groups_of, limits_of, roots_of, side_of
 from dataset_svc.domain.likeness.similarity import banding
 from dataset_svc.domain.report import Check, DroppedDuplicate
-from dataset_svc.domain.samples import Sample, SplitName
+from dataset_svc.domain.samples import SplitName
 from loopwright.contracts.datasets import SampleSource
 
 _CHUNK_TEXTS: Final = 50_000
@@ -51,7 +52,7 @@ class RememberedQuestions:
 class Cluster:
     """Samples whose questions are alike, directly or through others, and what earlier versions decided on them."""
 
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[Candidate] = field(default_factory=list)
     remembered: set[SplitName] = field(default_factory=set)
 
 
@@ -64,7 +65,7 @@ class Sifted:
 
 
 def sift(
-    samples: Iterable[Sample],
+    samples: Iterable[Candidate],
     *,
     threshold_0_1: float,
     remembered: Iterable[RememberedQuestion] = (),
@@ -81,14 +82,18 @@ def sift(
     known = sorted(remembered, key=lambda question: (question.text, question.split))
     ordered = _best_first(samples)
     bands = banding(threshold_0_1, missed_0_1=_MISSED_0_1)
-    sketches = _sketches([*(one.text for one in known), *ordered], bands=bands, threads=threads)
+    every = [one.text for one in known] + [one.question for one in ordered]
+    sketches = _sketches(every, bands=bands, threads=threads)
     crowd = crowd_of(sketches.band_keys, threads=threads)
     first_sample = int(np.searchsorted(crowd.places, len(known)))
     members = [ordered[place - len(known)] for place in crowd.places[first_sample:]]
-    questions = [known[place].text for place in crowd.places[:first_sample]] + [one.question for one in members]
     answers = [""] * first_sample + [one.answer for one in members]
     dialogues = Dialogues(
-        questions=side_of(packed(questions, threads=threads), sketches.low_bytes[crowd.places], Grams.CHARACTERS_5),
+        questions=side_of(
+            packed([every[place] for place in crowd.places], threads=threads),
+            sketches.low_bytes[crowd.places],
+            Grams.CHARACTERS_5,
+        ),
         answers=side_of(
             packed(answers, threads=threads),
             _sketches(answers, bands=(0, 1), threads=threads).low_bytes,
@@ -101,20 +106,20 @@ def sift(
     return _sifted(known, ordered, crowd.places, groups, threshold_0_1)
 
 
-def _best_first(samples: Iterable[Sample]) -> list[Sample]:
-    """In order of `Sample.preference`."""
+def _best_first(samples: Iterable[Candidate]) -> list[Candidate]:
+    """In order of `Candidate.preference`."""
     by_id = sorted(samples, key=attrgetter("sample_id"))
     rated = np.array([sample.source is not SampleSource.CORRECTION for sample in by_id], dtype=np.bool_)
     weights = np.array([sample.weight_0_1 for sample in by_id], dtype=np.float64)
     return [by_id[number] for number in np.lexsort((-weights, rated))]
 
 
-def _sketches(texts: Sequence[str | Sample], *, bands: tuple[int, int], threads: int) -> Sketches:
-    """Sketches of texts and of samples' questions, a chunk at a time, so that the texts are not in memory twice."""
+def _sketches(texts: Sequence[str], *, bands: tuple[int, int], threads: int) -> Sketches:
+    """A chunk at a time, so that the texts are not in memory twice."""
     low_bytes = np.empty((len(texts), PERMUTATIONS), dtype=np.uint8)
     keys = np.empty((bands[0], len(texts)), dtype=np.uint32)
     for first in range(0, len(texts), _CHUNK_TEXTS):
-        chunk = [one if isinstance(one, str) else one.question for one in texts[first : first + _CHUNK_TEXTS]]
+        chunk = texts[first : first + _CHUNK_TEXTS]
         sketches = sketches_of(packed(chunk, threads=threads), Grams.CHARACTERS_5, bands=bands, threads=threads)
         low_bytes[first : first + len(chunk)] = sketches.low_bytes
         keys[:, first : first + len(chunk)] = sketches.band_keys
@@ -123,7 +128,7 @@ def _sketches(texts: Sequence[str | Sample], *, bands: tuple[int, int], threads:
 
 def _sifted(
     known: Sequence[RememberedQuestion],
-    ordered: Sequence[Sample],
+    ordered: Sequence[Candidate],
     places: NDArray[np.int64],
     groups: Groups,
     threshold_0_1: float,
@@ -148,7 +153,9 @@ def _sifted(
     return Sifted(clusters=occupied, dropped=tuple(dropped))
 
 
-def _near_copy(sample: Sample, kept: Sample, member: int, groups: Groups, threshold_0_1: float) -> DroppedDuplicate:
+def _near_copy(
+    sample: Candidate, kept: Candidate, member: int, groups: Groups, threshold_0_1: float
+) -> DroppedDuplicate:
     return DroppedDuplicate(
         check=Check.NEAR_DUPLICATE,
         dropped=sample.sample_id,

@@ -8,10 +8,11 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import Final
 
+from dataset_svc.domain.candidates import Candidate
 from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.likeness.contamination import CaseIndex, Contaminated
 from dataset_svc.domain.report import CaseSource, Contamination, GivenAway
-from dataset_svc.domain.samples import Sample, SplitName, same_text
+from dataset_svc.domain.samples import SplitName
 
 _MOST_CASES: Final = 200_000
 _MOST_CHARACTERS: Final = 64 << 20  # an index of so many takes about 300 MB
@@ -106,7 +107,7 @@ def versions_compared_with(sources: Iterable[Cases]) -> tuple[str, ...]:
 
 
 def _compared(
-    learned: Sequence[Sample], sources: Sequence[Cases], *, threshold_0_1: float, threads: int
+    learned: Sequence[Candidate], sources: Sequence[Cases], *, threshold_0_1: float, threads: int
 ) -> tuple[Contaminated, ...]:
     questions = [question for source in sources for question in source.questions]
     if not questions or not learned:
@@ -123,11 +124,9 @@ def _compared(
     return index.finish()
 
 
-def _own_cases(held_out: Sequence[Sample], earlier: Iterable[str]) -> Cases:
+def _own_cases(held_out: Sequence[Candidate], earlier: Iterable[str]) -> Cases:
     questions = [one.question for one in held_out]
-    remembered = set(earlier)
-    if remembered:
-        remembered.difference_update(map(same_text, questions))
+    remembered = set(earlier).difference(questions)
     ids = [*(one.sample_id for one in held_out), *(None for _ in remembered)]
     questions += sorted(remembered)
     fit, characters = 0, 0
@@ -156,7 +155,7 @@ def _without(clusters: Iterable[Cluster], gone: set[str]) -> list[Cluster]:
     return kept
 
 
-def _samples(clusters: Iterable[Cluster]) -> Iterable[Sample]:
+def _samples(clusters: Iterable[Cluster]) -> Iterable[Candidate]:
     return (sample for cluster in clusters for sample in cluster.samples)
 
 

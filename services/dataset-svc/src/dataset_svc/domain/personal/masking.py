@@ -2,9 +2,7 @@
 
 import hashlib
 import hmac
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import cast
 
@@ -21,12 +19,10 @@ _LEAST_LONG_NUMBER = 10**8  # nine digits, the shortest number that means a pers
 # what stands for a value: of its kind, and perhaps of the value itself
 Naming = Callable[[PersonalKind, str], str]
 Kinds = Mapping[PersonalKind, int]
-Mask = Callable[[str], tuple[str, Kinds]]
 _NONE: Kinds = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Masked:
+class Masked(msgspec.Struct, frozen=True, kw_only=True):
     """A sample as its mode leaves it, and how much of each kind was found.
 
     Attributes:
@@ -57,7 +53,10 @@ def mask_texts(texts: Sequence[str], finder: Finder, naming: Naming = placeholde
             break
         for place, found in zip(open_places, filter(None, findings), strict=True):
             text, kinds = masked[place]
-            masked[place] = (_replaced(text, found, naming), Counter(one.kind for one in found) + Counter(kinds))
+            counts = dict(kinds)
+            for one in found:
+                counts[one.kind] = counts.get(one.kind, 0) + 1
+            masked[place] = (_replaced(text, found, naming), counts)
     return masked
 
 
@@ -91,7 +90,7 @@ class Masker:
         self._key = pseudonym_key
         self._naming = placeholder if pseudonym_key is None else self._pseudonym
         self._finder = Finder()
-        self._known: dict[str, tuple[str, Kinds]] = {}
+        self._known: dict[str, tuple[str, Kinds] | None] = {}  # None: nothing personal
 
     def mask_samples(self, samples: Sequence[Sample]) -> list[Masked]:
         """One outcome for each sample, in order, equal to what it would be alone."""
@@ -102,9 +101,9 @@ class Masker:
         return [self._outcome(sample, own) for sample, own in zip(samples, texts, strict=True)]
 
     def _outcome(self, sample: Sample, texts: Sequence[str]) -> Masked:
-        if not (_holds_json(sample) or any(self._mask(text)[1] for text in texts)):  # most samples
+        if not (_holds_json(sample) or any(map(self._known.__getitem__, texts))):  # most samples
             return Masked(sample=sample, found=_NONE)
-        masked = _masked(sample, self._mask)
+        masked = self._masked(sample)
         if self._mode is MaskingMode.REPORT:
             return Masked(sample=sample, found=masked.found)
         if self._mode is MaskingMode.DROP and masked.found:
@@ -112,14 +111,40 @@ class Masker:
         return masked
 
     def _learn(self, texts: Iterable[str]) -> None:
-        wanted = dict.fromkeys(texts)
-        new = [text for text in wanted if text not in self._known]
-        self._known.update(zip(new, mask_texts(new, self._finder, self._naming), strict=True))
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        for text, outcome in zip(new, mask_texts(new, self._finder, self._naming), strict=True):
+            self._known[text] = outcome if outcome[1] else None
 
     def _mask(self, text: str) -> tuple[str, Kinds]:
         if text not in self._known:
             self._learn((text,))
-        return self._known[text]
+        return self._known[text] or (text, _NONE)
+
+    def _masked(self, sample: Sample) -> Masked:
+        """Masks every text of a sample; what stands in a turn and in the input is counted once."""
+        found: dict[PersonalKind, int] = {}
+
+        def plain(text: str) -> str:
+            masked, kinds = self._mask(text)
+            for kind, count in kinds.items():
+                found[kind] = found.get(kind, 0) + count
+            return masked
+
+        turns = tuple([_masked_turn(turn, plain) for turn in sample.messages])
+        rejected = None if sample.rejected is None else plain(sample.rejected)
+        tools = None if sample.tools is None else mask_json(sample.tools, plain)
+        metadata = sample.metadata and {
+            name: plain(value) if isinstance(value, str) else value for name, value in sample.metadata.items()
+        }
+        asked, in_input = self._mask(sample.input)
+        for kind, count in in_input.items():
+            found[kind] = max(found.get(kind, 0), count)
+        if not found:
+            return Masked(sample=sample, found=_NONE)
+        changed = msgspec.structs.replace(
+            sample, input=asked, messages=turns, rejected=rejected, tools=tools, metadata=metadata
+        )
+        return Masked(sample=changed, found=found)
 
     def _pseudonym(self, kind: PersonalKind, value: str) -> str:
         """32 bits of HMAC-SHA256 (RFC 2104) over kind and value; case, spaces and signs inside the value do not count."""
@@ -144,34 +169,9 @@ def _texts_of(sample: Sample) -> list[str]:
     return texts
 
 
-def _masked(sample: Sample, mask: Mask) -> Masked:
-    """Masks every text of a sample; what stands in a turn and in the input is counted once."""
-    found: Counter[PersonalKind] = Counter()
-
-    def plain(text: str) -> str:
-        masked, kinds = mask(text)
-        found.update(kinds)
-        return masked
-
-    turns = tuple(_masked_turn(turn, plain) for turn in sample.messages)
-    rejected = None if sample.rejected is None else plain(sample.rejected)
-    tools = None if sample.tools is None else mask_json(sample.tools, plain)
-    metadata = sample.metadata and {
-        name: plain(value) if isinstance(value, str) else value for name, value in sample.metadata.items()
-    }
-    asked, in_input = mask(sample.input)
-    found |= Counter(in_input)
-    if not found:
-        return Masked(sample=sample, found=found)
-    changed = msgspec.structs.replace(
-        sample, input=asked, messages=turns, rejected=rejected, tools=tools, metadata=metadata
-    )
-    return Masked(sample=changed, found=found)
-
-
 def _masked_turn(turn: Turn, plain: Callable[[str], str]) -> Turn:
     calls = None if turn.tool_calls is None else mask_json(turn.tool_calls, plain)
-    return msgspec.structs.replace(turn, content=plain(turn.content), tool_calls=calls)
+    return Turn(turn.role, plain(turn.content), calls)
 
 
 def mask_json(text: str, plain: Callable[[str], str]) -> str:

@@ -1,11 +1,11 @@
-"""Which samples stay by their scores; what goes has a reason, and the reasons are counted."""
+"""Which samples stay by their scores; what goes has a reason."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
-from dataset_svc.domain.quality.scoring import SampleScores
+import numpy as np
+
+from dataset_svc.domain.quality.parts import LANGUAGES, PARTS, Part
+from dataset_svc.domain.quality.scoring import SCALE, ScoreTable
 from loopwright.contracts.tasks import QualityPolicy
 
 
@@ -18,34 +18,17 @@ class QualityReason(StrEnum):
     LANGUAGE = "it is in a language that the task does not keep"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Filtered:
-    """Places of samples that stay, of those that go with the reason, and how many went for each reason."""
-
-    kept: tuple[int, ...]
-    dropped: tuple[tuple[int, QualityReason], ...]
-    counts: dict[QualityReason, int]
-
-
-def reason_to_drop(scores: SampleScores, policy: QualityPolicy) -> QualityReason | None:
-    """The first reason that holds, None if the sample may stay."""
-    if scores.toxicity_0_1 > policy.max_toxicity_0_1:
-        return QualityReason.TOXIC
-    if scores.bias_0_1 > policy.max_bias_0_1:
-        return QualityReason.BIASED
-    if policy.languages and scores.language not in policy.languages:
-        return QualityReason.LANGUAGE
-    return QualityReason.LOW_SCORE if scores.total < policy.min_score_0_1 else None
-
-
-def filter_by_quality(scores: Sequence[SampleScores], policy: QualityPolicy) -> Filtered:
-    """Applies the filters of a policy; the default policy keeps everything."""
-    kept: list[int] = []
-    dropped: list[tuple[int, QualityReason]] = []
-    for place, score in enumerate(scores):
-        reason = reason_to_drop(score, policy)
-        if reason is None:
-            kept.append(place)
-        else:
-            dropped.append((place, reason))
-    return Filtered(kept=tuple(kept), dropped=tuple(dropped), counts=dict(Counter(reason for _, reason in dropped)))
+def reasons_to_drop(scores: ScoreTable, policy: QualityPolicy) -> dict[int, QualityReason]:
+    """The first reason that holds of each row that goes; the default policy keeps everything."""
+    parts = scores.parts / SCALE
+    kept = [place for place, language in enumerate(LANGUAGES) if not policy.languages or language in policy.languages]
+    holds = {
+        QualityReason.LOW_SCORE: scores.totals / SCALE < policy.min_score_0_1,
+        QualityReason.LANGUAGE: ~np.isin(scores.languages, kept),
+        QualityReason.BIASED: 1 - parts[:, PARTS.index(Part.BIAS)] > policy.max_bias_0_1,
+        QualityReason.TOXIC: 1 - parts[:, PARTS.index(Part.TOXICITY)] > policy.max_toxicity_0_1,
+    }
+    reasons: dict[int, QualityReason] = {}
+    for reason, rows in holds.items():  # later ones come first
+        reasons |= dict.fromkeys(np.flatnonzero(rows).tolist(), reason)
+    return reasons

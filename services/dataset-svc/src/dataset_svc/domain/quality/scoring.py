@@ -1,11 +1,13 @@
 """Scores of samples: every part, the weighted total, language and harms, each low part with its reason."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from dataset_svc.domain.quality.diversity import score_diversity
 from dataset_svc.domain.quality.fluency import score_fluency
@@ -28,6 +30,7 @@ _CHUNK_CHARS: Final = 1_000_000
 _CHUNK_SAMPLES: Final = 4096
 _FLOOR: Final = 0.02
 _TOXICITY, _BIAS = PARTS.index(Part.TOXICITY), PARTS.index(Part.BIAS)
+SCALE: Final = 10_000
 
 
 class SampleScores(msgspec.Struct, frozen=True):
@@ -58,6 +61,33 @@ class SampleScores(msgspec.Struct, frozen=True):
         return 1 - self.parts[_BIAS]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoreTable:
+    """Scores of samples, a row each.
+
+    Attributes:
+        parts: In ten-thousandths, by the order of PARTS [samples, parts].
+        totals: In ten-thousandths [samples].
+        languages: Places in LANGUAGES [samples].
+        flaws: Bit i stands for the i-th of FLAWS [samples].
+        harms: Bit i stands for the i-th of HARMS [samples].
+    """
+
+    parts: NDArray[np.uint16]
+    totals: NDArray[np.uint16]
+    languages: NDArray[np.int8]
+    flaws: NDArray[np.int64]
+    harms: NDArray[np.int64]
+
+    def rows(self) -> list[SampleScores]:
+        columns = ((self.parts / SCALE).tolist(), (self.totals / SCALE).tolist())
+        names = (self.languages.tolist(), self.flaws.tolist(), self.harms.tolist())
+        return [
+            SampleScores(tuple(part), total, LANGUAGES[language], _reasons(flaws), _harms(harms))
+            for part, total, language, flaws, harms in zip(*columns, *names, strict=True)
+        ]
+
+
 def score_samples(
     samples: Sequence[Sample],
     policy: QualityPolicy,
@@ -65,6 +95,17 @@ def score_samples(
     answer_schema: JsonObject | None = None,
     tokens: Sequence[int] | None = None,
 ) -> list[SampleScores]:
+    """The rows of `score_table`."""
+    return score_table(samples, policy, answer_schema=answer_schema, tokens=tokens).rows()
+
+
+def score_table(
+    samples: Sequence[Sample],
+    policy: QualityPolicy,
+    *,
+    answer_schema: JsonObject | None = None,
+    tokens: Sequence[int] | None = None,
+) -> ScoreTable:
     """Scores samples, each by itself: batches of other samples do not change a score.
 
     Args:
@@ -75,11 +116,22 @@ def score_samples(
         Invalid: When the answer schema is no JSON Schema.
     """
     schema = None if answer_schema is None else AnswerSchema(answer_schema)
-    scores: list[SampleScores] = []
+    tables = [_NO_SCORES]
     for first, end in _chunks(samples):
         counted = None if tokens is None else tokens[first:end]
-        scores += _score_chunk(samples[first:end], policy, schema, counted)
-    return scores
+        tables.append(_score_chunk(samples[first:end], policy, schema, counted))
+    return ScoreTable(
+        **{field.name: np.concatenate([getattr(table, field.name) for table in tables]) for field in fields(ScoreTable)}
+    )
+
+
+_NO_SCORES: Final = ScoreTable(
+    parts=np.zeros((0, len(PARTS)), dtype=np.uint16),
+    totals=np.zeros(0, dtype=np.uint16),
+    languages=np.zeros(0, dtype=np.int8),
+    flaws=np.zeros(0, dtype=np.int64),
+    harms=np.zeros(0, dtype=np.int64),
+)
 
 
 def _chunks(samples: Sequence[Sample]) -> Iterator[tuple[int, int]]:
@@ -95,7 +147,7 @@ def _chunks(samples: Sequence[Sample]) -> Iterator[tuple[int, int]]:
 
 def _score_chunk(
     samples: Sequence[Sample], policy: QualityPolicy, schema: AnswerSchema | None, tokens: Sequence[int] | None
-) -> list[SampleScores]:
+) -> ScoreTable:
     questions, answers = [sample.question for sample in samples], [sample.answer for sample in samples]
     measures = measure(questions, answers)
     question, answer = measures.question, measures.answer
@@ -112,19 +164,18 @@ def _score_chunk(
         Part.BIAS: harms.bias,
     }
     parts = np.stack([verdicts[part].scores for part in PARTS], axis=1)
-    masks = np.bitwise_or.reduce([verdict.masks for verdict in verdicts.values()])
-    rows = zip(
-        parts.round(4).tolist(),
-        _totals(parts, np.array([getattr(policy.weights, part) for part in PARTS])).round(4).tolist(),
-        sample_languages(question, answer, kinds).tolist(),
-        masks.tolist(),
-        harms.kinds.tolist(),
-        strict=True,
+    weights = np.array([getattr(policy.weights, part) for part in PARTS])
+    return ScoreTable(
+        parts=_scaled(parts),
+        totals=_scaled(_totals(parts, weights)),
+        languages=sample_languages(question, answer, kinds).astype(np.int8),
+        flaws=np.bitwise_or.reduce([verdict.masks for verdict in verdicts.values()]).astype(np.int64),
+        harms=harms.kinds.astype(np.int64),
     )
-    return [
-        SampleScores(tuple(part), total, LANGUAGES[language], _reasons(mask), _harms(kind))
-        for part, total, language, mask, kind in rows
-    ]
+
+
+def _scaled(scores: Floats) -> NDArray[np.uint16]:
+    return np.rint(scores * SCALE).astype(np.uint16)
 
 
 def _totals(parts: Floats, weights: Floats) -> Floats:

@@ -47,7 +47,7 @@ def render(report: QualityReport, statistics: Statistics, *, title: str) -> str:
         sections.splits(report, statistics),
         sections.lengths(statistics),
         sections.breakdowns(statistics),
-        sections.scores(statistics),
+        sections.scores(report, statistics),
         sections.words(statistics),
         _personal_data(report, statistics),
         _duplicates(report, statistics),

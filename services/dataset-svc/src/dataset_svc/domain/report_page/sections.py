@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from dataset_svc.domain.quality.parts import FLAWS
 from dataset_svc.domain.report import QualityReport
 from dataset_svc.domain.report_page.charts import (
     Bar,
@@ -20,6 +21,7 @@ from dataset_svc.domain.statistics.figures import Breakdown, Distribution, Stati
 
 _BARS = 12
 _TERMS = 20
+_FLAWS = {flaw.code: flaw.words for flaw in FLAWS}
 
 
 def section(key: str, title: str, lead: str, *content: str) -> Markup:
@@ -91,11 +93,14 @@ def breakdowns(statistics: Statistics) -> Markup:
     )
 
 
-def scores(statistics: Statistics) -> Markup:
+def scores(report: QualityReport, statistics: Statistics) -> Markup:
     parts = [(score.part, score.distribution) for score in statistics.scores]
     charts = [_score(f"score-{part}", name_of(part), distribution) for part, distribution in parts]
     if statistics.weights:
         charts.append(_score("weights", "Weight in training", statistics.weights))
+    if report.flaws:
+        flaws = {_FLAWS.get(code, code): number for code, number in report.flaws.items()}
+        charts.append(kinds_chart("flaws", "What lowers the scores", flaws, "samples"))
     lead = "From 0, poor, to 1, good: what every part of the quality score gave, and what samples weigh."
     return section("scores", "Scores", lead, cards(*charts) if charts else nothing("Nothing was scored."))
 

@@ -1,13 +1,13 @@
 """Cuts a stream of bytes into numbered lines without ever holding more than one line that is too long."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a file.
 
     Attributes:
@@ -17,6 +17,40 @@ class Line:
 
     number: int
     content: bytes | None
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole lines of a file one after the other, to be cut by whoever reads them.
+
+    Attributes:
+        content: Lines with their ends; the last one of a file may have none.
+        first: Number of the first line.
+        begins_inside: Whether the first line is the end of one that is longer than allowed.
+    """
+
+    content: bytes
+    first: int
+    max_line_bytes: int
+    begins_inside: bool = False
+
+    def lines(self, *, verbatim: bool = False) -> Iterator[Line]:
+        """The lines; see `LineCutter`."""
+        pieces = self.content.split(b"\n")
+        last_end = b""
+        if self.content.endswith(b"\n"):
+            del pieces[-1]
+            last_end = b"\n"
+        if self.first == 1:
+            pieces[0] = pieces[0].removeprefix(_BYTE_ORDER_MARK)
+        last = self.first + len(pieces) - 1
+        for number, piece in enumerate(pieces, self.first):
+            content = piece.removesuffix(b"\r")
+            if len(content) > self.max_line_bytes or (self.begins_inside and number == self.first):
+                yield Line(number=number, content=None)
+            elif verbatim:
+                yield Line(number=number, content=piece + (b"\n" if number < last else last_end))
+            elif content.strip():
+                yield Line(number=number, content=content)
 
 
 class LineCutter:
@@ -31,21 +65,28 @@ class LineCutter:
         self._max = max_line_bytes
         self._verbatim = verbatim
         self._rest = bytearray()
-        self._number = 0
+        self._next = 1
         self._overlong = False
 
     def feed(self, chunk: bytes) -> Iterator[Line]:
-        start = 0
-        while (end := chunk.find(b"\n", start)) >= 0:
-            self._keep(chunk[start:end])
-            yield from self._take(end=b"\n")
-            start = end + 1
-        self._keep(chunk[start:])
+        for block in self.feed_blocks(chunk):
+            yield from block.lines(verbatim=self._verbatim)
 
     def finish(self) -> Iterator[Line]:
         """The last line, if the file does not end with a line end."""
+        for block in self.finish_blocks():
+            yield from block.lines(verbatim=self._verbatim)
+
+    def feed_blocks(self, chunk: bytes) -> Iterator[Block]:
+        """What is whole so far, not cut yet: a block at most."""
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            yield self._block(bytes(self._rest) + chunk[:end])
+        self._keep(chunk[end:])
+
+    def finish_blocks(self) -> Iterator[Block]:
         if self._rest or self._overlong:
-            yield from self._take(end=b"")
+            yield self._block(bytes(self._rest))
 
     def _keep(self, piece: bytes) -> None:
         # one byte more for the carriage return that does not count
@@ -55,18 +96,9 @@ class LineCutter:
         else:
             self._rest += piece
 
-    def _take(self, *, end: bytes) -> Iterator[Line]:
-        content, overlong = bytes(self._rest), self._overlong
+    def _block(self, content: bytes) -> Block:
+        block = Block(content=content, first=self._next, max_line_bytes=self._max, begins_inside=self._overlong)
+        self._next += content.count(b"\n")
         self._rest.clear()
         self._overlong = False
-        self._number += 1
-        if self._number == 1:
-            content = content.removeprefix(_BYTE_ORDER_MARK)
-        kept = content + end
-        content = content.removesuffix(b"\r")
-        if overlong or len(content) > self._max:
-            yield Line(number=self._number, content=None)
-        elif self._verbatim:
-            yield Line(number=self._number, content=kept)
-        elif content.strip():
-            yield Line(number=self._number, content=content)
+        return block

@@ -1,6 +1,7 @@
 """Reads the turns of a conversation from what people write as one: lists, JSON text, single messages, bare answers."""
 
 import math
+from itertools import islice
 from typing import cast
 
 import msgspec
@@ -149,10 +150,10 @@ def flat_metadata(value: object) -> dict[str, Scalar]:
         return {}
     if not isinstance(value, dict):
         raise Fault("metadata", "not an object")
-    flat: dict[str, Scalar] = {}
-    for key, one in list(cast("dict[object, object]", value).items())[:_MOST_METADATA]:
-        flat[str(key)[:_LONGEST_KEY]] = _scalar(one)
-    return flat
+    said = cast("dict[object, object]", value)
+    if len(said) <= _MOST_METADATA and all(map(_is_plain, said)) and all(map(_is_plain, said.values())):
+        return cast("dict[str, Scalar]", value)  # most records
+    return {str(key)[:_LONGEST_KEY]: _scalar(one) for key, one in islice(said.items(), _MOST_METADATA)}
 
 
 def label_of(value: object, metadata: dict[str, Scalar], name: str) -> str | None:
@@ -168,6 +169,14 @@ def label_of(value: object, metadata: dict[str, Scalar], name: str) -> str | Non
     if isinstance(value, bool | float) or not isinstance(value, str | int):
         raise Fault(name, "neither text nor a whole number")
     return str(value).strip() or None
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it stays what it is, as a key too; keys of JSON are text."""
+    kind = type(value)
+    if kind is str:
+        return len(cast("str", value)) <= _LONGEST_KEY
+    return kind is int and abs(cast("int", value)) <= _LARGEST_INTEGER
 
 
 def _scalar(value: object) -> Scalar:

@@ -5,7 +5,7 @@
 import heapq
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -40,9 +40,13 @@ class StatisticsBuilder:
 
     Numbers and counts are exact but where `figures` says otherwise. Memory does not grow with the samples: beside
     counters it holds the texts of 5,000 samples, of each at most 1,000 characters.
+
+    Args:
+        term_bound: What `term_bound` gave for all samples, so that a builder that sees only some of them holds no
+            texts for nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, term_bound: int | None = None) -> None:
         self._splits = np.zeros(len(SPLITS), dtype=np.int64)
         self._lengths: dict[tuple[LengthPart, LengthUnit], Tally] = {}
         self._scores: dict[str, Tally] = {}
@@ -52,7 +56,7 @@ class StatisticsBuilder:
         self._with_role: Counter[str] = Counter()
         self._labels = LabelTallies()
         self._scanner = WordScanner()
-        self._terms = _TermSample()
+        self._terms = _TermSample(term_bound)
         self._words = 0
         self._duplicates: Counter[str] = Counter()
         self._personal_data: Counter[str] = Counter()
@@ -166,10 +170,19 @@ class StatisticsBuilder:
         )
 
 
+def term_bound(sample_ids: Sequence[str]) -> int | None:
+    """Hash from which on samples have no part in the frequent words; None if all have."""
+    if len(sample_ids) <= _TERM_SAMPLES:
+        return None
+    hashes = hashes_of(pa.array(sample_ids, pa.large_string()))
+    return int(np.partition(hashes, _TERM_SAMPLES)[_TERM_SAMPLES])
+
+
 class _TermSample:
     """The texts of some samples, chosen by the hash of their id, so that the choice is the same in every order."""
 
-    def __init__(self) -> None:
+    def __init__(self, bound: int | None) -> None:
+        self._least_unused = np.iinfo(np.uint64).max if bound is None else bound
         self._hashes = np.zeros(0, dtype=np.uint64)
         self._texts: pa.Table = pa.table({"question": _no_texts(), "answer": _no_texts()})
 
@@ -202,7 +215,7 @@ class _TermSample:
 
     def _bound(self) -> np.uint64:
         full = len(self._hashes) >= _TERM_SAMPLES
-        return np.uint64(self._hashes[-1] if full else np.iinfo(np.uint64).max)
+        return np.uint64(self._hashes[-1] if full else self._least_unused)
 
     def _take(self, hashes: NDArray[np.uint64], texts: pa.Table) -> None:
         joined = np.concatenate([self._hashes, hashes])

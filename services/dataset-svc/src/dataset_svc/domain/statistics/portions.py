@@ -1,0 +1,42 @@
+"""Portions of a version's samples, which may be measured anywhere and in any order."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from dataset_svc.domain.samples import Sample, SplitName
+from dataset_svc.domain.statistics.builder import StatisticsBuilder
+from dataset_svc.domain.statistics.columns import Measured, columns_of
+
+_decoder = msgspec.json.Decoder(Sample)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portion:
+    """Some samples of one part.
+
+    Attributes:
+        lines: The samples as their file holds them.
+        measured: What was found out about them before.
+        term_bound: As `StatisticsBuilder` wants it.
+    """
+
+    split: SplitName
+    lines: list[bytes]
+    measured: Measured
+    term_bound: int | None
+
+
+Gather = Callable[[Iterable[Portion]], Iterable[StatisticsBuilder]]
+
+
+def measure_portion(portion: Portion) -> StatisticsBuilder:
+    builder = StatisticsBuilder(term_bound=portion.term_bound)
+    samples = [_decoder.decode(line) for line in portion.lines]
+    builder.add(columns_of(samples, portion.split, portion.measured))
+    return builder
+
+
+def measured_here(portions: Iterable[Portion]) -> Iterable[StatisticsBuilder]:
+    return map(measure_portion, portions)
