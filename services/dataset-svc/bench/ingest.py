@@ -14,7 +14,7 @@ from pathlib import Path
 
 import corpus
 
-from dataset_svc.adapters.build_process import BuildOrder, BuildProcess
+from dataset_svc.adapters.build_process import BuildFiles, BuildOrder, BuildProcess
 from dataset_svc.adapters.source_files import SourceLimits
 from dataset_svc.domain.building import Memory, Recipe
 from dataset_svc.domain.report import QualityReport
@@ -53,8 +53,7 @@ def _resident_bytes() -> int:
 
 def order_for(source: Path, rejects: Path, tokenizer: Path | None) -> BuildOrder:
     return BuildOrder(
-        source=source,
-        rejects=rejects,
+        files=BuildFiles(source=source, rejects=rejects, parts=rejects.with_name("parts")),
         source_name=source.name,
         size_bytes=source.stat().st_size,
         limits=SourceLimits(max_unpacked_bytes=4 << 30, max_record_bytes=1 << 20),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
-from dataset_svc.domain.built import Built
+from dataset_svc.domain.built import Built, BuiltSplit
 from dataset_svc.domain.likeness.clusters import RememberedQuestion
 from dataset_svc.domain.preparing import PreparationRules, Preparer
 from dataset_svc.domain.report import Check
@@ -51,6 +51,10 @@ def build(
         builder.add(preparer.prepare(list(cutter.feed(line))))
     builder.add(preparer.prepare(list(cutter.finish())))
     return builder.finish()
+
+
+def content_of(split: BuiltSplit) -> bytes:
+    return b"".join(split.lines())
 
 
 def memory_after(*builds: Built, erased: frozenset[str] = frozenset()) -> Memory:
@@ -92,7 +96,7 @@ def test_lines_of_a_part_hold_everything_that_the_export_said_and_say_it_masked(
     built = build(
         [a_line("call 010-1234-5678 about node R02", sample_id="s1")], held_out_share_0_1=0, validation_share_0_1=0
     )
-    assert json.loads(built.splits[TRAIN].content) == {
+    assert json.loads(content_of(built.splits[TRAIN])) == {
         "sample_id": "s1",
         "task_id": "log-anomaly",
         "input": "call [전화번호] about node R02",
@@ -114,7 +118,7 @@ def test_lines_of_a_part_hold_everything_that_the_export_said_and_say_it_masked(
 def test_provenance_names_the_line_and_its_hash(a_line: LineBuilder) -> None:
     built = build(log_lines(a_line, 1, 50))
     for split in built.splits.values():
-        lines = split.content.splitlines(keepends=True)
+        lines = list(split.lines())
         rows = list(split.rows())
         assert [row.position for row in rows] == list(range(len(lines)))
         assert [row.content_sha256 for row in rows] == [hashlib.sha256(line).hexdigest() for line in lines]
@@ -130,7 +134,7 @@ def test_the_policy_says_what_becomes_of_personal_data(
 ) -> None:
     lines = [a_line("mail kim@example.com", sample_id="s1"), a_line("disk full", sample_id="s2")]
     built = build(lines, masking=mode, held_out_share_0_1=0, validation_share_0_1=0)
-    content = built.splits[TRAIN].content
+    content = content_of(built.splits[TRAIN])
     assert content.count(b"\n") == kept
     assert (b"kim@example.com" in content) is shown
     assert built.report.personal_data_found == {"email": 1}

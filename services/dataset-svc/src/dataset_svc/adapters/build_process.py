@@ -37,19 +37,30 @@ _decoder = msgspec.msgpack.Decoder(Prepared)
 
 
 @dataclass(frozen=True, kw_only=True)
+class BuildFiles:
+    """Files that the builder's process can open while the build lasts.
+
+    Attributes:
+        rejects: Bad records are appended.
+        parts: Takes the lines of all parts, as `PackedPart` says.
+    """
+
+    source: Path
+    rejects: Path
+    parts: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildOrder:
     """One build.
 
     Attributes:
-        source: Readable by the builder's process while the build lasts.
-        rejects: Writable likewise; bad records are appended.
         size_bytes: Of the source.
         tokenizer: Folder of the task's tokenizer, if tokens are to be counted.
         title: Of the page for people.
     """
 
-    source: Path
-    rejects: Path
+    files: BuildFiles
     source_name: str
     size_bytes: int
     limits: SourceLimits
@@ -154,7 +165,7 @@ def _build(order: BuildOrder) -> PackedBuild:
     rules = PreparationRules(
         reading=order.recipe.reading, policy=order.recipe.policy, pseudonym_key=order.pseudonym_key
     )
-    with order.source.open("rb") as file, order.rejects.open("ab") as rejects:
+    with order.files.source.open("rb") as file, order.files.rejects.open("ab") as rejects:
         source = open_source(file, name=order.source_name, limits=order.limits, mapping=order.recipe.reading.mapping)
         _note_progress(0)
         read = 0
@@ -162,7 +173,11 @@ def _build(order: BuildOrder) -> PackedBuild:
             rejects.writelines(reject_line(bad.why, bad.raw) for bad in builder.add(batch))
             read += len(batch.candidates) + len(batch.bad)
             _note_progress(read)
-    return pack(builder.finish(), title=order.title)
+    built = builder.finish()
+    with order.files.parts.open("wb") as parts:
+        for split in built.splits.values():
+            parts.writelines(split.lines())
+    return pack(built, title=order.title)
 
 
 def _note_progress(records: int) -> None:

@@ -44,10 +44,9 @@ class BuiltSplit:
 
     candidates: tuple[Candidate, ...]
 
-    @property
-    def content(self) -> bytes:
+    def lines(self) -> Iterator[bytes]:
         """Its file."""
-        return b"".join([one.line for one in self.candidates])
+        return (one.line for one in self.candidates)
 
     def rows(self) -> Iterator[BuiltRow]:
         for position, one in enumerate(self.candidates):

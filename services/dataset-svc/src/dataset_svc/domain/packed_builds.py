@@ -1,11 +1,11 @@
-"""A build as it crosses from the builder's process to the service: bytes, and rows that are unpacked some at a time.
+"""A build as it crosses from the builder's process to the service: its lines in a file, rows to be unpacked some at a time.
 
 Taking over a hundred thousand objects at once would hold up every other request for seconds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 
 import msgspec
 
@@ -22,12 +22,13 @@ class PackedPart:
     """One part of the version.
 
     Attributes:
-        content: Its file.
+        first_byte: Where its lines begin in the file that holds the lines of all parts, in the order of the parts.
         rows: Its rows in order, packed by some hundreds.
         units: Lines of each person, by the person's hash.
     """
 
-    content: bytes
+    first_byte: int
+    size_bytes: int
     samples: int
     rows: tuple[bytes, ...]
     units: Mapping[str, tuple[int, ...]]
@@ -62,7 +63,7 @@ def pack(built: Built, *, title: str) -> PackedBuild:
         title: Of the page.
     """
     return PackedBuild(
-        parts={name: _packed_part(split) for name, split in built.splits.items()},
+        parts=_packed_parts(built.splits),
         rejected_because=built.report.rejected_because,
         quality_score_0_1=built.report.quality_score_0_1,
         report=built.report.model_dump_json(indent=1).encode(),
@@ -72,13 +73,23 @@ def pack(built: Built, *, title: str) -> PackedBuild:
     )
 
 
-def _packed_part(split: BuiltSplit) -> PackedPart:
+def _packed_parts(splits: Mapping[SplitName, BuiltSplit]) -> dict[SplitName, PackedPart]:
+    sizes = [sum(len(one.line) for one in split.candidates) for split in splits.values()]
+    firsts = accumulate(sizes, initial=0)
+    return {
+        name: _packed_part(split, first_byte=first, size_bytes=size)
+        for (name, split), first, size in zip(splits.items(), firsts, sizes, strict=False)
+    }
+
+
+def _packed_part(split: BuiltSplit, *, first_byte: int, size_bytes: int) -> PackedPart:
     units: dict[str, list[int]] = {}
     for position, one in enumerate(split.candidates):
         if one.unit_hash is not None:
             units.setdefault(one.unit_hash, []).append(position)
     return PackedPart(
-        content=split.content,
+        first_byte=first_byte,
+        size_bytes=size_bytes,
         samples=len(split.candidates),
         rows=tuple(_packed_rows(split.rows())),
         units={unit: tuple(lines) for unit, lines in units.items()},

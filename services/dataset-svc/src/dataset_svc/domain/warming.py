@@ -38,7 +38,7 @@ def warm_up() -> None:
     for question in _QUESTIONS:
         builder.add(preparer.prepare(list(cutter.feed(line.format(question).encode()))))
     built = builder.finish()
-    hashed(built.splits[SplitName.TRAIN].content, b"\0" * 16)
+    hashed(b"".join(built.splits[SplitName.TRAIN].lines()), b"\0" * 16)
 
 
 if __name__ == "__main__":

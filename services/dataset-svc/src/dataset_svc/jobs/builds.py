@@ -10,9 +10,9 @@ from typing import IO
 
 import structlog
 
-from dataset_svc.adapters.build_process import BuildOrder, BuildProcess
+from dataset_svc.adapters.build_process import BuildFiles, BuildOrder, BuildProcess
 from dataset_svc.adapters.held_out_cases import read_cases
-from dataset_svc.adapters.nameless_files import nameless_file, path_of
+from dataset_svc.adapters.nameless_files import nameless_file, path_of, piece_of
 from dataset_svc.adapters.source_files import SourceLimits
 from dataset_svc.adapters.version_packs import VersionPacks, store_origins
 from dataset_svc.domain.building import Memory, Recipe
@@ -86,6 +86,15 @@ class Workshop:
     tokenizer: Path | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """What a build came to, its lines, and its report in storage."""
+
+    built: PackedBuild
+    parts: IO[bytes]
+    report: Artifact
+
+
 class Builds:
     """The queue's worker.
 
@@ -146,8 +155,13 @@ class Builds:
         if request.policy.pseudonymise and self._workshop.pseudonym_secret is None:
             return await self._reject(request, ("pseudonyms are wanted, and no key for them is configured",))
         materials = await self._with_cases(materials)
+        with nameless_file() as parts:
+            return await self._build_with(request, materials, parts)
+
+    async def _build_with(self, request: VersionRequest, materials: Materials, parts: IO[bytes]) -> Publication:
+        """Builds what can be built; `parts` takes the lines."""
         try:
-            built = await self._read_and_build(request, materials.memory)
+            built = await self._read_and_build(request, materials.memory, parts)
         except SourceUnreadable as error:
             return await self._reject(request, (str(error),))
         report = await self._put(built.report, "application/json", suffix=".json")
@@ -155,7 +169,7 @@ class Builds:
             return await self._reject(request, built.rejected_because, report)
         if request.purpose is Purpose.DRY_RUN:
             return await self._end_dry_run(request, report)
-        stored = await self._store(request, materials, built, report)
+        stored = await self._store(request, materials, _Outcome(built=built, parts=parts, report=report))
         return await self._publish(request, stored, materials)
 
     async def _with_cases(self, materials: Materials) -> Materials:
@@ -164,10 +178,11 @@ class Builds:
         cases = await read_cases(materials.case_files, self._storage, workshop.packs, erased_units=memory.erased_units)
         return replace(materials, memory=replace(memory, cases=cases))
 
-    async def _read_and_build(self, request: VersionRequest, memory: Memory) -> PackedBuild:
+    async def _read_and_build(self, request: VersionRequest, memory: Memory, parts: IO[bytes]) -> PackedBuild:
         with nameless_file() as source, nameless_file() as rejects:
             await self._fetch(request.source, source)
-            order = self._order(request, memory, source=path_of(source), rejects=path_of(rejects))
+            files = BuildFiles(source=path_of(source), rejects=path_of(rejects), parts=path_of(parts))
+            order = self._order(request, memory, files)
             try:
                 async with self._progress(request):
                     built = await self._workshop.process.build(order)
@@ -177,15 +192,14 @@ class Builds:
                 await self._keep_rejects(request, path_of(rejects))
         return built
 
-    def _order(self, request: VersionRequest, memory: Memory, *, source: Path, rejects: Path) -> BuildOrder:
+    def _order(self, request: VersionRequest, memory: Memory, files: BuildFiles) -> BuildOrder:
         uploaded = request.origin is Origin.UPLOAD
         reading = ReadingRules(
             task_id=request.task_id, source=SampleSource.UPLOAD if uploaded else None, mapping=request.mapping
         )
         secret = self._workshop.pseudonym_secret
         return BuildOrder(
-            source=source,
-            rejects=rejects,
+            files=files,
             source_name=request.source_name,
             size_bytes=request.source.size_bytes,
             limits=SourceLimits(
@@ -238,27 +252,26 @@ class Builds:
         async with self._work() as unit:
             await keep_rejects(unit, request.request_id, kept)
 
-    async def _store(
-        self, request: VersionRequest, materials: Materials, built: PackedBuild, report: Artifact
-    ) -> Stored:
-        storage = self._storage
+    async def _store(self, request: VersionRequest, materials: Materials, outcome: _Outcome) -> Stored:
+        storage, built = self._storage, outcome.built
+        parts = {
+            name: await asyncio.to_thread(piece_of, outcome.parts, part.first_byte, part.size_bytes)
+            for name, part in built.parts.items()
+        }
         splits = {
             name: Split(
-                artifact=await storage.put_bytes(
-                    part.content, kind="datasets", suffix=".jsonl", media_type=_JSON_LINES
-                ),
+                artifact=await storage.put_bytes(parts[name], kind="datasets", suffix=".jsonl", media_type=_JSON_LINES),
                 samples=part.samples,
             )
             for name, part in built.parts.items()
         }
-        parts = {name: part.content for name, part in built.parts.items()}
         committed = await self._workshop.packs.commit(parts, splits, parent=materials.parent_manifest)
         options = {"tokens": "counted" if self._workshop.tokenizer else "not counted"}
         recipe = recipe_of(request, materials, max_line_bytes=self._limits.max_line_bytes, options=options)
         return Stored(
             built=built,
             splits=splits,
-            report=report,
+            report=outcome.report,
             recipe_sha256=recipe_sha256(recipe),
             manifest=committed.manifest,
             origins=await store_origins(storage, built.origins),

@@ -66,14 +66,13 @@ class Names:
 
     def __init__(self) -> None:
         self._lines_of: dict[str, int] = {}
-        self._nameless: Counter[str] = Counter()
+        self._repeats: Counter[str] = Counter()
 
     def admit(self, sample_id: str, number: int, *, named: bool) -> str | BadLine:
         """The id that a sample gets: of nameless ones that say the same the second gets a count. A name is used once."""
-        if not named:
-            self._nameless[sample_id] += 1
-            count = self._nameless[sample_id]
-            sample_id = sample_id if count == 1 else f"{sample_id}-{count}"
+        if not named and sample_id in self._lines_of:
+            self._repeats[sample_id] += 1
+            sample_id = f"{sample_id}-{self._repeats[sample_id] + 1}"
         before = self._lines_of.setdefault(sample_id, number)
         if before != number:
             return BadLine(line=number, field="sample_id", reason=f"already used in line {before}")
