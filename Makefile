@@ -17,7 +17,7 @@ UNIT := $(wildcard libs/common/tests/unit services/*/tests/unit deploy/local/tes
 INTEGRATION := $(wildcard libs/common/tests/integration services/*/tests/integration deploy/local/tests/integration)
 
 .PHONY: help setup up down status demo test test-unit test-integration test-e2e fmt lint types architecture docs \
-	docs-check check lock bench-dataset trace replay lineage rotate-keys token clean
+	docs-check check lock bench-dataset bench-trainer trace job-follow replay lineage rotate-keys token clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
@@ -64,6 +64,10 @@ bench-dataset: setup .venv-bench/.synced ## what dataset-svc can do in a second,
 	.venv/bin/python services/dataset-svc/bench/token_counts.py $(MODEL)
 	.venv/bin/python services/dataset-svc/bench/versions.py
 
+bench-trainer: setup ## what training costs beside a bare TRL script; what the watermark costs and withstands
+	.venv/bin/python services/trainer-svc/bench/overhead.py $(MODEL) $(ARGS)
+	.venv/bin/python services/trainer-svc/bench/watermark.py $(MODEL)
+
 fmt: .venv/.packages ## format the code and mend what the linter can mend
 	$(RUN) ruff format
 	$(RUN) ruff check --fix
@@ -89,6 +93,9 @@ check: lint types architecture docs-check ## everything that is checked without 
 
 trace: ## print one trace through all services: make trace ID=<trace id>
 	@$(RUN) loopwright_local.traces $(ID)
+
+job-follow: ## follow a fine-tuning job to its end: make job-follow ID=<job id>
+	@$(RUN) loopwright_local.follow $(ID) $(ARGS)
 
 lineage: ## walk from one answer back to the ratings it was learned from: make lineage ID=<inference id>
 	@$(RUN) loopwright_local.lineage $(ID)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import corpus
 import msgspec
+from personal_data_prose import technical_prose
 from personal_data_suite import TECHNICAL_PROSE, cases
 
 from dataset_svc.domain.personal.masking import mask_text
@@ -58,6 +59,10 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     measure_suite()
     measure_prose("technical prose of the suite", TECHNICAL_PROSE)
+    measure_prose("harder technical prose", list(technical_prose()))
+    measure_prose(
+        "sentences that the chat is made of", [text for language in ("ko", "en") for text in _sentences(language)]
+    )
     for path in options.prose:
         measure_prose(path.name, path.read_text(errors="replace").splitlines())
     texts = list(TECHNICAL_PROSE)
@@ -97,6 +102,11 @@ def measure_suite() -> None:
 def measure_prose(name: str, texts: Sequence[str]) -> None:
     found = sum(map(len, names_in(texts)))
     say(f"{name}: {1000 * found / max(1, len(texts)):.1f} names per 1,000 of {len(texts)} samples")
+
+
+def _sentences(language: str) -> list[str]:
+    lines = Path(__file__).with_name(f"sentences_{language}.txt").read_text(encoding="utf8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def names_in(texts: Sequence[str]) -> list[list[Span]]:

@@ -1,6 +1,7 @@
 """Token counts equal those of Hugging Face `tokenizers`, whatever the text and whatever the tokenizer."""
 
 import json
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 import tokie
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from dataset_svc.adapters import token_counts
 from dataset_svc.adapters.token_counts import CountingEngine, TokenCounter
+from dataset_svc.domain.tokens.automata import Kind
 from loopwright.errors import Invalid, NotFound
 
 ROOT = Path(__file__).parents[4]
@@ -52,10 +55,16 @@ def oracle(path: Path, texts: list[str]) -> list[int]:
     return [len(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
 
 
-def byte_level(folder: Path, *, whole_alphabet: bool = True, normalizer: normalizers.Normalizer | None = None) -> Path:
+def byte_level(
+    folder: Path,
+    *,
+    whole_alphabet: bool = True,
+    normalizer: normalizers.Normalizer | None = None,
+    cutter: pre_tokenizers.PreTokenizer | None = None,
+) -> Path:
     """Trains a tiny byte-level BPE as SmolLM2 has it; without the whole alphabet it lacks rare bytes, as SmolLM2 does."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = cutter or pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     if normalizer is not None:
         tokenizer.normalizer = normalizer
@@ -82,13 +91,30 @@ def lacking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cuts as the published SmolLM2 does."""
+    alone = pre_tokenizers.Digits(individual_digits=True)
+    cutter = pre_tokenizers.Sequence([alone, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    return byte_level(tmp_path_factory.mktemp("digits"), cutter=cutter)
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cuts and composes as Qwen does."""
+    pattern = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    split = pre_tokenizers.Split(Regex(pattern), "isolated")
+    cutter = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    return byte_level(tmp_path_factory.mktemp("qwen"), cutter=cutter, normalizer=normalizers.NFC())
+
+
+@pytest.fixture(scope="module")
 def smollm() -> Path:
     if not (MODEL / "tokenizer.json").is_file():
         pytest.skip("the base model was not fetched: make up does it")
     return MODEL
 
 
-@pytest.mark.parametrize("which", ["trained", "lacking", "smollm"])
+@pytest.mark.parametrize("which", ["trained", "lacking", "digits", "qwen", "smollm"])
 def test_counts_are_those_of_the_reference_and_the_fast_engine_gives_them(
     which: str, request: pytest.FixtureRequest
 ) -> None:
@@ -97,17 +123,30 @@ def test_counts_are_those_of_the_reference_and_the_fast_engine_gives_them(
     counts = counter.count(TEXTS)
     assert counts.dtype == np.int32
     assert counts.tolist() == oracle(folder / "tokenizer.json", TEXTS)
-    assert counter.engine is CountingEngine.TOKIE
+    assert counter.engine is CountingEngine.PIECES
 
 
-@pytest.mark.parametrize("which", ["lacking", "smollm"])
+@pytest.mark.parametrize("which", ["lacking", "digits", "qwen", "smollm"])
 def test_counts_agree_on_any_text(which: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(which)
     counter = TokenCounter.load(folder)
     sign = st.one_of(
         st.characters(exclude_categories=["Cs"]),
         st.sampled_from(
-            [*SPECIAL, "\t't", "'ll", "가", "ㅋㅋ", "\u200d", "\u0301", "  ", "\n", "\x04", "\U00050000", "."]
+            [
+                *SPECIAL,
+                *"'' \t19svL.가",
+                "'ll",
+                "ㅋㅋ",
+                "😀",
+                "\u200d",
+                "\u0301",
+                "  ",
+                "\n",
+                "\x04",
+                "\U00050000",
+                "<|",
+            ]
         ),
     )
 
@@ -178,18 +217,49 @@ class Panicking:
         return self.fast.count_tokens_batch(texts)
 
 
-def test_an_engine_that_disagrees_when_loading_is_never_asked_again(trained: Path) -> None:
-    path = trained / "tokenizer.json"
+@pytest.mark.parametrize("make", [byte_level, normalized])
+def test_an_engine_that_disagrees_when_loading_is_never_asked_again(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path = make(tmp_path) / "tokenizer.json"
     counter = TokenCounter(Tokenizer.from_file(str(path)), Miscounting())  # type: ignore[arg-type]
-    assert counter.engine is CountingEngine.TOKENIZERS
+    assert counter.engine is (CountingEngine.PIECES if make is byte_level else CountingEngine.TOKENIZERS)
     assert counter.count(TEXTS).tolist() == oracle(path, TEXTS)
+
+
+def test_pieces_that_disagree_when_loading_are_never_cut_again(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = token_counts._kinds(caseless=False, composed=False).copy()
+    kinds[ord("녕")] = Kind.NUMBER
+    monkeypatch.setattr(token_counts, "_kinds", lambda **_: kinds)
+    counter = TokenCounter.load(trained)
+    assert counter.engine is CountingEngine.TOKIE
+    assert counter.count(TEXTS).tolist() == oracle(trained / "tokenizer.json", TEXTS)
 
 
 def test_a_panic_in_the_fast_engine_costs_time_and_nothing_else(trained: Path) -> None:
     path = trained / "tokenizer.json"
-    counter = TokenCounter(Tokenizer.from_file(str(path)), Panicking(path))  # type: ignore[arg-type]
-    assert counter.engine is CountingEngine.TOKIE
+    panicking = Panicking(path)
+    counter = TokenCounter(Tokenizer.from_file(str(path)), panicking)  # type: ignore[arg-type]
+    assert panicking.calls > 1
     assert counter.count(TEXTS).tolist() == oracle(path, TEXTS)
+
+
+def test_the_libraries_count_while_another_thread_holds_the_table(trained: Path) -> None:
+    """So does a process that was forked meanwhile, in which the table is never let go of."""
+    counter = TokenCounter.load(trained)
+    with counter._busy:
+        assert counter.count(TEXTS).tolist() == oracle(trained / "tokenizer.json", TEXTS)
+
+
+def test_many_threads_count_alike(trained: Path) -> None:
+    counter, expected = TokenCounter.load(trained), oracle(trained / "tokenizer.json", TEXTS)
+    counts: list[list[int]] = []
+    threads = [threading.Thread(target=lambda: counts.append(counter.count(TEXTS).tolist())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == [expected] * 4
 
 
 def test_padding_and_truncation_of_the_file_do_not_count(trained: Path, tmp_path: Path) -> None:

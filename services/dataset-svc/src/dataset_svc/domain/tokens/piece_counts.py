@@ -1,0 +1,103 @@
+"""Tokens of texts as the sum over their pieces, each of which is counted once: in running text few pieces are new."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_svc.domain.tokens.pieces import Rules, Texts, cut
+from dataset_svc.domain.tokens.table import (
+    FEWEST_SLOTS,
+    MOST_SLOTS,
+    PADDING,
+    Ints,
+    Pieces,
+    empty_table,
+    look_up,
+    settle,
+    with_room,
+)
+
+Counts = NDArray[np.int32]
+_CHUNK_BYTES = 1 << 18
+
+
+class PieceCounter:
+    """Counts texts by their pieces. Not for two threads at once.
+
+    Args:
+        rules: How to cut.
+        marks: Tokens that are found before a text is cut; texts that hold one are not counted here.
+        count_pieces: Tokens of each of some pieces.
+        most_slots: Size to which the table of remembered counts may grow, a power of two.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        marks: Sequence[str],
+        count_pieces: Callable[[list[str]], Counts],
+        most_slots: int = MOST_SLOTS,
+    ) -> None:
+        self._rules = rules
+        self._marks = re.compile(b"|".join(re.escape(mark.encode()) for mark in sorted(marks))) if marks else None
+        self._count_pieces = count_pieces
+        self._most_slots = most_slots
+        self._table = empty_table(slots=min(most_slots, FEWEST_SLOTS))
+
+    def count(self, texts: Sequence[bytes]) -> tuple[Counts, NDArray[np.bool_]]:
+        """Tokens of each text in UTF-8, and which texts must be counted some other way."""
+        counts, odd = np.zeros(len(texts), dtype=np.int32), np.zeros(len(texts), dtype=np.bool_)
+        offsets = np.zeros(len(texts) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)), out=offsets[1:])
+        chunks = list(_chunks(offsets))
+        ends = np.empty(max((offsets[last] - offsets[first] for first, last in chunks), default=0), dtype=np.int64)
+        for first, last in chunks:
+            content = b"".join((*texts[first:last], PADDING))
+            if self._marks and self._marks.search(content):
+                odd[first:last] = [self._marks.search(text) is not None for text in texts[first:last]]
+            places = offsets[first : last + 1] - offsets[first]
+            counts[first:last] = self._count_chunk(content, places, odd[first:last], ends)
+        return counts, odd
+
+    def _count_chunk(self, content: bytes, offsets: Ints, odd: NDArray[np.bool_], ends: Ints) -> Ints:
+        joined = np.frombuffer(content, dtype=np.uint8)
+        firsts = np.empty(len(offsets), dtype=np.int64)
+        cut(Texts(joined, offsets, odd), self._rules, ends, firsts)
+        tokens = self._tokens(content, Pieces(joined, offsets, ends[: firsts[-1]], firsts))
+        totals = np.zeros(len(tokens) + 1, dtype=np.int64)
+        np.cumsum(tokens, out=totals[1:])
+        return totals[firsts[1:]] - totals[firsts[:-1]]
+
+    def _tokens(self, content: bytes, pieces: Pieces) -> Counts:
+        """Tokens of each piece; what is known is forgotten when the table is full, and when a count fails."""
+        self._table = with_room(self._table, most_slots=self._most_slots)
+        tokens = np.empty(len(pieces.ends), dtype=np.int32)
+        unknown = np.empty((len(pieces.ends), 3), dtype=np.int64)
+        try:
+            found = look_up(pieces, self._table, tokens, unknown)
+            counted = self._ask(content, unknown[:found])
+            settle(self._table, unknown[:found, 2], counted)
+        except BaseException:
+            self._table = empty_table(slots=len(self._table.slots))
+            raise
+        new = tokens < 0
+        tokens[new] = counted[-1 - tokens[new]]
+        return tokens
+
+    def _ask(self, content: bytes, unknown: Ints) -> Counts:
+        if not len(unknown):
+            return np.zeros(0, dtype=np.int32)
+        spans = zip(unknown[:, 0].tolist(), unknown[:, 1].tolist(), strict=True)
+        return self._count_pieces([content[start:end].decode() for start, end in spans])
+
+
+def _chunks(offsets: Ints) -> Iterator[tuple[int, int]]:
+    """Texts from first to last, at least one, together about as large as a chunk may be."""
+    first, texts = 0, len(offsets) - 1
+    while first < texts:
+        last = int(np.searchsorted(offsets, offsets[first] + _CHUNK_BYTES, side="right")) - 1
+        last = min(max(last, first + 1), texts)
+        yield first, last
+        first = last
