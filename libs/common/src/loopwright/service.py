@@ -114,6 +114,11 @@ class Service:
         if self._server is not None:
             self._server.should_exit = True
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to end; answers that have no end of their own end by it."""
+        return self._server is not None and self._server.should_exit
+
     def run(self, *, port: int) -> None:
         """Serves until a signal or a failure; exits with 1 after a failure."""
         common = self.common

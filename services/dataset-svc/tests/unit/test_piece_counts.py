@@ -120,6 +120,7 @@ def test_a_crowded_place_of_the_table_is_searched_only_so_far() -> None:
     one._table.slots[:, 2] = 200  # every slot taken by some piece of another length
     assert counted(one, ["ab ab"]) == [5]
     assert asked.pieces == ["ab", " ab"]
+    assert one._table.used.tolist() == [0, 0]
 
 
 def test_a_count_that_fails_leaves_nothing_half_known() -> None:

@@ -4,7 +4,7 @@ from loopwright.broker import EventRouter
 from loopwright.contracts.datasets import DatasetDeprecated
 from loopwright.contracts.envelope import Received
 from loopwright.contracts.experiments import ExperimentConcluded
-from loopwright.contracts.jobs import JobFinished
+from loopwright.contracts.jobs import JobFinished, JobKind
 from loopwright.contracts.registry import DATASET_DEPRECATED, EXPERIMENT_CONCLUDED, JOB_FINISHED
 from loopwright.unit_of_work import Work
 from registry_svc.handlers.conclusions import conclude_experiment
@@ -16,7 +16,10 @@ events = EventRouter()
 
 @events.on(JOB_FINISHED)
 async def on_job_finished(received: Received[JobFinished], work: Work) -> None:
-    await record_finished_job(received.event, work)
+    event = received.event
+    # what other kinds make is no candidate of its own; of a study's trials the best becomes one as a job of its own
+    if event.kind is JobKind.TRAIN and event.study_id is None:
+        await record_finished_job(event, work)
 
 
 @events.on(EXPERIMENT_CONCLUDED)

@@ -141,6 +141,34 @@ class TestDuplicate:
         assert len(await world.rows("releases")) == 1
 
 
+class TestResumedJobs:
+    async def test_a_job_that_failed_and_was_resumed_is_released_when_it_succeeds(self, world, base_model):
+        await world.declare_and_serve()
+        world.list_variants(f"{world.task_id}:1", f"{base_model}:1")
+        succeeded = await world.a_finished_job()
+        failed = await world.a_finished_job(job_id=succeeded.job_id, state="failed", adapter=None, reason="no memory")
+        await world.release_job(failed)
+        assert (await state_of(world))[0] == "failed"
+
+        await world.release_job(succeeded)
+
+        assert [e.model_version for e in await world.announced(MODEL_REGISTERED) if e.job_id] == [1]
+        assert (await state_of(world))[0] not in {"failed", "received"}
+
+
+class TestTrials:
+    async def test_what_is_made_of_an_adapter_is_no_candidate(self, world):
+        await world.declare_and_serve()
+        await world.release_job(await world.a_finished_job(kind="merge"))
+        assert await world.rows("releases") == []
+
+    async def test_a_trial_of_a_study_is_no_candidate(self, world):
+        await world.declare_and_serve()
+        await world.release_job(await world.a_finished_job(study_id="study-1"))
+        assert await world.rows("releases") == []
+        assert [event for event in await world.announced(MODEL_REGISTERED) if event.job_id] == []
+
+
 class TestPoison:
     async def test_what_is_no_finished_job_goes_to_the_dead_letters_with_its_reason(self, world):
         good = a_record(await world.a_finished_job())

@@ -38,7 +38,7 @@ every_consumer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 async def state(world: World) -> list[str]:
     """All rows of the service but the inbox."""
-    tables = ("policies", "dataset_versions", "deprecated_versions", "jobs", "outbox")
+    tables = ("policies", "dataset_versions", "deprecated_versions", "jobs", "job_devices", "workers", "outbox")
     return sorted([f"{name} {dict(row)}" for name in tables for row in await world.table(name)])
 
 
@@ -129,6 +129,20 @@ class TestDatasets:
         assert await world.announced(JOB_REQUESTED) == []
         assert len(await world.table("dataset_versions")) == 1
 
+    async def test_settings_are_those_of_the_tasks_last_job_that_succeeded_where_the_policy_says_so(
+        self, world: World
+    ) -> None:
+        await world.hand(a_task(training={"auto": True, "inherit": True, "hyperparameters": {"num_epochs": 2}}))
+        past = {"lora_rank": 5, "num_epochs": 9}
+        await world.hand(a_request(1, hyperparameters=past), a_request(2, hyperparameters={"lora_rank": 6}))
+        await world.set_job("job-1", state=RunState.SUCCEEDED, finished_at=a_request().requested_at)
+        await world.set_job("job-2", state=RunState.FAILED, finished_at=a_request(2).requested_at)
+
+        await world.hand(a_version())
+
+        (request,) = await world.announced(JOB_REQUESTED)
+        assert request.hyperparameters == Hyperparameters(lora_rank=5, num_epochs=2)
+
     async def test_a_version_that_overtakes_its_task_waits_for_it(self, world: World) -> None:
         early = asyncio.create_task(world.hand(a_version(), attempts=20))
         await asyncio.sleep(0.3)
@@ -154,7 +168,7 @@ class TestJobs:
         await world.hand(a_request(), a_request(job_name="another"))
         assert (await world.job())["job_name"] == a_request().job_name
 
-    @pytest.mark.parametrize("changes", [{"base_model": "huge"}, {"objective": "dpo"}])
+    @pytest.mark.parametrize("changes", [{"base_model": "huge"}, {"objective": "distill"}, {"kind": "merge"}])
     async def test_what_can_never_run_here_ends_at_once_with_the_reason(
         self, world: World, changes: dict[str, str]
     ) -> None:
@@ -162,5 +176,6 @@ class TestJobs:
         (finished,) = await world.announced(JOB_FINISHED)
         assert finished.state is RunState.FAILED
         assert finished.reason is not None
-        assert next(iter(changes.values())) in finished.reason
+        words = {"distill": "teacher"} | {"huge": "huge", "merge": "merge"}
+        assert words[next(iter(changes.values()))] in finished.reason
         assert (await world.job())["state"] == RunState.FAILED

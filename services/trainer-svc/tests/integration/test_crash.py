@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import tarfile
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mlflow.entities import Run
 from test_worker import processes_in
 from trainer_world import TASK, World, a_task, a_version
 
-from loopwright.contracts.base import Event, RunState
+from loopwright.contracts.base import Artifact, Event, RunState
 from loopwright.contracts.envelope import Envelope, seal
 from loopwright.contracts.jobs import JobFinished
 from loopwright.contracts.registry import DATASET_VALIDATED, JOB_FINISHED, Topic, topic_of
@@ -149,7 +150,7 @@ async def test_kill_9_in_mid_training_costs_the_steps_since_the_checkpoint_and_n
     assert len(await world.table("jobs")) == 1
     assert len(await stack.read(DATASET_VALIDATED.dead_letter_name)) == 1
     await check_tracked(mlflow_uri, str(job["mlflow_run_id"]))
-    await check_same_as_undisturbed(world, stack, version, job["adapter"].sha256)
+    await check_same_as_undisturbed(world, stack, version, await weights_of(world, job["adapter"], tmp_path))
 
 
 async def check_tracked(uri: str, run_id: str) -> None:
@@ -167,14 +168,24 @@ async def check_tracked(uri: str, run_id: str) -> None:
     assert {metric.step for metric in history} >= {1, 168}
 
 
-async def check_same_as_undisturbed(world: World, stack: Stack, version: Event, sha256: str) -> None:
-    """The same data once more, undisturbed, gives the same adapter, byte for byte."""
+async def weights_of(world: World, adapter: Artifact, folder: Path) -> bytes:
+    """What was learned; the card beside it names job and times, so no two of those are equal."""
+    archive = folder / f"{adapter.sha256}.tar"
+    await world.storage.fetch(adapter, archive)
+    with tarfile.open(archive) as tar:
+        weights = tar.extractfile("adapter_model.safetensors")
+        assert weights is not None
+        return weights.read()
+
+
+async def check_same_as_undisturbed(world: World, stack: Stack, version: Event, weights: bytes) -> None:
+    """The same data once more, undisturbed, gives the same weights, byte for byte."""
     await stack.publish(version.model_copy(update={"version": 2, "version_id": "dsv-2"}))
     rows = await eventually(lambda: _two_jobs(world), timeout_s=60)
     second = max(rows, key=lambda row: row["requested_at"])
     job = await world.ended(str(second["job_id"]), timeout_s=300)
     assert (job["state"], job["attempt"]) == (RunState.SUCCEEDED, 1)
-    assert job["adapter"].sha256 == sha256
+    assert await weights_of(world, job["adapter"], world.work_dir) == weights
 
 
 async def _two_jobs(world: World) -> list[object] | None:

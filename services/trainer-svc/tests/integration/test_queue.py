@@ -1,26 +1,27 @@
-"""The queue: fair order, one job a device, leases that run out, and holders that came too late."""
+"""The queue: turns, slots, memory, leases that run out, and holders that came too late."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from trainer_world import BASE, World, a_request
+from trainer_world import BASE, MODELS, World, a_request
 
 from loopwright.contracts.base import RunState
 from loopwright.contracts.registry import JOB_FINISHED, JOB_PROGRESSED
 from trainer_svc.domain.jobs import Ending, Job
+from trainer_svc.domain.memory import ModelShape
+from trainer_svc.domain.models import BaseModels
+from trainer_svc.domain.waiting import WorkerState
 from trainer_svc.handlers.endings import end_attempt
+from trainer_svc.handlers.queueing import Offer, recover_silent, report_worker, take_next_job
 from trainer_svc.handlers.requests import stop_job
-from trainer_svc.handlers.running import (
-    Holding,
-    heartbeat,
-    record_checkpoint,
-    record_line,
-    recover_silent,
-    take_next_job,
-)
+from trainer_svc.handlers.running import Holding, heartbeat, record_checkpoint, record_line
+from trainer_svc.handlers.steering import change_priority
+from trainer_svc.queries import read_waits
 from trainer_svc.recipes.progress import Checkpointed, Stepped
+from trainer_svc.store import queue
 
 TTL = timedelta(seconds=30)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,7 +33,16 @@ STEP = Stepped(
 
 async def take(world: World, owner: str = "here", *, slots: tuple[str, ...] = ("cpu:0",), most: int = 2) -> Job | None:
     async with world.work() as unit:
-        return await take_next_job(unit, owner=owner, slots=slots, most=most, base_models=(BASE,), ttl=TTL)
+        return await take_next_job(unit, an_offer(owner, slots=slots, most=most))
+
+
+def an_offer(
+    owner: str = "here", *, slots: tuple[str, ...] = ("cpu:0",), most: int = 2, keep_after: timedelta = TTL
+) -> Offer:
+    state = WorkerState(
+        name=owner, slots=slots, base_models=(BASE,), most_jobs=most, held={}, total_bytes={}, free_bytes={}
+    )
+    return Offer(worker=state, models=BaseModels(folders=MODELS), lease=TTL, keep_after=keep_after)
 
 
 async def recover(world: World, *, max_attempts: int = 5, owner: str | None = None) -> tuple[str, ...]:
@@ -55,7 +65,7 @@ class TestTaking:
         await world.hand(a_request(1), a_request(2), a_request(3))
         slots = ("cpu:0", "cpu:1")
         jobs = [await take(world, slots=slots), await take(world, slots=slots), await take(world, slots=slots)]
-        assert [job and job.device for job in jobs] == ["here/cpu:0", "here/cpu:1", None]
+        assert [job and job.devices for job in jobs] == [("cpu:0",), ("cpu:1",), None]
 
     async def test_no_more_jobs_run_than_the_setting_says(self, world: World) -> None:
         await world.hand(a_request(1), a_request(2))
@@ -91,7 +101,7 @@ class TestLeases:
         second = await taken(world, "other")
 
         assert (first.lease.attempt, second.lease.attempt) == (1, 2)
-        assert second.device == "other/cpu:0"
+        assert (await world.job())["device"] == "other/cpu:0"
 
     async def test_a_heartbeat_keeps_it(self, world: World) -> None:
         await world.hand(a_request(1))
@@ -129,7 +139,7 @@ class TestLeases:
         await recover(world)
         older = await taken(world)
 
-        assert (older.lease.job_id, older.device) == ("job-1", "here/cpu:0")
+        assert (older.lease.job_id, older.lease.owner, older.devices) == ("job-1", "here", ("cpu:0",))
         assert (await world.job("job-2"))["state"] == RunState.QUEUED
 
     async def test_a_job_that_outlives_no_worker_is_given_up(self, world: World) -> None:
@@ -148,11 +158,175 @@ class TestLeases:
         assert await recover(world, owner="here") == ("job-1",)
         assert (await world.job("job-2"))["state"] == RunState.RUNNING
 
-    async def test_the_database_itself_refuses_two_running_jobs_on_a_device(self, world: World) -> None:
+    async def test_the_database_itself_refuses_two_jobs_on_a_slot(self, world: World) -> None:
         await world.hand(a_request(1), a_request(2))
         await taken(world)
         with pytest.raises(sa.exc.IntegrityError):
-            await world.set_job("job-2", state=RunState.RUNNING, device="here/cpu:0")
+            async with world.work() as unit:  # past the rules, as a worker with a mistake in it would
+                await queue.take(unit.session, "job-2", owner="here", slots=("cpu:0",), ttl=TTL, memory_bytes=None)
+        assert (await world.job("job-2"))["state"] == RunState.QUEUED
+
+
+class TestSeveralSlots:
+    async def test_a_job_gets_all_its_slots_at_once_and_gives_all_of_them_back(self, world: World) -> None:
+        await world.hand(a_request(1, device_count=2), a_request(2))
+        job = await take(world, slots=TWO)
+        assert job is not None
+        assert job.devices == TWO
+        assert await take(world, slots=TWO) is None
+        row = await world.job()
+        assert (row["device"], row["ran_on"]) == ("here/cuda:0", ("here/cuda:0", "here/cuda:1"))
+
+        async with world.work() as unit:
+            await end_attempt(unit, job.lease, Ending(state=RunState.FAILED, reason="no"))
+
+        assert await world.table("job_devices") == []
+        assert (await world.job())["ran_on"] == ("here/cuda:0", "here/cuda:1")
+        assert await take(world, slots=TWO) is not None
+
+    async def test_the_slots_of_a_silent_worker_are_free_again(self, world: World) -> None:
+        await world.hand(a_request(1, device_count=2))
+        await take(world, "dead", slots=TWO)
+        await world.set_job(lease_expires_at=LONG_AGO)
+        await recover(world)
+        assert await world.table("job_devices") == []
+
+    async def test_named_slots_are_waited_for_while_others_run(self, world: World) -> None:
+        await world.hand(a_request(1, devices=["cuda:0"]), a_request(2, devices=["cuda:0"]), a_request(3))
+        assert [job and job.lease.job_id for job in [await take(world, slots=TWO) for _ in range(3)]] == [
+            "job-1", "job-3", None,
+        ]  # fmt: skip
+
+    async def test_when_two_look_at_once_a_gang_is_never_held_in_part(self, world: World) -> None:
+        """Two processes that take themselves for the same worker, and jobs that need two of its three slots."""
+        await world.hand(*(a_request(number, device_count=2) for number in range(1, 5)))
+        three = (*TWO, "cuda:2")
+        found = await asyncio.gather(*(take(world, slots=three, most=9) for _ in range(6)))
+        jobs = [job for job in found if job is not None]
+        assert [len(job.devices) for job in jobs] == [2]
+        rows = await world.table("job_devices")
+        assert sorted(row["slot"] for row in rows) == ["cuda:0", "cuda:1"]
+
+    async def test_when_the_rules_are_passed_by_the_database_lets_one_gang_through_whole(self, world: World) -> None:
+        await world.hand(a_request(1, device_count=2), a_request(2, device_count=2))
+        wanted = [("job-1", ("cuda:0", "cuda:1")), ("job-2", ("cuda:2", "cuda:1"))]
+        results = await asyncio.gather(
+            *(take_past_the_rules(world, job_id, slots) for job_id, slots in wanted), return_exceptions=True
+        )
+        assert sum(isinstance(result, sa.exc.IntegrityError) for result in results) == 1
+        rows = await world.table("job_devices")
+        assert len(rows) == 2
+        assert len({row["job_id"] for row in rows}) == 1
+        assert sorted([row["state"] for row in await world.table("jobs")]) == ["queued", "running"]
+
+    async def test_a_big_job_that_waited_too_long_keeps_its_slots(self, world: World) -> None:
+        await world.hand(
+            a_request(1, requested_by="ann"), a_request(2, device_count=2), a_request(3, requested_by="bob")
+        )
+        small = await take(world, slots=TWO)
+        assert small is not None
+        await world.set_job("job-2", queued_at=LONG_AGO)
+        async with world.work() as unit:
+            assert await take_next_job(unit, an_offer(slots=TWO)) is None  # one slot is free, and kept for job-2
+        async with world.work() as unit:
+            await end_attempt(unit, small.lease, Ending(state=RunState.FAILED, reason="no"))
+        assert [job and job.lease.job_id for job in [await take(world, slots=TWO)]] == ["job-2"]
+
+
+TWO = ("cuda:0", "cuda:1")
+
+
+async def take_past_the_rules(world: World, job_id: str, slots: tuple[str, ...]) -> Job | None:
+    async with world.work() as unit:
+        job = await queue.take(unit.session, job_id, owner="here", slots=slots, ttl=TTL, memory_bytes=None)
+        await asyncio.sleep(0.1)  # so that both are under way
+        return job
+
+
+class TestTurns:
+    async def test_two_who_ask_are_served_in_turn_whatever_the_one_asks_for(self, world: World) -> None:
+        await world.hand(*(a_request(number, requested_by="ann") for number in range(1, 5)))
+        await world.hand(a_request(5, requested_by="bob"), a_request(6, requested_by="bob"))
+        order: list[str] = []
+        while (job := await take(world)) is not None:
+            order.append(job.lease.job_id)
+            async with world.work() as unit:
+                await end_attempt(unit, job.lease, Ending(state=RunState.FAILED, reason="no"))
+        assert order == ["job-1", "job-5", "job-2", "job-6", "job-3", "job-4"]
+
+    async def test_priority_goes_before_turns_and_can_be_changed_while_it_waits(self, world: World) -> None:
+        await world.hand(a_request(1), a_request(2, priority=5), a_request(3))
+        async with world.work() as unit:
+            await change_priority(unit, "job-3", 9)
+        assert [(await taken(world, owner)).lease.job_id for owner in "abc"] == ["job-3", "job-2", "job-1"]
+
+
+class TestMemory:
+    async def test_a_job_that_fits_no_worker_fails_before_it_starts_with_advice(self, world: World) -> None:
+        await world.hand(a_request(1))
+        assert await offer(world, total=1_000) is None
+        (finished,) = await world.announced(JOB_FINISHED)
+        assert (finished.job_id, finished.state, finished.attempts) == ("job-1", RunState.FAILED, 1)
+        assert finished.reason is not None
+        for word in ("needs about", "worker here has", "batch_size", "QLoRA", "training.too-large"):
+            assert word in finished.reason
+
+    async def test_a_job_that_does_not_fit_now_waits_for_memory(self, world: World) -> None:
+        await world.hand(a_request(1))
+        assert await offer(world, total=10**12, free=1_000) is None
+        assert (await world.job())["state"] == RunState.QUEUED
+        async with world.work() as unit:
+            words = (await read_waits(unit.session, SHAPES))["job-1"]
+        assert words.startswith("memory of cpu on worker here: it needs about")
+        assert await offer(world, total=10**12, free=10**12) is not None
+
+    async def test_what_running_jobs_were_promised_is_not_promised_again(self, world: World) -> None:
+        await world.hand(a_request(1), a_request(2))
+        first = await offer(world, total=10**12, free=10**12)
+        assert first is not None
+        need = (await world.job())["memory_bytes"]
+        assert need > 0
+        assert await offer(world, total=need * 2 - 1, free=need * 2 - 1) is None
+        assert await offer(world, total=need * 2, free=need * 2) is not None
+
+    async def test_without_a_readable_configuration_nothing_is_refused(self, world: World) -> None:
+        await world.hand(a_request(1))
+        assert await offer(world, total=1, shapes={}) is not None
+
+
+SHAPES = {BASE: ModelShape(vocabulary=99, hidden=8, layers=2, heads=2, kv_heads=2, head_size=4, mlp=16)}
+
+
+async def offer(
+    world: World, *, total: int, free: int | None = None, shapes: dict[str, ModelShape] | None = None
+) -> Job | None:
+    """Takes a job for a worker with two CPU slots and so many bytes."""
+    standard = an_offer(slots=("cpu:0", "cpu:1"))
+    worker = replace(standard.worker, total_bytes={"cpu": total}, free_bytes={"cpu": total if free is None else free})
+    models = BaseModels(folders=MODELS, shapes=SHAPES if shapes is None else shapes)
+    async with world.work() as unit:
+        return await take_next_job(unit, replace(standard, worker=worker, models=models))
+
+
+class TestWaitingFor:
+    async def test_the_third_of_three_says_which_jobs_it_waits_for(self, world: World) -> None:
+        await world.hand(a_request(1), a_request(2), a_request(3))
+        two = ("cpu:0", "cpu:1")
+        await take(world, slots=two, most=9)
+        await take(world, slots=two, most=9)
+        async with world.work() as unit:
+            assert await read_waits(unit.session, {}) == {
+                "job-3": "slot cpu:0, held by job-1, slot cpu:1, held by job-2"
+            }
+
+    async def test_a_worker_that_fell_silent_is_not_waited_for(self, world: World) -> None:
+        await world.hand(a_request(1))
+        async with world.work() as unit:
+            await report_worker(unit, replace(an_offer(), lease=timedelta(0)))
+            assert await read_waits(unit.session, {}) == {"job-1": "a worker: none has been heard of lately"}
+            await report_worker(unit, an_offer())
+        async with world.work() as unit:
+            assert await read_waits(unit.session, {}) == {"job-1": "the worker's next look"}
 
 
 class TestStopping:

@@ -10,12 +10,15 @@ from pathlib import Path
 import anyio
 import pytest
 from pydantic import JsonValue
-from trainer_world import World
+from trainer_world import BASE, MODELS, World
 
 from loopwright.contracts.base import RunState
 from loopwright.contracts.registry import JOB_FINISHED, JOB_PROGRESSED
 from loopwright.testing.gate import Gate
 from loopwright.testing.waiting import eventually
+from trainer_svc.handlers.steering import resume_job
+from trainer_svc.queries import read_waits
+from trainer_svc.recipes.job_file import JobFile
 
 pytestmark = pytest.mark.usefixtures("scripted")
 Act = dict[str, JsonValue]
@@ -87,6 +90,7 @@ class TestSuccess:
         ]  # fmt: skip
         (row,) = await world.table("checkpoints")
         assert (row["step"], row["path"], row["size_bytes"]) == (1, "/c-1", 9)
+        assert (row["loss"], row["validation_loss"]) == (1.0, None)
 
     async def test_the_same_adapter_is_the_same_artifact(self, world: World) -> None:
         for number in (1, 2):
@@ -109,6 +113,9 @@ class TestConcurrency:
             devices = {(await world.reached(1, f"job-{number}"))["device"] for number in (1, 2)}
             assert devices == {"here/cpu:0", "here/cpu:1"}
             assert (await world.job("job-3"))["state"] == RunState.QUEUED
+            async with world.work() as unit:
+                words = (await read_waits(unit.session, {}))["job-3"]
+            assert words == "one of 2 places of worker here: job-1 and job-2 run"
 
     async def test_the_next_job_starts_when_a_slot_is_free_again(self, world: World) -> None:
         await world.a_scripted_job(ADAPTER, number=1)
@@ -126,8 +133,131 @@ class TestConcurrency:
                     await asyncio.sleep(0.5)
 
 
+async def _visible(folder: Path) -> str | None:
+    return gpus_of_the_process_in(folder)
+
+
+def gpus_of_the_process_in(folder: Path) -> str | None:
+    """CUDA_VISIBLE_DEVICES of the process that works in a folder."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (entry / "cmdline").read_text(errors="replace")
+            if str(folder) in command and "python" in command.split("\0")[0]:
+                found = dict(line.partition("=")[::2] for line in (entry / "environ").read_text().split("\0"))
+                return found.get("CUDA_VISIBLE_DEVICES")
+    return None
+
+
 async def _exists(path: Path) -> bool:
     return await anyio.Path(path).exists()
+
+
+class TestKinds:
+    async def test_a_job_of_another_kind_gets_the_adapter_unpacked_and_ends_with_a_product(self, world: World) -> None:
+        await world.a_scripted_job(ADAPTER)
+        async with world.worker():
+            source = (await world.ended())["adapter"]
+            await world.a_scripted_job(
+                {"adapter": "smaller"}, number=2, kind="gptq", source_adapter=source.model_dump(mode="json")
+            )
+            job = await world.ended("job-2")
+        folder = world.work_dir / "job-2"
+        told = JobFile.model_validate_json((folder / "job.json").read_bytes())
+        assert (told.kind, told.source_adapter, told.output_dir) == ("gptq", folder / "source", folder / "product")
+        source_file = anyio.Path(folder) / "source" / "adapter_model.safetensors"
+        assert await source_file.read_text() == "weights"
+        assert (job["state"], job["adapter"]) == (RunState.SUCCEEDED, None)
+        (finished,) = [event for event in await world.finished() if event.job_id == "job-2"]
+        assert (finished.kind, finished.adapter, finished.product) == ("gptq", None, job["product"])
+        with tarfile.open(fileobj=BytesIO(await world.storage.read_bytes(finished.product))) as tar:
+            assert tar.getnames() == ["adapter_model.safetensors"]
+
+    async def test_an_adapter_that_would_write_outside_the_folder_fails_the_job(self, world: World) -> None:
+        content = BytesIO()
+        with tarfile.open(fileobj=content, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("../escaped"))
+        bad = await world.storage.put_bytes(content.getvalue(), kind="adapters", suffix=".tar", media_type="x/y")
+        await world.a_scripted_job(ADAPTER, kind="merge", source_adapter=bad.model_dump(mode="json"))
+        async with world.worker():
+            job = await world.ended()
+        assert job["state"] == RunState.FAILED
+        assert "cannot be unpacked" in job["reason"]
+        assert not await _exists(world.work_dir / "job-1" / "escaped")
+
+    async def test_a_distillation_is_told_where_its_teacher_is(self, world: World) -> None:
+        await world.a_scripted_job(ADAPTER, objective="distill", hyperparameters={"teacher": BASE})
+        async with world.worker():
+            await world.ended()
+        told = JobFile.model_validate_json((world.work_dir / "job-1" / "job.json").read_bytes())
+        assert told.teacher_model == MODELS[BASE]
+
+    async def test_what_it_read_and_how_long_it_took_is_kept_for_estimates(self, world: World) -> None:
+        await world.a_scripted_job(ADAPTER)
+        async with world.worker():
+            job = await world.ended()
+        assert (job["tokens"], job["train_s"]) == (9, 1)
+
+
+class TestSeveralDevices:
+    async def test_the_process_is_told_how_many_there_are_and_sees_those_gpus_only(self, world: World) -> None:
+        await world.a_scripted_job({"hang": True}, devices=["cuda:3", "cuda:1"])
+        async with world.worker(slots=("cuda:0", "cuda:1", "cuda:3")):
+            await eventually(lambda: _visible(world.work_dir), timeout_s=30)
+            assert await _visible(world.work_dir) == "3,1"
+            told = JobFile.model_validate_json((world.work_dir / "job-1" / "job.json").read_bytes())
+            assert told.world_size == 2
+            assert (await world.job())["ran_on"] == ("here/cuda:3", "here/cuda:1")
+
+
+class TestResume:
+    async def test_after_a_stop_goes_on_from_the_newest_checkpoint_and_ends_once_more(
+        self, world: World, stop: Callable[[str], object]
+    ) -> None:
+        await world.a_scripted_job(
+            {"resume": 3}, {"checkpoint": 3}, {"hang": True, "attempt": 1}, {"resume": 9}, ADAPTER
+        )
+        async with world.worker():
+            await world.reached(3)
+            await stop("job-1")
+            await world.ended()
+            async with world.work() as unit:
+                await resume_job(unit, "job-1", step=None, by="ann")
+            job = await world.ended()
+        assert (job["state"], job["attempt"], job["attempts_forgiven"]) == (RunState.SUCCEEDED, 2, 1)
+        steps = [(row["attempt"], row["step"]) for row in await world.table("job_metrics")]
+        assert sorted(steps) == [(1, 1), (1, 2), (1, 3), *((2, number) for number in range(4, 10))]
+        assert [event.state for event in await world.finished()] == [RunState.STOPPED, RunState.SUCCEEDED]
+
+    async def test_from_a_named_checkpoint_forgets_what_came_after_it(
+        self, world: World, stop: Callable[[str], object]
+    ) -> None:
+        await world.a_scripted_job(
+            {"checkpoint": 2, "attempt": 1}, {"checkpoint": 4, "attempt": 1}, {"hang": True, "attempt": 1},
+            {"resume": 9}, ADAPTER,
+        )  # fmt: skip
+        async with world.worker():
+            await world.reached(4)
+            await stop("job-1")
+            await world.ended()
+            async with world.work() as unit:
+                await resume_job(unit, "job-1", step=2, by="ann")
+            job = await world.ended()
+        assert job["state"] == RunState.SUCCEEDED
+        assert job["resume_from_step"] is None
+        assert min(row["step"] for row in await world.table("job_metrics")) == 3
+        assert [row["step"] for row in await world.table("checkpoints")] == [2]
+        assert not (world.work_dir / "job-1" / "checkpoints" / "checkpoint-4").exists()
+
+    async def test_of_a_job_that_used_up_its_attempts_gives_it_new_ones(self, world: World) -> None:
+        await world.a_scripted_job({"checkpoint": 1}, {"signal": 9, "attempt": 1}, {"signal": 9, "attempt": 2}, ADAPTER)
+        async with world.worker(max_attempts=1):
+            assert (await world.ended())["state"] == RunState.FAILED
+            async with world.work() as unit:
+                await resume_job(unit, "job-1", step=None, by="ann")
+            assert (await world.ended())["state"] == RunState.FAILED
+            async with world.work() as unit:
+                await resume_job(unit, "job-1", step=None, by="ann")
+            assert (await world.ended())["state"] == RunState.SUCCEEDED
 
 
 class TestFailure:

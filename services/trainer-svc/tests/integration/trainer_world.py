@@ -26,8 +26,12 @@ from loopwright.testing.examples import an_event
 from loopwright.testing.records import a_record
 from loopwright.testing.waiting import eventually
 from loopwright.unit_of_work import PostgresWork
+from trainer_svc.adapters.machines import LocalLauncher
+from trainer_svc.adapters.tracking import MlflowRuns
+from trainer_svc.domain.models import BaseModels
 from trainer_svc.events import build_events
-from trainer_svc.jobs import Bench, Worker
+from trainer_svc.jobs.bench import Bench, Tools
+from trainer_svc.jobs.worker import Worker
 from trainer_svc.store.tables import messaging, metadata
 
 TASK, BASE = "mood", "tiny"
@@ -82,14 +86,14 @@ class World:
     async def consume(self, record: KafkaRecord, *, attempts: int = 2) -> None:
         policy = RetryPolicy(attempts=attempts, first_delay_s=0.05)
         consumer = Consumer(Party.TRAINER, self.database, policy=policy, on_stop=self.stopped.append)
-        for subscription in build_events(MODELS).subscriptions:
+        for subscription in build_events(BaseModels(folders=MODELS)).subscriptions:
             if subscription.topic.name == record.topic:
                 await consumer.consume_record(subscription, record)
 
-    async def a_scripted_job(self, *script: dict[str, JsonValue], number: int = 1) -> str:
+    async def a_scripted_job(self, *script: dict[str, JsonValue], number: int = 1, **changes: JsonValue) -> str:
         """A queued job whose process will do what a script says (see `scripted_recipe`); returns its id."""
         lines = "\n".join(json.dumps(entry) for entry in script).encode()
-        return await self.a_job(lines, number=number)
+        return await self.a_job(lines, number=number, **changes)
 
     async def a_job(
         self, train: bytes, *, number: int = 1, validation: bytes | None = None, **changes: JsonValue
@@ -109,8 +113,9 @@ class World:
 
     def bench(self, **changes: object) -> Bench:
         standard = Bench(
-            owner="here", work_dir=self.work_dir, base_models=MODELS, slots=("cpu:0",), most_jobs=2,
-            lease=timedelta(seconds=2), max_attempts=3, grace_s=5, cpu_threads=1, recipe="scripted_recipe",
+            owner="here", work_dir=self.work_dir, models=BaseModels(folders=MODELS), slots=("cpu:0",), most_jobs=2,
+            lease=timedelta(seconds=2), keep_after=timedelta(minutes=5), max_attempts=3, grace_s=5, cpu_threads=1,
+            recipe="scripted_recipe",
         )  # fmt: skip
         return replace(standard, **changes)
 
@@ -118,7 +123,11 @@ class World:
     async def worker(self, *, mlflow_uri: str = "http://127.0.0.1:9", **changes: object) -> AsyncGenerator[Worker]:
         """A worker at work; on leaving it is stopped in order, as the service does it."""
         common = CommonSettings(database_url=SecretStr(self.url), storage_uri=self.storage_uri, mlflow_uri=mlflow_uri)
-        worker = Worker(self.work, self.storage, common=common, bench=self.bench(**changes))
+        tools = Tools(
+            bench=self.bench(**changes), common=common, work=self.work, storage=self.storage,
+            runs=MlflowRuns(common.mlflow_uri), launcher=LocalLauncher(self.work_dir),
+        )  # fmt: skip
+        worker = Worker(tools)
         running = asyncio.create_task(worker.run())
         try:
             yield worker

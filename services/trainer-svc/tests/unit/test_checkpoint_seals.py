@@ -53,6 +53,13 @@ def test_keeps_the_newest(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-15", "checkpoint-20"}
 
 
+def test_keeps_the_best_besides(tmp_path: Path) -> None:
+    for step in (5, 10, 15, 20):
+        a_checkpoint(tmp_path, step)
+    keep_newest(tmp_path, 1, besides=10)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-10", "checkpoint-20"}
+
+
 def test_never_counts_a_half_written_one_among_those_to_keep(tmp_path: Path) -> None:
     whole = a_checkpoint(tmp_path, 5)
     a_checkpoint(tmp_path, 10, sealed=False)

@@ -1,28 +1,31 @@
-"""Which jobs start by themselves, where they may run, and what a process's end means."""
+"""Which jobs start by themselves, what runs them, what can never run, and what a process's end means."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
 
 from loopwright.contracts.base import RunState
-from loopwright.contracts.jobs import JobRequested
+from loopwright.contracts.jobs import JobKind, JobRequested
 from loopwright.contracts.registry import DATASET_VALIDATED, JOB_REQUESTED
-from loopwright.contracts.tasks import Hyperparameters, TrainingPolicy
+from loopwright.contracts.tasks import Hyperparameters, Objective, TrainingPolicy
 from loopwright.errors import Conflict
 from loopwright.testing.examples import an_event
 from trainer_svc.domain.jobs import (
     Policy,
+    check_can_delete,
+    check_can_resume,
     check_can_stop,
+    check_waits,
     ending_of_dead_process,
     ending_of_silent_worker,
-    free_slot,
     job_for,
+    models_of,
+    module_of,
     obstacle,
 )
 
-MODELS = {"tiny": Path("tiny")}
+MODELS = ("tiny", "larger")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -47,32 +50,84 @@ class TestJobFor:
         assert job_for(an_event(DATASET_VALIDATED), a_policy(auto=False), job_id="job-1", now=NOW) is None
 
 
+class TestInheriting:
+    CHAMPION = Hyperparameters(lora_rank=7, learning_rate=0.5, num_epochs=9)
+
+    def settings(self, champion: Hyperparameters | None, **changes: JsonValue) -> Hyperparameters:
+        version = an_event(DATASET_VALIDATED)
+        job = job_for(version, a_policy(**changes), job_id="job-1", now=NOW, champion=champion)
+        assert job is not None
+        return job.hyperparameters
+
+    def test_takes_the_champions_settings_but_for_what_the_policy_itself_says(self) -> None:
+        found = self.settings(self.CHAMPION, inherit=True, hyperparameters={"num_epochs": 2})
+        assert found == self.CHAMPION.model_copy(update={"num_epochs": 2})
+
+    def test_is_left_alone_where_the_policy_does_not_ask_for_it(self) -> None:
+        assert self.settings(self.CHAMPION, hyperparameters={"num_epochs": 2}) == Hyperparameters(num_epochs=2)
+
+    def test_of_a_task_without_a_champion_leaves_the_policys_settings(self) -> None:
+        assert self.settings(None, inherit=True, hyperparameters={"lora_rank": 3}) == Hyperparameters(lora_rank=3)
+
+
+class TestModuleOf:
+    @pytest.mark.parametrize("objective", ["sft", "dpo", "kto", "distill"])
+    def test_training_runs_the_recipe_of_its_objective(self, objective: Objective) -> None:
+        assert module_of(JobKind.TRAIN, objective) == f"trainer_svc.recipes.{objective}"
+
+    @pytest.mark.parametrize(
+        ("kind", "module"),
+        [("merge", "merge"), ("gguf", "gguf"), ("gptq", "quantise"), ("awq", "quantise"), ("prune", "prune")],
+    )
+    def test_other_kinds_run_their_own(self, kind: str, module: str) -> None:
+        assert module_of(JobKind(kind), "sft") == f"trainer_svc.recipes.{module}"
+
+
 class TestObstacle:
-    def test_none_for_a_job_that_a_recipe_can_run(self) -> None:
-        assert obstacle(an_event(JOB_REQUESTED, base_model="tiny", objective="sft"), MODELS) is None
+    @pytest.mark.parametrize("objective", ["sft", "dpo", "kto"])
+    def test_none_for_a_job_that_a_recipe_can_run(self, objective: str) -> None:
+        assert obstacle(a_request(objective=objective), MODELS) is None
 
     def test_a_missing_base_model_is_named_with_those_that_are_there(self) -> None:
-        reason = obstacle(an_event(JOB_REQUESTED, base_model="huge"), MODELS)
+        reason = obstacle(a_request(base_model="huge"), MODELS)
+        assert reason == "base model huge is not installed here (installed: larger, tiny)"
+
+    def test_distillation_needs_a_teacher_that_is_installed(self) -> None:
+        assert obstacle(a_request(objective="distill", hyperparameters={"teacher": "larger"}), MODELS) is None
+        without = obstacle(a_request(objective="distill"), MODELS)
+        assert without is not None
+        assert "needs a teacher" in without
+        unknown = obstacle(a_request(objective="distill", hyperparameters={"teacher": "huge"}), MODELS)
+        assert unknown == "teacher huge is not installed here (installed: larger, tiny)"
+
+    def test_a_teacher_that_teaches_nothing_need_not_be_installed(self) -> None:
+        assert obstacle(a_request(objective="sft", hyperparameters={"teacher": "huge"}), MODELS) is None
+        assert models_of("tiny", Hyperparameters(teacher="huge"), objective="sft") == ("tiny",)
+
+    @pytest.mark.parametrize("kind", [kind for kind in JobKind if kind is not JobKind.TRAIN])
+    def test_other_kinds_than_training_need_an_adapter(self, kind: JobKind) -> None:
+        reason = obstacle(a_request(kind=kind), MODELS)
         assert reason is not None
-        assert "huge" in reason
-        assert "tiny" in reason
+        assert kind in reason
 
-    @pytest.mark.parametrize("objective", ["dpo", "kto", "distill"])
-    def test_an_objective_without_a_recipe_is_named(self, objective: str) -> None:
-        reason = obstacle(an_event(JOB_REQUESTED, base_model="tiny", objective=objective), MODELS)
-        assert reason is not None
-        assert objective in reason
+    def test_slots_that_contradict_their_number_or_each_other_are_refused(self) -> None:
+        assert obstacle(a_request(devices=["cuda:0", "cuda:1"]), MODELS) is None
+        assert obstacle(a_request(devices=["cuda:0", "cuda:1"], device_count=2), MODELS) is None
+        assert "3 devices" in (obstacle(a_request(devices=["cuda:0", "cuda:1"], device_count=3), MODELS) or "")
+        assert "twice" in (obstacle(a_request(devices=["cuda:0", "cuda:0"]), MODELS) or "")
+
+    @pytest.mark.parametrize("slot", ["tpu:0", "cuda", "cuda:x", "cuda:0\n", "../cuda:0", ""])
+    def test_what_is_no_slot_is_named(self, slot: str) -> None:
+        assert "is no slot" in (obstacle(a_request(devices=[slot]), MODELS) or "")
+
+    @pytest.mark.parametrize("name", ["batch_size", "gradient_accumulation_steps", "max_seq_length", "num_epochs"])
+    def test_sizes_beyond_every_machine_are_refused(self, name: str) -> None:
+        assert name in (obstacle(a_request(hyperparameters={name: 10**300}), MODELS) or "")
 
 
-class TestFreeSlot:
-    def test_is_the_first_that_nobody_has(self) -> None:
-        assert free_slot(("cpu:0", "cuda:0", "cuda:1"), ("cuda:0", "cpu:0"), most=9) == "cuda:1"
-
-    def test_there_is_none_when_all_are_taken(self) -> None:
-        assert free_slot(("cpu:0",), ("cpu:0",), most=9) is None
-
-    def test_there_is_none_when_enough_jobs_run(self) -> None:
-        assert free_slot(("cpu:0", "cpu:1", "cpu:2"), ("cpu:0", "cpu:1"), most=2) is None
+def a_request(**changes: JsonValue) -> JobRequested:
+    standard: dict[str, JsonValue] = {"base_model": "tiny", "objective": "sft", "hyperparameters": {}}
+    return an_event(JOB_REQUESTED, **(standard | changes))
 
 
 class TestDeadProcess:
@@ -116,3 +171,36 @@ class TestCheckCanStop:
         with pytest.raises(Conflict) as caught:
             check_can_stop(state)
         assert caught.value.code == "job.ended"
+
+
+class TestSteering:
+    @pytest.mark.parametrize("state", [RunState.STOPPED, RunState.FAILED])
+    def test_what_was_stopped_or_failed_can_be_resumed_and_deleted(self, state: RunState) -> None:
+        check_can_resume(state)
+        check_can_delete(state)
+
+    @pytest.mark.parametrize(
+        ("state", "code"),
+        [
+            (RunState.QUEUED, "job.not-ended"),
+            (RunState.RUNNING, "job.not-ended"),
+            (RunState.SUCCEEDED, "job.succeeded"),
+        ],
+    )
+    def test_what_waits_runs_or_succeeded_is_not_resumed(self, state: RunState, code: str) -> None:
+        with pytest.raises(Conflict) as caught:
+            check_can_resume(state)
+        assert caught.value.code == code
+
+    @pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING])
+    def test_what_has_not_ended_is_not_deleted(self, state: RunState) -> None:
+        with pytest.raises(Conflict) as caught:
+            check_can_delete(state)
+        assert caught.value.code == "job.not-ended"
+
+    @pytest.mark.parametrize("state", [state for state in RunState if state is not RunState.QUEUED])
+    def test_only_what_waits_has_a_place_in_the_queue(self, state: RunState) -> None:
+        check_waits(RunState.QUEUED)
+        with pytest.raises(Conflict) as caught:
+            check_waits(state)
+        assert caught.value.code == "job.not-waiting"

@@ -1,6 +1,5 @@
-"""The recipe on a tiny model: what it says, what it writes, how it stops, resumes and fails."""
+"""Supervised fine-tuning on a tiny model: what it says, what it writes, how it stops, resumes and fails."""
 
-import io
 import json
 import resource
 import shutil
@@ -9,18 +8,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 import torch
-from pydantic import BaseModel
 from safetensors.torch import load_file
 
-from loopwright.contracts.tasks import Hyperparameters
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests share builders, and are no package
+
+from recipe_runs import SETTINGS, WARNINGS, JobMaker, adapter_of, describe_job, of_kind, run, same_adapters
+
 from trainer_svc.recipes.answer_trainer import AnswerTrainer
 from trainer_svc.recipes.checkpoints import newest_complete
 from trainer_svc.recipes.job_file import JobFile
-from trainer_svc.recipes.pace import Stop
 from trainer_svc.recipes.progress import (
     EXIT_FAILED,
     EXIT_STOPPED,
@@ -29,39 +28,13 @@ from trainer_svc.recipes.progress import (
     Evaluated,
     Failed,
     Finished,
-    ProgressStream,
     Started,
     Stepped,
     Stopped,
     parse_line,
 )
-from trainer_svc.recipes.sft import attempt
 
-# torch, datasets and transformers warn of their own deprecations
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-SETTINGS = Hyperparameters(
-    lora_rank=4, lora_alpha=8, lora_dropout=0.1, learning_rate=0.01, batch_size=4, num_epochs=3,
-    max_seq_length=64, checkpoint_every_steps=5,
-)  # fmt: skip
-JobMaker = Callable[..., JobFile]
-
-
-class Lines(io.StringIO):
-    """Standard output of a recipe; asks it to stop after the line that says `stop_after_step`."""
-
-    def __init__(self, stop: Stop | None = None, stop_after_step: int = 0) -> None:
-        super().__init__()
-        self._stop = stop
-        self._stop_after_step = stop_after_step
-
-    def write(self, text: str) -> int:
-        line = parse_line(text)
-        if self._stop is not None and isinstance(line, Stepped) and line.step >= self._stop_after_step:
-            self._stop.asked = True
-        return super().write(text)
-
-    def read_all(self) -> list[AnyLine]:
-        return [parse_line(text) for text in self.getvalue().splitlines()]
+pytestmark = WARNINGS
 
 
 @pytest.fixture
@@ -69,38 +42,14 @@ def a_job(tmp_path: Path, tiny_model: Path, write_samples: Callable[[Path, int],
     """Function that describes a job in a folder of its own."""
 
     def make(name: str = "job", **changes: object) -> JobFile:
-        folder = tmp_path / name
-        folder.mkdir(exist_ok=True)
         fields: dict[str, object] = {
-            "job_id": name,
             "base_model": tiny_model,
             "train_file": write_samples(tmp_path / "train.jsonl", 26),
             "validation_file": write_samples(tmp_path / "validation.jsonl", 6),
-            "checkpoint_dir": folder / "checkpoints",
-            "output_dir": folder / "adapter",
-            "hyperparameters": SETTINGS,
-            "cpu_threads": 1,
         }
-        return JobFile.model_validate(fields | changes)
+        return describe_job(tmp_path / name, **(fields | changes))
 
     return make
-
-
-def run(job: JobFile, *, stop_after_step: int | None = None) -> tuple[int, list[AnyLine]]:
-    stop = Stop()
-    lines = Lines(stop if stop_after_step is not None else None, stop_after_step or 0)
-    return attempt(job, ProgressStream(lines), stop), lines.read_all()
-
-
-def adapter_of(job: JobFile) -> dict[str, torch.Tensor]:
-    return load_file(job.output_dir / "adapter_model.safetensors")
-
-
-Kind = TypeVar("Kind", bound=BaseModel)
-
-
-def of_kind(lines: list[AnyLine], kind: type[Kind]) -> list[Kind]:
-    return [line for line in lines if isinstance(line, kind)]
 
 
 class TestTrain:
@@ -141,7 +90,7 @@ class TestTrain:
         assert (job.output_dir / "tokenizer.json").exists()
 
     def test_keeps_only_the_newest_checkpoints(self, a_job: JobMaker) -> None:
-        job = a_job(keep_checkpoints=2)
+        job = a_job(hyperparameters=SETTINGS.model_copy(update={"keep_checkpoints": 2}))
         run(job)
         assert {path.name for path in job.checkpoint_dir.glob("checkpoint-*")} == {"checkpoint-20", "checkpoint-21"}
 
@@ -179,17 +128,17 @@ class TestResume:
         _, told = run(whole)
 
         first_status, first = run(parted, stop_after_step=8)
-        second_status, second = run(parted, stop_after_step=14)  # the end of an epoch
+        second_status, second = run(parted, stop_after_step=13)  # stops at 14, the end of an epoch, before it evaluates
         third_status, third = run(parted)
 
         assert (first_status, second_status, third_status) == (EXIT_STOPPED, EXIT_STOPPED, 0)
-        assert [of_kind(lines, Started)[0].step for lines in (first, second, third)] == [0, 9, 15]
+        assert [of_kind(lines, Started)[0].step for lines in (first, second, third)] == [0, 9, 14]
         assert isinstance(first[-1], Stopped)
-        uninterrupted, resumed = adapter_of(whole), adapter_of(parted)
-        assert uninterrupted.keys() == resumed.keys()
-        assert all(torch.equal(uninterrupted[name], resumed[name]) for name in uninterrupted)
+        assert same_adapters(whole, parted)
         told_again = {line.step: line.loss for line in of_kind([*first, *second, *third], Stepped)}
         assert told_again == {line.step: line.loss for line in of_kind(told, Stepped)}
+        watched_again = {line.step: line.eval_loss for line in of_kind([*first, *second, *third], Evaluated)}
+        assert watched_again == {line.step: line.eval_loss for line in of_kind(told, Evaluated)}
 
     def test_never_starts_from_a_half_written_checkpoint(self, a_job: JobMaker) -> None:
         whole, crashed = a_job("whole"), a_job("crashed")
@@ -207,7 +156,7 @@ class TestResume:
 
         assert status == 0
         assert of_kind(lines, Started)[0].step == 10
-        assert all(torch.equal(value, adapter_of(crashed)[name]) for name, value in adapter_of(whole).items())
+        assert same_adapters(whole, crashed)
 
     def test_of_a_finished_run_only_writes_the_adapter_again(self, a_job: JobMaker) -> None:
         job = a_job()
@@ -282,12 +231,6 @@ class TestFailure:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert failed.code == "training.disk-full"
         assert newest_complete(job.checkpoint_dir) is None
-
-    def test_of_qlora_without_cuda_says_what_it_needs(self, a_job: JobMaker) -> None:
-        assert not torch.cuda.is_available()
-        failed = self.failure_of(a_job(method="qlora"))
-        assert failed.code == "training.needs-cuda"
-        assert "CUDA" in failed.reason
 
     def test_of_a_missing_base_model_names_the_folder(self, a_job: JobMaker, tmp_path: Path) -> None:
         failed = self.failure_of(a_job(base_model=tmp_path / "nowhere"))

@@ -100,6 +100,8 @@ def _own_env(settings: LocalSettings, around: Surroundings) -> dict[str, dict[st
             "TRAINER_PORT": str(settings.trainer_port),
             "TRAINER_BASE_MODELS": base_models,
             "TRAINER_WORK_DIR": str(_folder(settings, "training")),
+            "TRAINER_WATERMARK_KEY_FILE": str(around.keys.watermark),
+            "TRAINER_SIGNING_KEY_FILE": str(around.keys.artefacts_private),
         },
         "registry": {
             "REGISTRY_PORT": str(settings.registry_port),

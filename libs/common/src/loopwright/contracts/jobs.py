@@ -1,5 +1,7 @@
 """One fine-tuning run, from request to result."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from loopwright.contracts.base import Artifact, Event, Identifier, Moment, RunState, Value
@@ -17,6 +19,17 @@ class TrainingData(Value):
     held_out: Split = Field(description="passed on to evaluation; never read by training")
 
 
+class JobKind(StrEnum):
+    """What a job makes."""
+
+    TRAIN = "train"
+    MERGE = "merge"
+    GGUF = "gguf"
+    GPTQ = "gptq"
+    AWQ = "awq"
+    PRUNE = "prune"
+
+
 class JobRequested(Event):
     """Somebody, or the task's policy, asked for a fine-tuning run."""
 
@@ -28,6 +41,12 @@ class JobRequested(Event):
     method: Method = Field(description="what is trained")
     objective: Objective = Field(description="what for")
     hyperparameters: Hyperparameters = Field(description="settings")
+    kind: JobKind = Field(default=JobKind.TRAIN, description="training, or work on what a training job made")
+    source_adapter: Artifact | None = Field(default=None, description="adapter that kinds other than training work on")
+    priority: int = Field(default=0, ge=-100, le=100, description="higher runs first; equal ones in order of asking")
+    devices: tuple[str, ...] = Field(default=(), max_length=64, description="slots asked for; empty: any")
+    device_count: int = Field(default=1, ge=1, le=64, description="slots to run on, all at once")
+    study_id: Identifier | None = Field(default=None, description="study that it is a trial of; never released itself")
     requested_by: str = Field(description="`policy`, or the subject")
     requested_at: Moment = Field(description="when")
 
@@ -50,7 +69,7 @@ class JobProgressed(Event):
 
 
 class JobFinished(Event):
-    """A job ended; said once for each job."""
+    """A job ended; said once for each end, for one that was stopped or failed may be resumed."""
 
     job_id: Identifier = Field(description="job")
     job_name: str = Field(description="for people")
@@ -59,7 +78,10 @@ class JobFinished(Event):
     base_model: Identifier = Field(description="what it started from")
     method: Method = Field(description="what was trained")
     training_data: TrainingData = Field(description="what it learned from, and the held-out cases to judge it by")
-    adapter: Artifact | None = Field(default=None, description="tar of the adapter folder, when it succeeded")
+    kind: JobKind = Field(default=JobKind.TRAIN, description="what it made")
+    adapter: Artifact | None = Field(default=None, description="tar of the adapter folder, when training succeeded")
+    product: Artifact | None = Field(default=None, description="what a job of another kind made")
+    study_id: Identifier | None = Field(default=None, description="study that it was a trial of; never released itself")
     final_loss: float | None = Field(default=None, description="last training loss")
     validation_loss: float | None = Field(default=None, description="best loss on the validation split")
     mlflow_run_id: str | None = Field(default=None, description="run in MLflow")

@@ -96,24 +96,42 @@ class DataPolicy(Value):
     min_samples: int = Field(default=20, ge=1, description="fewer clean training samples reject the dataset")
 
 
+Method = Literal["full", "lora", "qlora"]
+Objective = Literal["sft", "dpo", "kto", "distill"]
+Sharding = Literal["none", "ddp", "zero2", "zero3", "fsdp2"]
+
+
 class Hyperparameters(Value):
     """Settings of one fine-tuning run."""
 
     lora_rank: int = Field(default=16, ge=1, le=512, description="rank of the adapter")
     lora_alpha: int = Field(default=32, ge=1, description="adapter scale times rank")
     lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout inside the adapter")
+    rs_lora: bool = Field(default=False, description="scale the adapter by alpha over the root of its rank (rsLoRA)")
+    dora: bool = Field(default=False, description="learn magnitude and direction of weights apart (DoRA)")
     learning_rate: float = Field(default=2e-4, gt=0, allow_inf_nan=False, description="peak learning rate")
     batch_size: int = Field(default=8, ge=1, description="samples per device and step")
     gradient_accumulation_steps: int = Field(default=1, ge=1, description="micro-batches per optimizer step")
     num_epochs: float = Field(default=3, gt=0, allow_inf_nan=False, description="passes over the training split")
     warmup_ratio: Share = Field(default=0.05, description="share of steps with rising learning rate")
+    warmup_steps: int | None = Field(default=None, ge=0, description="steps of it, in place of the share")
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of AdamW")
     max_seq_length: int = Field(default=512, ge=16, description="tokens; longer samples are cut")
+    packing: bool = Field(default=False, description="put several samples into one sequence, apart by attention")
+    gradient_checkpointing: bool | None = Field(default=None, description="less memory, more time; None: on GPUs only")
+    beta: float = Field(default=0.1, gt=0, allow_inf_nan=False, description="DPO and KTO: how near the reference")
+    teacher: Identifier | None = Field(default=None, description="distillation: base model to learn from")
+    sharding: Sharding = Field(default="none", description="how several devices share parameters and optimizer")
     checkpoint_every_steps: int = Field(default=500, ge=1, description="optimizer steps between checkpoints")
+    keep_checkpoints: int = Field(default=2, ge=1, description="newest ones kept, beside the best")
+    eval_every_steps: int | None = Field(default=None, ge=1, description="None: after each epoch")
+    early_stopping_patience: int | None = Field(
+        default=None, ge=1, description="evaluations without a better validation loss that end the run; None: never"
+    )
     seed: int = Field(default=17, description="seed of data order and initialisation")
-
-
-Method = Literal["full", "lora", "qlora"]
-Objective = Literal["sft", "dpo", "kto", "distill"]
+    sparsity_0_1: Share = Field(default=0.5, description="prune: share of each linear layer's weights that become 0")
+    two_of_four: bool = Field(default=False, description="prune: two of every four weights (2:4), in place of a share")
+    gguf_precision: Literal["f16", "bf16", "q8_0"] = Field(default="q8_0", description="gguf: how weights are stored")
 
 
 class TrainingPolicy(Value):
@@ -123,6 +141,9 @@ class TrainingPolicy(Value):
     method: Method = Field(default="lora", description="what is trained")
     objective: Objective = Field(default="sft", description="what it is trained for")
     hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters, description="settings of the run")
+    inherit: bool = Field(
+        default=False, description="settings left at their defaults are those of the task's last job that succeeded"
+    )
 
 
 class RetrainingPolicy(Value):

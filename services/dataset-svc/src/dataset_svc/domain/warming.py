@@ -4,6 +4,8 @@
 (a second or two from then on).
 """
 
+import numpy as np
+
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
 from dataset_svc.domain.likeness.clusters import RememberedQuestion
 from dataset_svc.domain.likeness.held_out import Cases, CaseVersion
@@ -11,6 +13,10 @@ from dataset_svc.domain.preparing import PreparationRules, Preparer
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.lines import LineCutter
 from dataset_svc.domain.sources.reading import ReadingRules
+from dataset_svc.domain.tokens.automata import Family, Kind, Pattern, steps_of
+from dataset_svc.domain.tokens.piece_counts import PieceCounter
+from dataset_svc.domain.tokens.pieces import Rules
+from dataset_svc.domain.tokens.signs import CODES
 from dataset_svc.domain.versions.row_packs import hashed
 from loopwright.contracts.tasks import DataPolicy
 
@@ -38,6 +44,8 @@ def warm_up() -> None:
     for question in _QUESTIONS:
         builder.add(preparer.prepare(list(cutter.feed(line.format(question).encode()))))
     built = builder.finish()
+    rules = Rules(kinds=np.full(CODES, Kind.LETTER, dtype=np.uint8), steps=steps_of(Pattern(family=Family.GPT2)))
+    PieceCounter(rules, (), lambda pieces: np.ones(len(pieces), dtype=np.int32)).count([b"one two"])
     hashed(b"".join(built.splits[SplitName.TRAIN].lines()), b"\0" * 16)
 
 

@@ -49,7 +49,7 @@ def _progress(release: Release) -> dict[str, object]:
 
 
 async def add_release(session: AsyncSession, release: Release) -> bool:
-    """Records a finished job.
+    """Records a finished job; one that ended without an adapter, was resumed and now has one begins anew.
 
     Returns:
         False if this job was recorded before; nothing changes then.
@@ -66,7 +66,18 @@ async def add_release(session: AsyncSession, release: Release) -> bool:
         created_at=release.created_at,
         **_progress(release),
     )
-    added = await session.execute(statement.on_conflict_do_nothing().returning(releases.c.job_id))
+    said = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=[releases.c.job_id],
+        set_={
+            "adapter": said.adapter,
+            "mlflow_run_id": said.mlflow_run_id,
+            "traceparent": said.traceparent,
+            **{name: said[name] for name in _progress(release)},
+        },
+        where=releases.c.adapter.is_(None) & said.adapter.is_not(None),
+    )
+    added = await session.execute(statement.returning(releases.c.job_id))
     return added.scalar_one_or_none() is not None
 
 

@@ -1,4 +1,4 @@
-"""The training process: dies with the service, sees its own device only, speaks JSON lines."""
+"""The training process: dies with the service, sees its own devices only, speaks JSON lines."""
 
 import asyncio
 import os
@@ -7,6 +7,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+
+from trainer_svc.adapters.launch import ALONE, Nodes, command
 
 _LONGEST_LINE_BYTES = 1 << 20
 # glibc: activations of one step are the next one's; giving them back to the kernel in between costs page faults
@@ -24,19 +26,30 @@ class TrainingProcess:
         self._process = process
 
     @classmethod
-    async def launch(cls, module: str, job_file: Path, *, device: str, log_file: Path) -> "TrainingProcess":
+    async def launch(
+        cls,
+        module: str,
+        job_file: Path,
+        *,
+        devices: tuple[str, ...],
+        sharding: str | None,
+        log_file: Path,
+        nodes: Nodes = ALONE,
+    ) -> "TrainingProcess":
         """Starts a recipe.
 
         Args:
-            device: `cpu:0` or `cuda:0`, as in TRAINER_DEVICE_SLOTS.
+            devices: `cpu:0` or `cuda:0`, ..., as in TRAINER_DEVICE_SLOTS; it sees these GPUs and no others.
             log_file: Takes what the process writes on standard error, after what earlier attempts wrote.
+            nodes: Machines that train the job together.
         """
-        kind, _, number = device.partition(":")
+        visible = ",".join(number for kind, _, number in map(_parts, devices) if kind == "cuda")
         with log_file.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 "setpriv", "--pdeathsig", "KILL", "--",
-                "env", f"CUDA_VISIBLE_DEVICES={number if kind == 'cuda' else ''}", "PYTHONUNBUFFERED=1", *_KEEP_MEMORY,
-                "nice", "-n", "5", sys.executable, "-m", module, str(job_file),
+                "env", f"CUDA_VISIBLE_DEVICES={visible}", "PYTHONUNBUFFERED=1", *_KEEP_MEMORY,
+                "nice", "-n", "5",
+                sys.executable, *command(module, job_file, devices=devices, sharding=sharding, nodes=nodes),
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log,
                 start_new_session=True, limit=_LONGEST_LINE_BYTES,
             )  # fmt: skip
@@ -64,3 +77,7 @@ class TrainingProcess:
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
+
+
+def _parts(slot: str) -> tuple[str, str, str]:
+    return slot.partition(":")

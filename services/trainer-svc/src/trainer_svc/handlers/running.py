@@ -1,15 +1,19 @@
 """What a worker does to its jobs' rows while they run; nothing happens once a lease is lost."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from loopwright.contracts.base import RunState
 from loopwright.contracts.jobs import JobProgressed
 from loopwright.unit_of_work import Work
-from trainer_svc.domain.jobs import Job, Lease, ending_of_silent_worker, free_slot
-from trainer_svc.handlers.endings import end_or_queue
+from trainer_svc.domain.jobs import Job, Lease
 from trainer_svc.recipes.progress import Checkpointed, Evaluated, Started, Stepped
 from trainer_svc.store import jobs
+
+_FIGURES = {
+    "step", "epoch", "loss", "learning_rate", "grad_norm", "reward_margin", "reward_accuracy", "tokens_per_s",
+    "device_memory_bytes",
+}  # fmt: skip
 
 
 class Holding(StrEnum):
@@ -18,40 +22,6 @@ class Holding(StrEnum):
     HELD = "held"
     STOP_ASKED = "stop asked"
     LOST = "lost"
-
-
-async def take_next_job(
-    unit: Work, *, owner: str, slots: tuple[str, ...], most: int, base_models: tuple[str, ...], ttl: timedelta
-) -> Job | None:
-    """Takes the job that has waited longest, if a device is free for it."""
-    await jobs.lock_queue(unit.session)
-    prefix = f"{owner}/"
-    taken = [device.removeprefix(prefix) for device in await jobs.list_taken_devices(unit.session, prefix)]
-    slot = free_slot(slots, taken, most=most)
-    due = await jobs.find_due(unit.session, base_models) if slot is not None else None
-    if slot is None or due is None:
-        return None
-    return await jobs.take(unit.session, str(due.job_id), owner=owner, device=prefix + slot, ttl=ttl)
-
-
-async def recover_silent(unit: Work, *, max_attempts: int, owner: str | None = None) -> tuple[str, ...]:
-    """Puts back into the queue, or ends, what workers left behind.
-
-    Args:
-        owner: All that this worker holds, because its process is known to be dead; by default, what nobody has
-            renewed in time.
-
-    Returns:
-        Ids of the jobs.
-    """
-    await jobs.lock_queue(unit.session)
-    rows = await (jobs.lock_silent(unit.session) if owner is None else jobs.lock_held_by(unit.session, owner))
-    for row in rows:
-        ending = ending_of_silent_worker(
-            attempt=row.attempt, max_attempts=max_attempts, stop_requested=row.stop_requested
-        )
-        await end_or_queue(unit, row, ending)
-    return tuple(str(row.job_id) for row in rows)
 
 
 async def heartbeat(unit: Work, lease: Lease, *, expires_at: datetime) -> Holding:
@@ -80,9 +50,7 @@ async def record_line(unit: Work, job: Job, line: Started | Stepped | Evaluated,
     if row is None:
         return
     if isinstance(line, Stepped | Evaluated):
-        figures = line.model_dump(
-            include={"step", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_s", "device_memory_bytes"}
-        )
+        figures = line.model_dump(include=_FIGURES)
         await jobs.add_metrics(unit.session, lease, {**figures, "validation_loss": validation_loss}, at=now)
     if announce:
         unit.announce(
@@ -96,7 +64,16 @@ async def record_line(unit: Work, job: Job, line: Started | Stepped | Evaluated,
         )  # fmt: skip
 
 
+async def forget_later_checkpoints(unit: Work, job: Job) -> None:
+    """Notes that an attempt goes on from an earlier checkpoint, and forgets what came after it."""
+    if job.resume_from_step is not None and await jobs.update_held(unit.session, job.lease, {"resume_from_step": None}):
+        await jobs.forget_later_checkpoints(unit.session, job.lease.job_id, step=job.resume_from_step)
+
+
 async def record_checkpoint(unit: Work, job: Job, line: Checkpointed) -> None:
-    if await jobs.update_held(unit.session, job.lease, {"step": line.step}) is not None:
+    """Records a checkpoint with the losses that the job had then."""
+    row = await jobs.update_held(unit.session, job.lease, {"step": line.step})
+    if row is not None:
         figures = line.model_dump(include={"step", "epoch", "path", "size_bytes"})
+        figures |= {"loss": row.loss, "validation_loss": row.validation_loss}
         await jobs.add_checkpoint(unit.session, job.lease, figures, at=datetime.now(UTC))

@@ -37,6 +37,11 @@ def seal(folder: Path, *, step: int) -> int:
     return sum(sizes.values())
 
 
+def folder_of(root: Path, step: int) -> Path:
+    """Where the checkpoint of a step is, or would be."""
+    return root / f"{PREFIX}{step}"
+
+
 def newest_complete(root: Path) -> Path | None:
     """The complete checkpoint with most steps, if there is one."""
     return max(_complete(root), key=_step_of, default=None)
@@ -50,11 +55,16 @@ def discard_incomplete(root: Path) -> None:
             shutil.rmtree(folder)
 
 
-def keep_newest(root: Path, count: int) -> None:
-    """Removes all but the newest complete checkpoints; the seal goes first, so that a crash leaves no broken one."""
+def keep_newest(root: Path, count: int, *, besides: int | None = None) -> None:
+    """Removes all but the newest complete checkpoints; the seal goes first, so that a crash leaves no broken one.
+
+    Args:
+        besides: Step of one that stays whatever its age.
+    """
     for folder in sorted(_complete(root), key=_step_of, reverse=True)[count:]:
-        (folder / _SEAL).unlink()
-        shutil.rmtree(folder)
+        if _step_of(folder) != besides:
+            (folder / _SEAL).unlink()
+            shutil.rmtree(folder)
 
 
 def _complete(root: Path) -> list[Path]:

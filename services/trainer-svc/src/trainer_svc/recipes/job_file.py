@@ -1,11 +1,11 @@
 """What a recipe is told: one JSON file, written by the service and complete, so that a run can be repeated from it."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loopwright.contracts.tasks import Hyperparameters, Method
+from loopwright.contracts.jobs import JobKind
+from loopwright.contracts.tasks import Hyperparameters, Method, Objective
 
 
 class TrackingTarget(BaseModel):
@@ -40,9 +40,17 @@ class JobFile(BaseModel):
     checkpoint_dir: Path = Field(description="holds step-stamped checkpoints; the newest complete one is resumed")
     output_dir: Path = Field(description="where the finished adapter (or model) folder appears, whole or not at all")
     method: Method = Field(default="lora", description="what is trained")
-    objective: Literal["sft"] = Field(default="sft", description="what for")
+    objective: Objective = Field(default="sft", description="what for")
+    kind: JobKind = Field(default=JobKind.TRAIN, description="training, or work on what a training job made")
+    teacher_model: Path | None = Field(default=None, description="folder of the model that distillation learns from")
+    source_adapter: Path | None = Field(default=None, description="folder of the adapter that other kinds work on")
+    dataset_version: str | None = Field(default=None, description="version that the files are splits of, for the card")
+    watermark_key_file: Path | None = Field(
+        default=None, description="secret that marks what is learned; None: no mark"
+    )
+    signing_key_file: Path | None = Field(default=None, description="PEM that signs what is made; None: no signature")
+    world_size: int = Field(default=1, ge=1, description="processes that run this recipe together")
     hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters, description="settings of the run")
-    keep_checkpoints: int = Field(default=2, ge=1, description="complete checkpoints kept, newest first")
     checkpoint_every_s: float = Field(
         default=60, gt=0, description="seconds after which a checkpoint is due even if few steps were done"
     )

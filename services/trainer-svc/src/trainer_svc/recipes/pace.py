@@ -1,24 +1,21 @@
-"""When a run logs, evaluates, checkpoints and stops, and what it says of each: a callback of the trainer."""
+"""When a run logs, evaluates, checkpoints and stops: a callback of the trainer."""
 
 # ruff: noqa: ARG002 - the trainer hands every hook the same arguments
 
-import math
-import resource
 import signal
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import FrameType
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from trainer_svc.recipes.checkpoints import PREFIX, keep_newest, seal
-from trainer_svc.recipes.failures import TrainingFailed
+from trainer_svc.recipes.checkpoints import folder_of, keep_newest, seal
 from trainer_svc.recipes.job_file import JobFile
-from trainer_svc.recipes.progress import Checkpointed, Evaluated, ProgressStream, Started, Stepped
-from trainer_svc.recipes.tracking import Tracker
-
-_TRACKED = {"loss", "perplexity", "learning_rate", "grad_norm", "tokens_per_s", "device_memory_bytes"}
-_SMOOTHING = 0.8  # weight of the past in the running mean of seconds per step
+from trainer_svc.recipes.progress import Checkpointed, ProgressStream
+from trainer_svc.recipes.ranks import agreed, is_first, wait_for_all
+from trainer_svc.recipes.reports import Reports
 
 
 class Stop:
@@ -32,116 +29,135 @@ class Stop:
         self.asked = True
 
 
+class NothingLeft(Exception):
+    """A resumed run has no steps to take: leaves the trainer before it takes one too many."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A loss on the validation split."""
+
+    step: int
+    loss: float
+
+
 class Pace(TrainerCallback):
     """Decides at the end of each step, in one place, so that a resumed run repeats the uninterrupted one exactly.
 
     The trainer evaluates before it saves within one step. Left to its own strategies it would evaluate after saving
     at the end of an epoch, and the random state in a checkpoint would not be the one that the next step starts from.
+    Evaluations leave the random state alone, so that one that a stop has put off can be made up for on resume.
+
+    Args:
+        evaluate: The trainer's own evaluation; None if nothing is watched.
     """
 
-    def __init__(self, job: JobFile, progress: ProgressStream, stop: Stop, *, tracker: Tracker, watched: int) -> None:
+    def __init__(
+        self,
+        job: JobFile,
+        progress: ProgressStream,
+        stop: Stop,
+        *,
+        reports: Reports,
+        evaluate: Callable[[], Mapping[str, float]] | None,
+    ) -> None:
         self._job = job
         self._progress = progress
         self._stop = stop
-        self._tracker = tracker
-        self._watched = watched
-        self._step_began = self._saved_at = time.monotonic()
-        self._mean_step_s: float | None = None
-        self._unlogged_s = 0.0
-        self._logged_tokens = self._first_token = 0
-        self.step_seconds = 0.0
-        self.tokens = 0
+        self._reports = reports
+        self._evaluate = evaluate
+        self._is_resuming = False
+        self._chance: torch.Tensor | None = None
+        self._saved_at = time.monotonic()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        model, loader = kwargs["model"], kwargs["train_dataloader"]
+        model = kwargs["model"]
         assert isinstance(model, torch.nn.Module)
-        self._logged_tokens = self._first_token = state.num_input_tokens_seen
-        self._progress.say(
-            Started(
-                step=state.global_step,
-                total_steps=state.max_steps,
-                device=str(args.device),
-                precision="bfloat16" if args.bf16 else "float32",
-                train_samples=len(loader.dataset),  # pyright: ignore[reportAttributeAccessIssue] - a DataLoader
-                validation_samples=self._watched,
-                trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-            )
-        )
+        self._is_resuming = state.global_step > 0
+        self._reports.start(args, state, model)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        self._step_began = time.monotonic()
+        if self._is_resuming:
+            self._is_resuming = False
+            self.make_up_for_evaluation(state)
+            if self.has_ended(state):
+                raise NothingLeft
+        self._reports.step_begins()
+
+    def make_up_for_evaluation(self, state: TrainerState) -> None:
+        """Evaluates if this step should have been and was not, because somebody asked to stop."""
+        done = any(evaluation.step == state.global_step for evaluation in evaluations(state.log_history))
+        if self._evaluate is not None and not done and self._evaluation_is_due(state):
+            self._chance = torch.get_rng_state()
+            self._evaluate()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        seconds = time.monotonic() - self._step_began
-        self._unlogged_s += seconds
-        self.step_seconds += seconds
-        before = seconds if self._mean_step_s is None else self._mean_step_s
-        self._mean_step_s = _SMOOTHING * before + (1 - _SMOOTHING) * seconds
-        last = state.global_step >= state.max_steps
-        epoch_ends = float(state.epoch).is_integer()
-        control.should_evaluate = self._watched > 0 and (epoch_ends or last) and not self._stop.asked
-        control.should_save = last or self._stop.asked or self._checkpoint_is_due(state.global_step)
+        self._reports.step_ends()
+        last, stop = state.global_step >= state.max_steps, agreed(self._stop.asked)
+        control.should_evaluate = self._evaluation_is_due(state) and not stop
+        control.should_save = last or stop or self._checkpoint_is_due(state.global_step)
         # loss and gradient are looked at before a checkpoint is written: none ever holds NaN
-        control.should_log = control.should_save or state.global_step % self._job.log_every_steps == 0
-        control.should_training_stop = last or self._stop.asked
+        control.should_log = (
+            control.should_save or control.should_evaluate or state.global_step % self._job.log_every_steps == 0
+        )
+        control.should_training_stop = last or stop
+        self._chance = torch.get_rng_state()
+
+    def _evaluation_is_due(self, state: TrainerState) -> bool:
+        every = self._job.hyperparameters.eval_every_steps
+        due = float(state.epoch).is_integer() if every is None else state.global_step % every == 0
+        return self._evaluate is not None and (due or state.global_step >= state.max_steps)
 
     def _checkpoint_is_due(self, step: int) -> bool:
         every = self._job.hyperparameters.checkpoint_every_steps
-        return step % every == 0 or time.monotonic() - self._saved_at >= self._job.checkpoint_every_s
+        return step % every == 0 or agreed(time.monotonic() - self._saved_at >= self._job.checkpoint_every_s)
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        assert self._chance is not None
+        torch.set_rng_state(self._chance)
+        best = best_evaluation(state.log_history)
+        if self._job.hyperparameters.early_stopping_patience is None or best is None:
+            return
+        control.should_save = control.should_save or best.step == state.global_step
+        if self._patience_is_over(state):
+            control.should_save = control.should_training_stop = True
+
+    def _patience_is_over(self, state: TrainerState) -> bool:
+        patience, best = self._job.hyperparameters.early_stopping_patience, best_evaluation(state.log_history)
+        if patience is None or best is None:
+            return False
+        return sum(evaluation.step > best.step for evaluation in evaluations(state.log_history)) >= patience
+
+    def has_ended(self, state: TrainerState) -> bool:
+        """Whether no step is left: the last was taken, or the validation loss has not improved for too long."""
+        return 0 < state.max_steps <= state.global_step or self._patience_is_over(state)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         logs = kwargs["logs"]
         assert isinstance(logs, dict)
         if "loss" in logs:
-            self._report_step(state, logs, args)
+            self._reports.step(state, logs, args)
         elif "eval_loss" in logs:
-            self._report_evaluation(state, float(logs["eval_loss"]))
-
-    def _report_step(self, state: TrainerState, logs: dict[str, float], args: TrainingArguments) -> None:
-        loss, norm = float(logs["loss"]), float(logs.get("grad_norm", 0.0))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            reason = f"the loss became {loss} and the gradient norm {norm} at step {state.global_step}"
-            advice = "lower the learning rate, warm up longer, or look for samples that are empty or broken"
-            raise TrainingFailed("training.loss-not-finite", reason, advice=advice)
-        self.tokens = state.num_input_tokens_seen - self._first_token
-        line = Stepped(
-            step=state.global_step,
-            total_steps=state.max_steps,
-            epoch=state.epoch,
-            loss=loss,
-            perplexity=_perplexity(loss),
-            learning_rate=float(logs["learning_rate"]),
-            grad_norm=norm,
-            tokens_per_s=(state.num_input_tokens_seen - self._logged_tokens) / max(self._unlogged_s, 1e-9),
-            device_memory_bytes=_peak_memory(args.device),
-            eta_s=(state.max_steps - state.global_step) * (self._mean_step_s or 0.0),
-        )
-        self._logged_tokens, self._unlogged_s = state.num_input_tokens_seen, 0.0
-        self._progress.say(line)
-        self._tracker.log(state.global_step, line.model_dump(include=_TRACKED))
-
-    def _report_evaluation(self, state: TrainerState, loss: float) -> None:
-        line = Evaluated(
-            step=state.global_step,
-            total_steps=state.max_steps,
-            epoch=state.epoch,
-            eval_loss=loss,
-            perplexity=_perplexity(loss),
-        )
-        self._progress.say(line)
-        self._tracker.log(state.global_step, {"eval_loss": loss, "eval_perplexity": line.perplexity})
+            self._reports.evaluation(state, logs)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        folder = self._job.checkpoint_dir / f"{PREFIX}{state.global_step}"
-        size = seal(folder, step=state.global_step)
-        keep_newest(self._job.checkpoint_dir, self._job.keep_checkpoints)
+        wait_for_all()
         self._saved_at = time.monotonic()
+        if not is_first():
+            return
+        folder = folder_of(self._job.checkpoint_dir, state.global_step)
+        size = seal(folder, step=state.global_step)
+        best = best_evaluation(state.log_history)
+        count = self._job.hyperparameters.keep_checkpoints
+        keep_newest(self._job.checkpoint_dir, count, besides=best.step if best is not None else None)
         self._progress.say(Checkpointed(step=state.global_step, epoch=state.epoch, path=str(folder), size_bytes=size))
 
 
@@ -151,15 +167,10 @@ def final_loss(state: TrainerState) -> float | None:
     return losses[-1] if losses else None
 
 
-def best_eval_loss(state: TrainerState) -> float | None:
-    return min((float(entry["eval_loss"]) for entry in state.log_history if "eval_loss" in entry), default=None)
+def evaluations(log_history: Sequence[Mapping[str, float]]) -> list[Evaluation]:
+    return [Evaluation(int(entry["step"]), entry["eval_loss"]) for entry in log_history if "eval_loss" in entry]
 
 
-def _perplexity(loss: float) -> float:
-    return math.exp(min(loss, 700.0))  # exp overflows a double above 709
-
-
-def _peak_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def best_evaluation(log_history: Sequence[Mapping[str, float]]) -> Evaluation | None:
+    """The one with the lowest loss, the earliest of equals."""
+    return min(evaluations(log_history), key=lambda evaluation: evaluation.loss, default=None)

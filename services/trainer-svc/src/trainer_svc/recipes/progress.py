@@ -23,9 +23,10 @@ class Started(Line):
     step: int = Field(description="optimizer steps that an earlier attempt already did")
     total_steps: int = Field(description="optimizer steps planned")
     device: str = Field(description="cpu or cuda:N")
-    precision: str = Field(description="float32 or bfloat16")
+    precision: str = Field(description="float32 or bfloat16; of QLoRA, over 4-bit NormalFloat")
     train_samples: int = Field(description="samples that are learned from")
     validation_samples: int = Field(description="samples that are watched")
+    left_out_samples: int = Field(default=0, description="training samples that are too long or of no use here")
     trainable_parameters: int = Field(description="parameters that change")
 
 
@@ -36,10 +37,16 @@ class Stepped(Line):
     step: int = Field(description="optimizer steps done")
     total_steps: int = Field(description="optimizer steps planned")
     epoch: float = Field(description="passes over the data")
-    loss: float = Field(description="mean training loss, nats per answer token")
-    perplexity: float = Field(description="exp(loss)")
+    loss: float = Field(description="mean training loss; of sft, nats per answer token")
+    perplexity: float | None = Field(default=None, description="exp(loss), of objective sft")
     learning_rate: float = Field(description="of the last step")
     grad_norm: float | None = Field(default=None, description="before clipping")
+    reward_margin: float | None = Field(
+        default=None, description="DPO and KTO: implied reward of liked answers above that of the others"
+    )
+    reward_accuracy: float | None = Field(
+        default=None, description="DPO: share of pairs whose chosen answer has the higher implied reward"
+    )
     tokens_per_s: float = Field(description="tokens read, padding not counted")
     device_memory_bytes: int = Field(description="peak memory: of the GPU, or resident memory on CPU")
     eta_s: float = Field(description="estimated seconds left")
@@ -52,8 +59,10 @@ class Evaluated(Line):
     step: int = Field(description="optimizer steps done")
     total_steps: int = Field(description="optimizer steps planned")
     epoch: float = Field(description="passes over the data")
-    eval_loss: float = Field(description="nats per answer token")
-    perplexity: float = Field(description="exp(eval_loss)")
+    eval_loss: float = Field(description="validation loss; of sft, nats per answer token")
+    perplexity: float | None = Field(default=None, description="exp(eval_loss), of objective sft")
+    reward_margin: float | None = Field(default=None, description="as of a step, on the validation split")
+    reward_accuracy: float | None = Field(default=None, description="as of a step, on the validation split")
 
 
 class Checkpointed(Line):
@@ -72,8 +81,11 @@ class Finished(Line):
     kind: Literal["finished"] = "finished"
     step: int = Field(description="optimizer steps done")
     adapter_dir: str = Field(description="folder of the adapter, or of the whole model after full fine-tuning")
-    final_loss: float | None = Field(default=None, description="last training loss, nats per answer token")
-    eval_loss: float | None = Field(default=None, description="best validation loss, nats per answer token")
+    final_loss: float | None = Field(default=None, description="last training loss")
+    eval_loss: float | None = Field(default=None, description="best validation loss")
+    best_step: int | None = Field(
+        default=None, description="step with the best validation loss, whose adapter it is after early stopping"
+    )
     train_seconds: float = Field(description="seconds of this attempt spent in training steps")
     tokens: int = Field(description="tokens read by this attempt")
 
