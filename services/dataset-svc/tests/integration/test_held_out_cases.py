@@ -111,8 +111,8 @@ async def test_a_build_starts_again_when_another_dataset_of_the_task_came_betwee
     reading = world.builds._read_and_build
     seen = []
 
-    async def slow(request, memory):
-        built = await reading(request, memory)
+    async def slow(request, memory, parts):
+        built = await reading(request, memory, parts)
         seen.append([one.version.dataset_name for one in memory.cases])
         if len(seen) == 1:
             await ask(world, world.lines(60), dataset_name=FIRST)

@@ -285,10 +285,10 @@ async def test_a_request_that_breaks_its_builder_lets_others_go_first_and_is_giv
         await world.consume(DATASET_REQUESTED, a_record(event))
     read = world.builds._read_and_build
 
-    async def break_on_bad(request, memory):
+    async def break_on_bad(request, memory, parts):
         if request.request_id == bad.request_id:
             raise ZeroDivisionError
-        return await read(request, memory)
+        return await read(request, memory, parts)
 
     monkeypatch.setattr(world.builds, "_read_and_build", break_on_bad)
     await world.build_all()
