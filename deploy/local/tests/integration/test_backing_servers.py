@@ -130,12 +130,15 @@ async def read(stack: LocalStack, count: int) -> list[int]:
 
 
 def test_key_files_are_for_their_owner_only(stack: LocalStack) -> None:
-    secret = [path for path in stack.settings.keys_dir.iterdir() if path.name != "jwks.json"]
+    public = {"jwks.json", "artefacts-public.pem"}
+    secret = [path for path in stack.settings.keys_dir.iterdir() if path.name not in public]
     assert {path.name for path in secret} == {
         "token-private.json",
         "inference-signing.key",
         "storage-keys.json",
         "postgres-password",
         "pseudonym.key",
+        "watermark.key",
+        "artefacts-private.pem",
     }
     assert all(path.stat().st_mode & 0o077 == 0 for path in secret)
