@@ -14,7 +14,8 @@ JARS := .local/kafka/libs
 MODEL := .local/models/smollm2-135m-instruct
 
 UNIT := $(wildcard libs/common/tests/unit services/*/tests/unit deploy/local/tests/unit tests/contracts tests/architecture)
-INTEGRATION := $(wildcard libs/common/tests/integration services/*/tests/integration deploy/local/tests/integration)
+LONGEST := services/trainer-svc/tests/integration
+INTEGRATION := $(LONGEST) $(filter-out $(LONGEST),$(wildcard libs/common/tests/integration services/*/tests/integration deploy/local/tests/integration))
 
 .PHONY: help setup up down status demo test test-unit test-integration test-e2e fmt lint types architecture docs \
 	docs-check check lock bench-dataset bench-trainer trace job-follow replay lineage rotate-keys token clean
