@@ -224,4 +224,10 @@ def _preparer(asked: bytes) -> Preparer:
     """For the rules and tokenizer that were asked for; batches of one build ask for the same."""
     rules, tokenizer = pickle.loads(asked)  # noqa: S301 - our own bytes, from our own process
     assert isinstance(rules, PreparationRules)
-    return Preparer(rules, None if tokenizer is None else TokenCounter.load(tokenizer).count)
+    return Preparer(rules, None if tokenizer is None else _token_counter(tokenizer).count)
+
+
+@lru_cache(maxsize=1)
+def _token_counter(folder: Path) -> TokenCounter:
+    """Loading takes a second, and what it has counted serves builds by other rules too."""
+    return TokenCounter.load(folder)

@@ -7,7 +7,7 @@ import hashlib
 
 import msgspec
 
-from dataset_svc.domain.samples import Sample, encode, same_text
+from dataset_svc.domain.samples import Sample, decode, encode, preference_of, same_text
 from loopwright.contracts.datasets import SampleSource
 
 
@@ -38,7 +38,7 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def sample(self) -> Sample:
-        return _decoder.decode(self.line)
+        return decode(self.line)
 
     @property
     def answer(self) -> str:
@@ -50,11 +50,9 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def preference(self) -> tuple[bool, float, str]:
-        """Sorts the better of two first: a correction, then the heavier, then by id."""
-        return (self.source is not SampleSource.CORRECTION, -self.weight_0_1, self.sample_id)
+        return preference_of(self.source, self.weight_0_1, self.sample_id)
 
 
-_decoder = msgspec.json.Decoder(Sample)
 _AVOIDED = "avoid\n"
 
 

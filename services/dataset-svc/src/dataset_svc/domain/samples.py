@@ -83,13 +83,29 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def preference(self) -> tuple[bool, float, str]:
-        """Sorts the better of two samples first: a correction, then the heavier, then by id."""
-        return (self.source is not SampleSource.CORRECTION, -self.weight_0_1, self.sample_id)
+        return preference_of(self.source, self.weight_0_1, self.sample_id)
+
+
+_decoder = msgspec.json.Decoder(Sample)
 
 
 def encode(sample: Sample) -> bytes:
     """The sample as one line of JSON; equal samples give equal bytes."""
     return msgspec.json.encode(sample) + b"\n"
+
+
+def decode(line: bytes | str) -> Sample:
+    """The sample that a line holds.
+
+    Raises:
+        msgspec.DecodeError: it holds none.
+    """
+    return _decoder.decode(line)
+
+
+def preference_of(source: SampleSource, weight_0_1: float, sample_id: str) -> tuple[bool, float, str]:
+    """Sorts the better of two samples first: a correction, then the heavier, then by id."""
+    return (source is not SampleSource.CORRECTION, -weight_0_1, sample_id)
 
 
 def same_text(text: str) -> str:

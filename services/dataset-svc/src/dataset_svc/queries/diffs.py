@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from dataset_svc.adapters.version_packs import OpenVersion, VersionPacks
-from dataset_svc.domain.samples import Sample, SplitName
+from dataset_svc.domain.samples import SplitName, decode
 from dataset_svc.domain.versions.row_hashes import KEY_BYTES
 from dataset_svc.domain.versions.version_diff import Change, ChangeKind, Row, VersionDiff, figures_of
 from dataset_svc.queries.datasets import VersionView, check_readable, read_version, splits_of
@@ -16,8 +15,6 @@ from dataset_svc.store import refs
 from loopwright.contracts.datasets import SampleSource
 from loopwright.pages import Page, Window
 from loopwright.unit_of_work import Work
-
-_sample = msgspec.json.Decoder(Sample)
 
 
 class DiffModel(BaseModel):
@@ -174,7 +171,7 @@ async def _sides(rows: Sequence[Row | None], version: OpenVersion) -> list[tuple
 
 
 def _side(row: Row, line: bytes) -> tuple[str, SideView]:
-    sample = _sample.decode(line)
+    sample = decode(line)
     view = SideView(
         split=row.split,
         position=row.position,

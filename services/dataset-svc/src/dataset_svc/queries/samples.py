@@ -3,11 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-import msgspec
 import sqlalchemy as sa
 from pydantic import Field
 
-from dataset_svc.domain.samples import Sample, SplitName
+from dataset_svc.domain.samples import Sample, SplitName, decode
 from dataset_svc.domain.sources.lines import LineCutter
 from dataset_svc.queries.datasets import VersionView, check_readable, read_version
 from dataset_svc.queries.pages import View, read_page
@@ -18,7 +17,6 @@ from loopwright.pages import Page, Window
 from loopwright.storage import Storage
 from loopwright.unit_of_work import Work
 
-_decoder = msgspec.json.Decoder(Sample)
 _NO_LIMIT = 1 << 62
 
 
@@ -100,7 +98,7 @@ async def _read_lines(storage: Storage, artifact: Artifact, positions: set[int])
     async for chunk in storage.chunks(artifact):
         for line in cutter.feed(chunk):
             if line.number - 1 in positions and line.content is not None:
-                found[line.number - 1] = _decoder.decode(line.content)
+                found[line.number - 1] = decode(line.content)
     return found
 
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import msgspec
 
 from dataset_svc.domain.likeness.held_out import Cases, CaseVersion
-from dataset_svc.domain.samples import Sample
+from dataset_svc.domain.samples import decode
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
 from loopwright.errors import InvalidPayload
-
-_decoder = msgspec.json.Decoder(Sample)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +57,7 @@ class CaseReader:
         """
         for line in lines:
             try:
-                sample = _decoder.decode(line)
+                sample = decode(line)
             except msgspec.DecodeError as error:
                 raise InvalidPayload("dataset.bad-case", "a line of a held-out part is no sample") from error
             if sample.unit_hash in self._erased:

@@ -3,13 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import msgspec
-
-from dataset_svc.domain.samples import Sample, SplitName
+from dataset_svc.domain.samples import SplitName, decode
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import Measured, columns_of
-
-_decoder = msgspec.json.Decoder(Sample)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +29,7 @@ Gather = Callable[[Iterable[Portion]], Iterable[StatisticsBuilder]]
 
 def measure_portion(portion: Portion) -> StatisticsBuilder:
     builder = StatisticsBuilder(term_bound=portion.term_bound)
-    samples = [_decoder.decode(line) for line in portion.lines]
+    samples = [decode(line) for line in portion.lines]
     builder.add(columns_of(samples, portion.split, portion.measured))
     return builder
 

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dataset_svc.domain.samples import Sample, SplitName, same_text
+from dataset_svc.domain.samples import SplitName, decode, same_text
 
-_sample = msgspec.json.Decoder(Sample)
 _EXAMPLES = 5
 _DIGEST_BYTES = 8  # two of ten million texts collide by chance once in 400,000 versions
 _NO_GROUP = 0
@@ -72,7 +70,7 @@ class PartsAudit:
         """
         part = self._parts[split]
         for line in lines.splitlines(keepends=True):
-            sample = _sample.decode(line)
+            sample = decode(line)
             part.lines += 1
             part.digest.update(hashlib.sha256(line).hexdigest().encode())
             part.questions.append(_digest(same_text(sample.question)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from dataset_svc.domain.samples import Sample
+from dataset_svc.domain.samples import decode
 from dataset_svc.domain.versions.row_hashes import Spans, Words
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # golden ratio in 64 bits (Knuth, multiplicative hashing)
@@ -17,7 +17,6 @@ class _Categorised(msgspec.Struct):
 
 
 _categorised = msgspec.json.Decoder(_Categorised)
-_sample = msgspec.json.Decoder(Sample)
 
 
 def category_of(line: bytes) -> str:
@@ -48,7 +47,7 @@ def choose_replays(ids: Words, categories: Sequence[str], *, share_0_1: float, s
 
 def preferred(one: bytes, other: bytes) -> bytes:
     """Of two lines of one sample id the one that the builder would prefer; the first if it has no preference."""
-    first, second = _sample.decode(one), _sample.decode(other)
+    first, second = decode(one), decode(other)
     return other if second.preference < first.preference else one
 
 
