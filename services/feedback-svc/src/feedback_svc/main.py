@@ -2,7 +2,7 @@
 
 from feedback_svc.api.routes import all_routes
 from feedback_svc.events import events
-from feedback_svc.jobs import Exporter, RetrainingTimer
+from feedback_svc.jobs import ErasedExports, Exporter, RetrainingTimer
 from feedback_svc.settings import Settings
 from feedback_svc.store.tables import messaging, metadata
 from loopwright.contracts.registry import Party
@@ -21,7 +21,9 @@ def build(common: CommonSettings, settings: Settings) -> Service:
     service.app.state.work = work
     service.add_events(events)
     service.add_routes(all_routes())
-    service.add_background("export", Exporter(work, open_storage(common), poll_s=settings.export_poll_s).run)
+    storage = open_storage(common)
+    service.add_background("export", Exporter(work, storage, poll_s=settings.export_poll_s).run)
+    service.add_background("erased-exports", ErasedExports(work, storage).run)
     service.add_background("retraining", RetrainingTimer(work, every_s=settings.retraining_check_s).run)
     return service
 

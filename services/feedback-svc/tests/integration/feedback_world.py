@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from pydantic import JsonValue
 
 from feedback_svc.events import events
-from feedback_svc.jobs import Exporter, RetrainingTimer
+from feedback_svc.jobs import ErasedExports, Exporter, RetrainingTimer
 from feedback_svc.store.tables import messaging, metadata
 from loopwright.broker import Consumer, KafkaRecord, RetryPolicy
 from loopwright.contracts.base import Artifact, Event, JsonObject
+from loopwright.contracts.datasets import UserErased
 from loopwright.contracts.deployments import DeploymentChanged
 from loopwright.contracts.envelope import Envelope, seal
 from loopwright.contracts.inferences import InferenceCompleted, InferenceRated
@@ -23,6 +24,7 @@ from loopwright.contracts.registry import (
     INFERENCE_RATED,
     MODEL_EVALUATED,
     TASK_DEFINED,
+    USER_ERASED,
     Party,
     Topic,
     topic_of,
@@ -104,6 +106,10 @@ def a_deployment(revision: int, champion: str, *candidates: str, minute: float) 
     )  # fmt: skip
 
 
+def an_erasure(unit: str = "unit-1", **changes: JsonValue) -> UserErased:
+    return an_event(USER_ERASED, unit_hash=unit, **changes)
+
+
 class World:
     """Everything that a test of feedback-svc touches.
 
@@ -121,6 +127,7 @@ class World:
         self.work = PostgresWork(self.database, Party.FEEDBACK)
         self.storage = Storage(storage_uri)
         self.exporter = Exporter(self.work, self.storage, poll_s=0.05)
+        self.erased_exports = ErasedExports(self.work, self.storage)
         self.timer = RetrainingTimer(self.work, every_s=0.05)
         self.stopped: list[BaseException] = []
         self._offsets = itertools.count()

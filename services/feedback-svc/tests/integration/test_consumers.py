@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from feedback_world import BASE, CANDIDATE, World, a_deployment, a_rating, a_task, an_evaluation, an_inference
+from feedback_world import (
+    BASE,
+    CANDIDATE,
+    World,
+    a_deployment,
+    a_rating,
+    a_task,
+    an_erasure,
+    an_evaluation,
+    an_inference,
+)
 
 from loopwright.broker import ConsumerStopped
 from loopwright.contracts.base import Event
@@ -34,6 +44,7 @@ CASES = {
     "rating": Case(a_rating, (a_task, an_inference), "samples"),
     "evaluation": Case(an_evaluation, (a_task,), "experiments"),
     "log": Case(lambda: an_event(LOG_RECEIVED), (), "upstream_records"),
+    "erasure": Case(an_erasure, (a_task, an_inference, a_rating), "erasures"),
     "feedback": Case(lambda: an_event(FEEDBACK_RECEIVED), (), "upstream_records"),
 }
 every_consumer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -42,7 +53,7 @@ every_consumer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def state(world: World) -> list[str]:
     """All rows of the service but the inbox, and what it said."""
     tables = ("tasks", "deployments", "inferences", "ratings", "samples", "experiments", "experiment_users",
-              "evaluations", "dataset_requests", "upstream_records", "outbox")  # fmt: skip
+              "evaluations", "dataset_requests", "upstream_records", "erasures", "export_deletions", "outbox")  # fmt: skip
     return sorted([f"{name} {dict(row)}" for name in tables for row in await world.table(name)])
 
 

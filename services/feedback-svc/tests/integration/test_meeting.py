@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from feedback_world import BASE, World, a_rating, a_task, an_evaluation, an_inference, rated
+import pytest
+from feedback_world import BASE, World, a_rating, a_task, an_erasure, an_evaluation, an_inference, rated
 
+from feedback_svc.handlers.erasures import erase_unit
 from feedback_svc.handlers.evaluations import take_evaluation
 from feedback_svc.handlers.inferences import take_inference
 from feedback_svc.handlers.ratings import take_rating
-from loopwright.contracts.registry import EXPERIMENT_CONCLUDED
+from feedback_svc.handlers.records import take_feedback
+from loopwright.contracts.registry import EXPERIMENT_CONCLUDED, FEEDBACK_RECEIVED
+from loopwright.testing.examples import an_event
 from loopwright.unit_of_work import Work
 
 NOW = datetime(2026, 11, 21, 13, tzinfo=UTC)
@@ -106,3 +110,20 @@ async def test_two_ratings_that_decide_an_experiment_conclude_it_once(world: Wor
     )
     assert len(await world.announced(EXPERIMENT_CONCLUDED)) == 1
     assert (await world.experiment())["champion"]["ratings"] == 4
+
+
+SPOKEN: dict[str, Step] = {
+    "inferences": lambda work: take_inference(an_inference(answer="words"), work, now=NOW),
+    "ratings": lambda work: take_rating(a_rating(comment="words", correction="words"), work, now=NOW),
+    "upstream_records": lambda work: take_feedback(
+        an_event(FEEDBACK_RECEIVED, record={"unit_hash": "unit-1", "text": "words"}), work, now=NOW
+    ),
+}
+
+
+@pytest.mark.parametrize("table", SPOKEN)
+async def test_an_erasure_takes_the_words_of_what_arrives_beside_it(world: World, table: str) -> None:
+    await world.hand(a_task())
+    await meet(world, SPOKEN[table], lambda work: erase_unit(an_erasure(), work, now=NOW))
+    (row,) = await world.table(table)
+    assert "words" not in str(dict(row))

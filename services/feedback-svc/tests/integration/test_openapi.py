@@ -2,7 +2,18 @@
 
 from pathlib import Path
 
-from feedback_world import BASE, CANDIDATE, TASK, World, a_deployment, a_rating, a_task, an_evaluation, an_inference
+from feedback_world import (
+    BASE,
+    CANDIDATE,
+    TASK,
+    World,
+    a_deployment,
+    a_rating,
+    a_task,
+    an_erasure,
+    an_evaluation,
+    an_inference,
+)
 
 from feedback_svc.main import build
 from feedback_svc.settings import Settings
@@ -20,7 +31,7 @@ async def fill(world: World) -> list[str]:
     candidates = [f"mood:{number}" for number in range(1, 4)]
     await world.hand(a_task(retraining={"min_new_samples": 1}), a_deployment(1, BASE, *candidates, "mood:9", minute=-1))
     await world.hand(an_inference(1), an_inference(2), a_rating(1, 5, rating_id="r1", comment="good"))
-    await world.hand(an_event(LOG_RECEIVED), an_event(FEEDBACK_RECEIVED))
+    await world.hand(an_event(LOG_RECEIVED), an_event(FEEDBACK_RECEIVED), an_erasure("nobody-here"))
     await world.hand(*(an_evaluation(number, candidate=one) for number, one in enumerate(candidates)))
     await world.exporter.export_next()
     return [str(row["experiment_id"]) for row in await world.table("experiments")]
@@ -36,6 +47,7 @@ async def test_every_route_answers_as_its_openapi_says(
         "path.experiment_id": experiments,
         "path.inference_id": ["inf-1"],
         "path.rating_id": ["r1"],
+        "path.unit_hash": ["nobody-here"],
         "query.task_id": [TASK],
         "query.inference_id": ["inf-1"],
         "query.variant_id": [BASE],

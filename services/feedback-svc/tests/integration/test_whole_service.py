@@ -16,6 +16,7 @@ from feedback_world import (
     a_deployment,
     a_rating,
     a_task,
+    an_erasure,
     an_evaluation,
     an_inference,
     rated,
@@ -34,6 +35,7 @@ from loopwright.contracts.registry import (
     INFERENCE_RATED,
     topic_of,
 )
+from loopwright.errors import StoreUnavailable
 from loopwright.testing.records import a_raw_record, a_record
 from loopwright.testing.tokens import TokenMint
 from loopwright.testing.waiting import eventually
@@ -110,6 +112,42 @@ async def test_turns_its_part_of_the_loop_over_kafka(
     mine = [dict(letter.headers) for letter in letters if dict(letter.headers).get("ce_id") == b"poison-feedback-svc"]
     assert [letter["dlq_code"] for letter in mine] == [b"event.invalid-payload"]
     await reads_over_http(process, mint, experiment_id)
+
+
+async def test_an_erasure_over_kafka_takes_words_and_exports_and_late_events_bring_none_back(
+    world: World, process: ServiceProcess, producer: AIOKafkaProducer, kafka_bootstrap: str
+) -> None:
+    await process.start()
+    await send(producer, [a_task(retraining={"min_new_samples": 1})])
+    await eventually(lambda: world.table("tasks"), timeout_s=60)
+    unit = f"gone-{random.getrandbits(64):x}"  # the broker and its topics serve other tests as well
+    said = an_inference(1, inference_id=f"inf-{unit}", unit_hash=unit)
+    rating = a_rating(1, inference_id=said.inference_id, unit_hash=unit, rater_hash=unit, correction="words")
+    await send(producer, [said, rating])
+    asked = await request_ids(world)
+    requested = await first_event(
+        kafka_bootstrap, DATASET_REQUESTED, lambda event: getattr(event, "request_id", None) in asked
+    )
+
+    await send(producer, [an_erasure(unit)], copies=2)
+    deletions = await eventually(lambda: deleted_exports(world), timeout_s=60)
+    assert isinstance(requested.event, DatasetRequested)
+    source = requested.event.source
+    assert [row["uri"] for row in deletions] == [source.uri]
+    late = an_inference(2, inference_id=f"late-{unit}", unit_hash=unit)
+    await send(producer, [said, rating, late, rating.model_copy(update={"rating_id": "again", "comment": "words"})])
+    await eventually(lambda: count(world, "ratings", at_least=2), timeout_s=60)
+    await eventually(lambda: count(world, "inferences", at_least=2), timeout_s=60)
+
+    assert {row["content"]["answer"] for row in await world.table("inferences")} == {None}
+    assert {row["remarks"]["correction"] or row["remarks"]["comment"] for row in await world.table("ratings")} == {None}
+    assert await world.table("samples") == []
+    with pytest.raises(StoreUnavailable):
+        await world.storage.read_bytes(source)
+
+
+async def deleted_exports(world: World) -> list[sa.RowMapping]:
+    return [row for row in await world.table("export_deletions") if row["deleted_at"] is not None]
 
 
 async def two_samples(world: World) -> bool:

@@ -23,6 +23,10 @@ class FeedbackReceived(Event):
     kind: Identifier = Field(description="what kind of record, which says its schema")
     record: JsonObject = Field(description="the record")
     received_at: Moment = Field(description="when the source published it")
+    unit_hash: Identifier | None = Field(
+        default=None,
+        description="keyed hash of the person whom the record is of; a `unit_hash` or `inference_id` in it says as much",
+    )
 
 
 class Severity(StrEnum):

@@ -108,7 +108,7 @@ DATASET_VALIDATED = Topic(
 DATASET_REJECTED = Topic(
     name="dataset.rejected", event=DatasetRejected, key="task_id",
     description="Requests that yielded nothing fit to train on.",
-    producers=(Party.DATASET,), consumers=(Party.OPERATORS,),
+    producers=(Party.DATASET,), consumers=(Party.FEEDBACK, Party.OPERATORS),
 )  # fmt: skip
 DATASET_DEPRECATED = Topic(
     name="dataset.deprecated", event=DatasetDeprecated, key="task_id", retention=365 * _DAY,
@@ -118,7 +118,7 @@ DATASET_DEPRECATED = Topic(
 USER_ERASED = Topic(
     name="user.erased", event=UserErased, key="unit_hash", retention=365 * _DAY,
     description="People whose data must go.",
-    producers=(Party.UPSTREAM,), consumers=(Party.DATASET,),
+    producers=(Party.UPSTREAM,), consumers=(Party.DATASET, Party.FEEDBACK),
 )  # fmt: skip
 JOB_REQUESTED = Topic(
     name="job.requested", event=JobRequested, key="job_id",

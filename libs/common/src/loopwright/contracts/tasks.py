@@ -1,7 +1,7 @@
 """A task: one job that the loop improves, declared as data and owned by registry-svc."""
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -98,6 +98,7 @@ class DataPolicy(Value):
 
 Method = Literal["full", "lora", "qlora"]
 Objective = Literal["sft", "dpo", "kto", "distill"]
+Trainer = Literal["loopwright", "axolotl", "llama_factory"]
 Sharding = Literal["none", "ddp", "zero2", "zero3", "fsdp2"]
 
 
@@ -121,6 +122,7 @@ class Hyperparameters(Value):
     gradient_checkpointing: bool | None = Field(default=None, description="less memory, more time; None: on GPUs only")
     beta: float = Field(default=0.1, gt=0, allow_inf_nan=False, description="DPO and KTO: how near the reference")
     teacher: Identifier | None = Field(default=None, description="distillation: base model to learn from")
+    trainer: Trainer = Field(default="loopwright", description="what trains: our recipes, or another project's trainer")
     sharding: Sharding = Field(default="none", description="how several devices share parameters and optimizer")
     checkpoint_every_steps: int = Field(default=500, ge=1, description="optimizer steps between checkpoints")
     keep_checkpoints: int = Field(default=2, ge=1, description="newest ones kept, beside the best")
@@ -161,6 +163,44 @@ class GatePolicy(Value):
     min_cases: int = Field(default=20, ge=1, description="fewer held-out cases fail the gate")
     min_accuracy_0_1: Share = Field(default=0.9, description="absolute floor of the candidate's accuracy")
     max_regression_0_1: Share = Field(default=0.0, description="how far below the champion it may be")
+    limits: dict[Annotated[str, Field(min_length=1, max_length=100)], Annotated[float, Field(allow_inf_nan=False)]] = (
+        Field(
+            default_factory=dict[str, float],
+            max_length=32,
+            description="worst value of further metrics by name: a floor, or a ceiling where less is better, as of "
+            "`latency_p95_ms`, `tokens_per_answer`, `perplexity`; names as in an evaluation's metrics",
+        )
+    )
+    confident_margin_0_1: Share | None = Field(
+        default=None,
+        description="the lower end of the paired interval may lie this far below the champion; None: not asked",
+    )
+    confident_metric: str = Field(
+        default="accuracy", min_length=1, max_length=100, description="metric of that interval, one with a value a case"
+    )
+    confidence_0_1: float = Field(default=0.95, ge=0.5, lt=1, description="confidence of that interval")
+    max_contaminated_0_1: Share | None = Field(
+        default=None, description="share of held-out cases that the training split may give away; None: not looked for"
+    )
+    safety_probes: bool = Field(
+        default=False, description="ask the platform's safety probes; no worse than the champion"
+    )
+    max_forgotten_0_1: Share | None = Field(
+        default=None,
+        description="share of what the base model answers right in the platform's general questions that may be lost; "
+        "None: not asked",
+    )
+
+
+class GuardrailPolicy(Value):
+    """What takes a promotion back by itself."""
+
+    window_s: int = Field(default=900, ge=0, le=604_800, description="seconds that a new champion is watched; 0: not")
+    min_requests: int = Field(default=20, ge=1, description="no judgement before so many requests")
+    max_error_rate_0_1: Share = Field(default=0.1, description="share of requests that may fail on the server's side")
+    max_p95_s: float | None = Field(
+        default=None, gt=0, le=300, description="seconds that 95% of the task's answers may take; none: no limit"
+    )
 
 
 class RolloutPolicy(Value):
@@ -173,6 +213,9 @@ class RolloutPolicy(Value):
         default=2000, ge=4, description="rated users at which an open experiment ends without a winner"
     )
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="error rate of the always-valid decision")
+    guardrail: GuardrailPolicy = Field(
+        default_factory=GuardrailPolicy, description="live traffic after a promotion to rollback"
+    )
 
 
 class PrivacyPolicy(Value):

@@ -1,10 +1,11 @@
-"""Inferences, ratings and upstream records over HTTP, for reading."""
+"""Inferences, ratings, upstream records and what was erased of them over HTTP, for reading."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from feedback_svc.api.door import IdFilter, InPath, Opener
+from feedback_svc.queries.erasures import ErasureView, get_erasure
 from feedback_svc.queries.feedback import (
     InferenceDetail,
     InferenceFilter,
@@ -68,3 +69,9 @@ async def records(
 async def record_counts(_: Viewer, opener: Opener) -> tuple[RecordCount, ...]:
     async with opener() as work:
         return await count_records(work.session)
+
+
+@routes.get("/erasures/{unit_hash}")
+async def erasure(_: Viewer, opener: Opener, unit_hash: InPath) -> ErasureView:
+    async with opener() as work:
+        return await get_erasure(work.session, unit_hash)

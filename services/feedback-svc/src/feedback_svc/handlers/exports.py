@@ -1,10 +1,15 @@
 """Exports: all that a task has taught, as JSON Lines, announced once per request."""
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from feedback_svc.domain.samples import SampleState
-from feedback_svc.store.dataset_requests import DatasetRequest, is_pending, mark_announced
-from feedback_svc.store.samples import Lesson
+from feedback_svc.store.dataset_requests import DatasetRequest, is_pending, mark_announced, mark_withdrawn
+from feedback_svc.store.erasures import count_erasures, hold_off
+from feedback_svc.store.export_deletions import queue_deletion
+from feedback_svc.store.samples import Lesson, list_lessons
 from loopwright.contracts.base import Artifact, ChatMessage, Value
 from loopwright.contracts.datasets import DatasetRequested, SampleSource
 from loopwright.unit_of_work import Work
@@ -28,7 +33,29 @@ class ExportLine(Value):
     weight_0_1: float
 
 
-def export_lines(lessons: list[Lesson]) -> bytes:
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What a request takes along.
+
+    Attributes:
+        erasures: How many persons had been erased before the samples were read.
+    """
+
+    lessons: Sequence[Lesson]
+    erasures: int
+
+
+async def read_export(request: DatasetRequest, work: Work) -> Export | None:
+    """The samples of a request; None, and its end, if every one of them was erased."""
+    erasures = await count_erasures(work.session)
+    lessons = await list_lessons(work.session, request.task_id, up_to_request=request.number)
+    if not lessons:
+        await mark_withdrawn(work.session, request.request_id)
+        return None
+    return Export(lessons=lessons, erasures=erasures)
+
+
+def export_lines(lessons: Sequence[Lesson]) -> bytes:
     """JSON Lines; equal samples give equal bytes."""
     return b"".join(_line(lesson).model_dump_json().encode() + b"\n" for lesson in lessons)
 
@@ -52,20 +79,36 @@ def _line(lesson: Lesson) -> ExportLine:
 
 
 async def finish_export(
-    request: DatasetRequest, source: Artifact, work: Work, *, sample_count: int, now: datetime
+    request: DatasetRequest, export: Export, source: Artifact, work: Work, *, now: datetime
 ) -> None:
-    """Announces a request whose samples are written, unless that was done meanwhile."""
-    if not await is_pending(work.session, request.request_id):
+    """Announces a request whose samples are written, unless that was done meanwhile.
+
+    If somebody was erased since the samples were read, and was in them, what was written must go and the request waits
+    to be exported anew.
+    """
+    await hold_off(work.session)
+    pending = await is_pending(work.session, request.request_id)
+    if await count_erasures(work.session) != export.erasures and await _differs(request, source, work):
+        reason = "written while a person in it was erased"
+        await queue_deletion(work.session, source.uri, reason=reason, now=now)
         return
-    await mark_announced(work.session, request.request_id, source=source, sample_count=sample_count, now=now)
+    if not pending:
+        return
+    count = len(export.lessons)
+    await mark_announced(work.session, request.request_id, source=source, sample_count=count, now=now)
     event = DatasetRequested(
         request_id=request.request_id,
         task_id=request.task_id,
         dataset_name=request.task_id,
         source=source,
-        sample_count=sample_count,
+        sample_count=count,
         data_policy=request.data_policy,
         reason=request.reason,
         requested_at=request.requested_at,
     )
     work.announce(event, traceparent=request.traceparent)
+
+
+async def _differs(request: DatasetRequest, source: Artifact, work: Work) -> bool:
+    lessons = await list_lessons(work.session, request.task_id, up_to_request=request.number)
+    return hashlib.sha256(export_lines(lessons)).hexdigest() != source.sha256

@@ -19,13 +19,15 @@ class ExportView(Value):
     request_id: str
     task_id: str
     number: int = Field(description="counts the requests of a task")
-    state: str = Field(description="pending or announced")
+    state: str = Field(description="pending, announced, or withdrawn when all of its samples were erased first")
     reason: str
     new_samples: int = Field(description="samples since the request before")
     sample_count: int | None = Field(description="all samples in the export; none while it is pending")
     source: Artifact | None = Field(description="where the samples are; none while it is pending")
     requested_at: datetime
     announced_at: datetime | None
+    erased_at: datetime | None = Field(description="when the export had to go from storage; none if it may stay")
+    erased_because: str | None
 
 
 class SampleCounts(Value):

@@ -17,6 +17,7 @@ class RequestState(StrEnum):
 
     PENDING = "pending"
     ANNOUNCED = "announced"
+    WITHDRAWN = "withdrawn"  # all of its samples were erased before it was announced
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class DatasetRequest:
         number: Counts the requests of one task, from 1; its export holds the samples of all requests up to it.
         new_samples: Samples that were learned since the request before.
         traceparent: Trace of the rating that made it due.
+        erased_at: When its export had to go, for it held samples of a person who was erased.
     """
 
     request_id: str
@@ -38,6 +40,13 @@ class DatasetRequest:
     data_policy: DataPolicy
     traceparent: str | None
     requested_at: datetime
+    erased_at: datetime | None = None
+
+
+async def find_request(session: AsyncSession, request_id: str) -> DatasetRequest | None:
+    query = sa.select(dataset_requests).where(dataset_requests.c.request_id == request_id)
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else _request(row)
 
 
 async def find_last_request(session: AsyncSession, task_id: str) -> DatasetRequest | None:
@@ -79,6 +88,36 @@ async def is_pending(session: AsyncSession, request_id: str) -> bool:
     return (await session.execute(query)).scalar_one() == RequestState.PENDING
 
 
+async def mark_withdrawn(session: AsyncSession, request_id: str) -> None:
+    """Ends a request that has nothing left to ask for."""
+    await session.execute(
+        sa.update(dataset_requests)
+        .where(dataset_requests.c.request_id == request_id)
+        .values(state=RequestState.WITHDRAWN)
+    )
+
+
+async def erase_exports(
+    session: AsyncSession, task_id: str, *, from_number: int, reason: str, now: datetime
+) -> list[str]:
+    """Marks the exports of a task from one request on: each holds what the ones before it held.
+
+    Returns:
+        URIs of those that were not marked before.
+    """
+    columns = dataset_requests.c
+    statement = (
+        sa.update(dataset_requests)
+        .where(
+            columns.task_id == task_id, columns.number >= from_number, columns.source.is_not(None),
+            columns.erased_at.is_(None),
+        )
+        .values(erased_at=now, erased_because=reason)
+        .returning(columns.source)
+    )  # fmt: skip
+    return [Artifact.model_validate(source).uri for source in (await session.execute(statement)).scalars()]
+
+
 async def mark_announced(
     session: AsyncSession, request_id: str, *, source: Artifact, sample_count: int, now: datetime
 ) -> None:
@@ -105,4 +144,5 @@ def _request(row: sa.Row[*tuple[object, ...]]) -> DatasetRequest:
         data_policy=DataPolicy.model_validate(row.data_policy),
         traceparent=row.traceparent,
         requested_at=row.requested_at,
+        erased_at=row.erased_at,
     )

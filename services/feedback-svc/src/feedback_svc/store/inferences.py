@@ -1,5 +1,6 @@
 """Inferences, and the lock under which one inference and its ratings meet."""
 
+import json
 from datetime import datetime
 from http import HTTPStatus
 
@@ -20,11 +21,14 @@ class Content(Value):
     answer: str | None = None
 
 
+_NOTHING = Content().model_dump(mode="json")
+
+
 async def lock_inference(session: AsyncSession, inference_id: str) -> None:
     """Lets nobody else handle this inference or a rating of it until the end of the transaction.
 
     An inference and its rating come by different topics. Without the lock two consumers could each miss what the
-    other has not committed yet, and the sample would never be formed. It is the first lock that a handler takes.
+    other has not committed yet, and the sample would never be formed. Only the lock of erasures comes before it.
     """
     await session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(inference_id, 0))))
 
@@ -47,6 +51,24 @@ async def add_inference(session: AsyncSession, event: InferenceCompleted, *, rec
         .returning(inferences.c.inference_id)
     )  # fmt: skip
     return (await session.execute(statement)).scalar_one_or_none() is not None
+
+
+async def erase_inferences(session: AsyncSession, unit_hash: str) -> int:
+    """Forgets what was said to and by a person; figures stay. Returns how many rows changed."""
+    content = inferences.c.content
+    statement = (
+        sa.update(inferences)
+        .where(inferences.c.unit_hash == unit_hash, sa.cast(content, sa.Text) != json.dumps(_NOTHING))
+        .values(content=_NOTHING)
+        .returning(inferences.c.inference_id)
+    )
+    return len((await session.execute(statement)).all())
+
+
+async def list_inferences_of(session: AsyncSession, unit_hash: str) -> list[str]:
+    """Ids of a person's inferences."""
+    query = sa.select(inferences.c.inference_id).where(inferences.c.unit_hash == unit_hash)
+    return list((await session.execute(query)).scalars())
 
 
 async def find_content(session: AsyncSession, inference_id: str) -> Content | None:

@@ -1,7 +1,9 @@
 """Ratings: all of them, and which count."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -16,6 +18,18 @@ class _Remarks(Value):
     comment: str | None = None
     correction: str | None = None
     traceparent: str | None = None
+
+
+_NOTHING = _Remarks().model_dump(mode="json")
+
+
+class ErasedRating(NamedTuple):
+    """A rating that lost its words."""
+
+    rating_id: str
+    inference_id: str
+    task_id: str
+    unit_hash: str
 
 
 async def list_standing(session: AsyncSession, inference_id: str) -> list[Rating]:
@@ -38,6 +52,21 @@ async def add_rating(session: AsyncSession, rating: Rating, admission: Admission
         received_at=received_at,
     )  # fmt: skip
     await session.execute(statement.on_conflict_do_nothing(index_elements=[ratings.c.rating_id]))
+
+
+async def erase_ratings(session: AsyncSession, unit_hash: str) -> list[ErasedRating]:
+    """Forgets the words of ratings that a person gave or that others gave to what the person was told; values stay."""
+    columns = ratings.c
+    statement = (
+        sa.update(ratings)
+        .where(
+            (columns.unit_hash == unit_hash) | (columns.rater_hash == unit_hash),
+            sa.cast(columns.remarks, sa.Text) != json.dumps(_NOTHING),
+        )
+        .values(remarks=_NOTHING)
+        .returning(columns.rating_id, columns.inference_id, columns.task_id, columns.unit_hash)
+    )
+    return [ErasedRating(*row) for row in await session.execute(statement)]
 
 
 def rated(rows: Iterable[sa.Row[*tuple[object, ...]]]) -> list[Rating]:

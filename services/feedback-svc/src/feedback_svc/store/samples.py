@@ -1,10 +1,12 @@
 """Samples, from the rating that formed them to the export that takes them along."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from feedback_svc.domain.samples import Change, Draft, Sample, SampleState, sample_id_of
@@ -31,6 +33,13 @@ class Origin:
     unit_hash: str
     traceparent: str | None
     formed_at: datetime
+
+
+class DeletedSample(NamedTuple):
+    """A sample that is no more, and the first request that had taken it along."""
+
+    task_id: str
+    request_number: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +139,29 @@ async def list_lessons(session: AsyncSession, task_id: str, *, up_to_request: in
         )
         for row in await session.execute(query)
     ]
+
+
+async def delete_samples(
+    session: AsyncSession, unit_hash: str, *, rating_ids: Collection[str], inference_ids: Collection[str]
+) -> list[DeletedSample]:
+    """Deletes the samples of a person, and corrections by that person of what others were told.
+
+    Args:
+        rating_ids: Ratings that the person gave.
+        inference_ids: Other persons' inferences that they are about.
+    """
+    columns = samples.c
+    corrected = (
+        (columns.inference_id == sa.any_(sa.literal(sorted(inference_ids), ARRAY(sa.Text))))
+        & (columns.source == SampleSource.CORRECTION)
+        & columns.rating_ids.overlap(sorted(rating_ids))
+    )
+    statement = (
+        sa.delete(samples)
+        .where((columns.unit_hash == unit_hash) | corrected)
+        .returning(columns.task_id, columns.request_number)
+    )
+    return [DeletedSample(*row) for row in await session.execute(statement)]
 
 
 def _sample(row: sa.Row[*tuple[object, ...]]) -> Sample:

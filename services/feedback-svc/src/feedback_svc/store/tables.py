@@ -55,6 +55,7 @@ inferences = sa.Table(
     _moment("completed_at"),
     _moment("received_at"),
     sa.Index("ix_inferences_by_task", "task_id", "completed_at"),
+    sa.Index("ix_inferences_by_unit", "unit_hash"),
 )
 
 ratings = sa.Table(
@@ -75,6 +76,8 @@ ratings = sa.Table(
     _moment("received_at"),
     sa.Index("ix_ratings_by_inference", "inference_id"),
     sa.Index("ix_ratings_by_task", "task_id", "rated_at"),
+    sa.Index("ix_ratings_by_unit", "unit_hash"),
+    sa.Index("ix_ratings_by_rater", "rater_hash"),
 )
 sa.Index(
     "uq_ratings_seat",
@@ -104,6 +107,7 @@ samples = sa.Table(
     _moment("formed_at"),
     _moment("changed_at"),
     sa.Index("ix_samples_by_inference", "inference_id"),
+    sa.Index("ix_samples_by_unit", "unit_hash"),
     sa.Index("ix_samples_by_request", "task_id", "request_number"),
 )
 sa.Index("uq_samples_ready", samples.c.inference_id, unique=True, postgresql_where=samples.c.state == "ready")
@@ -126,6 +130,9 @@ dataset_requests = sa.Table(
     sa.Column("source", JSONB(none_as_null=True)),
     sa.Column("sample_count", sa.Integer),
     _moment("announced_at", nullable=True),
+    # an erased export keeps its row and the hash of what it was
+    _moment("erased_at", nullable=True),
+    sa.Column("erased_because", sa.Text),
     sa.UniqueConstraint("task_id", "number", name="uq_dataset_requests_number"),
 )
 sa.Index(
@@ -196,7 +203,33 @@ upstream_records = sa.Table(
     sa.Column("records", sa.Integer, nullable=False),
     sa.Column("content", sa.JSON, nullable=False),
     sa.Column("deliveries", sa.Integer, nullable=False),
+    # unit hashes and inference ids in it: by these an erasure finds it
+    sa.Column("subjects", ARRAY(sa.Text), nullable=False, server_default="{}"),
     _moment("published_at"),
     _moment("received_at"),
+    _moment("erased_at", nullable=True),
     sa.Index("ix_upstream_records_by_time", "received_at"),
+    sa.Index("ix_upstream_records_by_subject", "subjects", postgresql_using="gin"),
 )
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("unit_hash", sa.Text, primary_key=True),
+    sa.Column("erasure_id", sa.Text, nullable=False),
+    _moment("erased_at"),
+    _moment("handled_at"),
+    # how many rows lost words by it
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("inferences", "ratings", "samples", "records")),
+)
+
+export_deletions = sa.Table(
+    "export_deletions",
+    metadata,
+    sa.Column("uri", sa.Text, primary_key=True),
+    sa.Column("erasure_id", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    _moment("due_at"),
+    _moment("deleted_at", nullable=True),
+)
+sa.Index("ix_export_deletions_due", export_deletions.c.due_at, postgresql_where=export_deletions.c.deleted_at.is_(None))
