@@ -10,6 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from loopwright.sealed_columns import ColumnKeys
+
 V = TypeVar("V", bound=BaseModel)
 
 # what asyncpg's own connections raise when the server is away or goes away; the last one in the middle of a query
@@ -75,9 +77,12 @@ class Database:
         url: SQLAlchemy URL with the asyncpg driver.
         metadata: Tables of the service; its schema names the service's own.
         tables: Outbox and inbox declared in that metadata.
+        column_keys: What sealed columns of the service are sealed with.
     """
 
-    def __init__(self, url: str, metadata: sa.MetaData, tables: MessagingTables) -> None:
+    def __init__(
+        self, url: str, metadata: sa.MetaData, tables: MessagingTables, *, column_keys: ColumnKeys | None = None
+    ) -> None:
         if metadata.schema is None:
             raise ValueError("a service's metadata names its schema")
         self.url = url
@@ -90,7 +95,8 @@ class Database:
             max_overflow=10,
             connect_args={"timeout": 5, "command_timeout": 60, "server_settings": {"application_name": self.schema}},
         )
-        self.sessions = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False)
+        info = {} if column_keys is None else column_keys.as_info()
+        self.sessions = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False, info=info)
 
     @property
     def outbox_channel(self) -> str:

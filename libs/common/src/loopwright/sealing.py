@@ -89,7 +89,7 @@ def _read(path: Path) -> KeyRing:
 async def seal(chunks: AsyncIterator[bytes], ring: KeyRing) -> AsyncIterator[bytes]:
     """Encrypts a stream; holds two frames at most."""
     data_key, prefix = os.urandom(KEY_BYTES), os.urandom(_PREFIX_BYTES)
-    yield _header(ring, data_key, prefix)
+    yield header_of(ring, data_key, prefix)
     cipher, number = AESGCM(data_key), 0
     waiting = bytearray()
     async for chunk in chunks:
@@ -145,14 +145,14 @@ def rewrap(header: bytes, ring: KeyRing) -> bytes | None:
     """
     if not header.startswith(_MAGIC) or _key_name(header) == ring.current:
         return None
-    return _header(ring, _data_key(header, ring), header[-_PREFIX_BYTES:])
+    return header_of(ring, data_key_in(header, ring), header[-_PREFIX_BYTES:])
 
 
 class _Frames:
     """Opens the frames of one object, in order."""
 
     def __init__(self, header: bytes, ring: KeyRing) -> None:
-        self._cipher = AESGCM(_data_key(header, ring))
+        self._cipher = AESGCM(data_key_in(header, ring))
         self._prefix = header[-_PREFIX_BYTES:]
         self._number = 0
 
@@ -165,7 +165,8 @@ class _Frames:
             raise InvalidPayload("storage.seal-broken", "the object was changed or cut off") from error
 
 
-def _header(ring: KeyRing, data_key: bytes, prefix: bytes) -> bytes:
+def header_of(ring: KeyRing, data_key: bytes, prefix: bytes = bytes(_PREFIX_BYTES)) -> bytes:
+    """A data key of 32 bytes under the current key, as objects begin with it."""
     name = ring.current.encode().ljust(_KEY_ID_BYTES, b"\0")
     nonce = os.urandom(_NONCE_BYTES)
     wrapped = AESGCM(ring.keys[ring.current]).encrypt(nonce, data_key, _MAGIC + name)
@@ -176,7 +177,13 @@ def _key_name(header: bytes) -> str:
     return header[len(_MAGIC) :][:_KEY_ID_BYTES].rstrip(b"\0").decode(errors="replace")
 
 
-def _data_key(header: bytes, ring: KeyRing) -> bytes:
+def data_key_in(header: bytes, ring: KeyRing) -> bytes:
+    """The data key that a header holds.
+
+    Raises:
+        StoreUnavailable: it is under a key that is not on the ring (code `storage.key-missing`).
+        InvalidPayload: the header was changed.
+    """
     name = _key_name(header)
     key = ring.keys.get(name)
     if key is None:

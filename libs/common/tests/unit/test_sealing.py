@@ -167,13 +167,13 @@ class TestStorage:
             b"p" * 500, kind="k", suffix="", media_type="text/plain"
         )
 
-        assert await rotate(storage, keys, name="b", key=b"b" * 32) == (2, 1)
-        assert await rotate(storage, keys, name="c", key=b"c" * 32) == (2, 1)
+        assert await rotate([storage], keys, name="b", key=b"b" * 32) == (2, 1)
+        assert await rotate([storage], keys, name="c", key=b"c" * 32) == (2, 1)
         assert set(keys.ring().keys) == {"b", "c"}
         assert await storage.read_bytes(artifact) == content
         assert await storage.read_bytes(plain) == b"p" * 500
 
     async def test_what_was_being_written_during_a_rotation_stays_readable(self, tmp_path: Path, keys: KeyFile) -> None:
         old = await sealed(b"late", keys.ring())
-        await rotate(Storage(f"file://{tmp_path}/root", keys), keys, name="b", key=b"b" * 32)
+        await rotate([Storage(f"file://{tmp_path}/root", keys)], keys, name="b", key=b"b" * 32)
         assert await opened(old, keys.ring()) == b"late"

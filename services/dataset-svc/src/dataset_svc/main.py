@@ -24,9 +24,10 @@ from dataset_svc.jobs.generations import Generations
 from dataset_svc.jobs.uploads import UploadSweep
 from dataset_svc.settings import Settings
 from dataset_svc.store import knowledge_tables
-from dataset_svc.store.tables import tables
+from dataset_svc.store.tables import data_keys, tables
 from loopwright.contracts.registry import Party
 from loopwright.database import Database
+from loopwright.sealed_columns import open_column_keys
 from loopwright.service import Service
 from loopwright.settings import CommonSettings
 from loopwright.storage import Storage, open_storage
@@ -39,7 +40,12 @@ _FORM_BYTES = 1 << 20  # what a form holds beside its file
 
 def build(common: CommonSettings, settings: Settings) -> Service:
     """Wires the service; nothing runs yet."""
-    database = Database(common.database_url.get_secret_value(), knowledge_tables.Base.metadata, tables)
+    database = Database(
+        common.database_url.get_secret_value(),
+        knowledge_tables.Base.metadata,
+        tables,
+        column_keys=open_column_keys(data_keys, common),
+    )
     work = PostgresWork(database, Party.DATASET)
     storage = open_storage(common)
     service = Service(Party.DATASET, common, database=database)

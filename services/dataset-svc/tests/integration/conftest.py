@@ -20,12 +20,14 @@ from dataset_svc.events import events
 from dataset_svc.jobs.builds import BuildLimits, Builds, Workshop
 from dataset_svc.main import build
 from dataset_svc.settings import Settings
+from dataset_svc.store.questions import list_questions
 from dataset_svc.store.tables import metadata, tables
 from loopwright.broker import Consumer, KafkaRecord, RetryPolicy
 from loopwright.contracts.base import Artifact, Event
 from loopwright.contracts.datasets import DatasetRequested
 from loopwright.contracts.registry import DATASET_REQUESTED, Party, Topic
 from loopwright.database import Database
+from loopwright.sealed_columns import ColumnKeys
 from loopwright.service import Service
 from loopwright.settings import CommonSettings
 from loopwright.storage import Storage
@@ -100,6 +102,12 @@ class World:
         async with self.database.engine.begin() as connection:
             await connection.execute(sa.text(statement))
 
+    async def questions(self) -> list[str]:
+        """What the datasets remember as asked."""
+        async with self.work() as unit:
+            found = [await list_questions(unit.session, row.dataset_id) for row in await self.rows("datasets")]
+        return [one.text for own in found for one in own]
+
     async def announced(self, topic: Topic[Event]) -> list[Event]:
         """What lies in the outbox for a topic."""
         rows = await self.rows("outbox", order_by="id")
@@ -116,9 +124,16 @@ class World:
         return [json.loads(line) for line in content.splitlines()]
 
 
+@pytest.fixture
+def column_keys() -> ColumnKeys | None:
+    """What columns are sealed with; modules that want them sealed say so."""
+    return None
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def dataset_database(migrated_database) -> AsyncGenerator[Database]:
-    database = Database(await migrated_database(("services/dataset-svc",)), metadata, tables)
+async def dataset_database(migrated_database, column_keys: ColumnKeys | None) -> AsyncGenerator[Database]:
+    url = await migrated_database(("services/dataset-svc",))
+    database = Database(url, metadata, tables, column_keys=column_keys)
     yield database
     await database.close()
 

@@ -419,6 +419,24 @@ class TestDecision:
         assert [answer.status_code for answer in answers] == [200, 409, 200]
         assert len(await world.announced(DATASET_DEPRECATED)) == 1
 
+    @pytest.mark.parametrize(("deed", "status"), [("deprecate", "deprecated"), ("archive", "archived")])
+    async def test_over_a_dataset_is_announced_for_each_version_that_was_still_active(
+        self, world, api, engineer, deed, status
+    ):
+        first = await add_version(world, world.lines())
+        second = await add_version(world, world.lines(70))
+        other = await add_version(world, world.lines(first=100), dataset_name="another")
+        await self.post(api, engineer, first, "deprecate")
+        path = f"/api/v1/admin/training/datasets/{second.dataset_id}/{deed}"
+        answer = await api.post(path, headers=engineer, json={"reason": "the labels were wrong"})
+        assert answer.status_code == 200
+        told = [(one.version_id, one.reason, one.detail) for one in await world.announced(DATASET_DEPRECATED)]
+        assert told == [
+            (first.version_id, "operator", "too old"), (second.version_id, "operator", "the labels were wrong")
+        ]  # fmt: skip
+        statuses = {row.version_id: row.status for row in await world.rows("versions")}
+        assert statuses == {first.version_id: status, second.version_id: status, other.version_id: "active"}
+
     async def test_deletes_nothing(self, world, deleting, api, engineer):
         version = await add_version(world, world.lines())
         await self.post(api, engineer, version, "deprecate")

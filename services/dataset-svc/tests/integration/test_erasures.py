@@ -43,9 +43,9 @@ async def test_the_words_of_the_person_are_forgotten_unless_somebody_else_said_t
     await add_version(world, [*lines, shared])
     again = world.a_line("said by both", sample_id="shared-2", unit_hash="here", source="correction")
     await add_version(world, [*lines, again])
-    assert {"only mine", "said by both"} <= {row.question for row in await world.rows("questions")}
+    assert {"only mine", "said by both"} <= set(await world.questions())
     await world.consume(USER_ERASED, a_record(an_event(USER_ERASED, unit_hash="gone")))
-    questions = {row.question for row in await world.rows("questions")}
+    questions = await world.questions()
     assert "said by both" in questions
     assert "only mine" not in questions
     assert len(questions) == 60

@@ -1,9 +1,12 @@
 """Candidates say of their samples what is decided by."""
 
+import unicodedata
 from collections.abc import Callable
 
+import pytest
+
 from dataset_svc.domain.candidates import Candidate, candidate_of, renamed
-from dataset_svc.domain.samples import Sample, Turn, encode
+from dataset_svc.domain.samples import Sample, Turn, encode, same_text
 from loopwright.contracts.datasets import SampleSource
 
 SampleBuilder = Callable[..., Sample]
@@ -51,3 +54,43 @@ def test_corrections_come_first_then_weight_then_the_name(a_sample: SampleBuilde
     ]  # fmt: skip
     backwards = ordered[::-1]
     assert sorted(backwards, key=lambda one: one.preference) == ordered
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain words",
+        " edges ",
+        "two  spaces",
+        "tab\tand\nline",
+        "nul\0byte",
+        "wide\u3000space",
+        "no\u00a0break",
+        "e\u0301 composes",
+        "\u1112\u1161\u11ab\u1100\u1173\u11af  한글",
+        "a \u0301",
+        "\u2000quad",
+        "half \ud83d",
+        "",
+    ],
+)
+def test_same_text_composes_and_leaves_single_spaces_only(text: str) -> None:
+    assert same_text(text) == " ".join(unicodedata.normalize("NFC", text.replace("\0", " ")).split())
+
+
+@pytest.mark.parametrize(
+    ("roles", "question"),
+    [
+        (("user", "assistant"), "said by the user"),
+        (("system", "user", "assistant"), "said by the user"),
+        (("system", "system", "assistant"), ""),
+        (("assistant",), ""),
+        (("user", "user", "assistant"), "user: 0\nuser: 1"),
+        (("user", "system", "assistant"), "said by the user"),
+    ],
+)
+def test_the_question_is_the_input_where_one_turn_asks_it(
+    a_sample: SampleBuilder, roles: tuple[str, ...], question: str
+) -> None:
+    turns = tuple(Turn(role, str(place)) for place, role in enumerate(roles))
+    assert a_sample("said by the user", messages=turns).question == question

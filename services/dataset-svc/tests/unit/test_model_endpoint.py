@@ -35,8 +35,41 @@ def completion(content, reason="stop"):
     return httpx.Response(200, json={"choices": [{"message": {"content": content}, "finish_reason": reason}]})
 
 
+SOURCE = "The pump runs at night."
+LONG = " ".join([SOURCE] * 60)
+
+
+def scripted(answer):
+    """An endpoint that answers by what it is asked, and the bodies that it got."""
+    asked = []
+
+    def handle(request):
+        asked.append(json.loads(request.content))
+        return answer(asked[-1])
+
+    settings = EndpointSettings(base_url="http://model/v1/", model="m", first_delay_s=0)
+    return ModelEndpoint(settings, transport=httpx.MockTransport(handle)), asked
+
+
+def says(*pairs):
+    return completion(json.dumps({"pairs": pairs}))
+
+
+def pair(name):
+    return {"question": f"What runs {name}?", "answer": "The pump runs."}
+
+
+def most_pairs(body):
+    return body["response_format"]["json_schema"]["schema"]["properties"]["pairs"]["maxItems"]
+
+
+def longest_text(body):
+    pairs = body["response_format"]["json_schema"]["schema"]["properties"]["pairs"]
+    return pairs["items"]["properties"]["answer"].get("maxLength")
+
+
 async def write(model):
-    return await PairWriter(model).write(Template.QA, "The pump runs at night.", headings=(), wanted=2)
+    return await PairWriter(model).write(Template.QA, SOURCE, headings=(), wanted=2)
 
 
 class TestEndpoint:
@@ -97,11 +130,49 @@ class TestPairWriter:
         assert body["response_format"]["json_schema"]["strict"] is True
         assert body["response_format"]["json_schema"]["schema"]["properties"]["pairs"]["maxItems"] == 2
 
-    async def test_asks_without_a_limit_where_the_context_has_no_room_for_it(self):
-        pair = {"question": "What runs?", "answer": "The pump runs."}
-        model, asked = endpoint(httpx.Response(400), completion(json.dumps({"pairs": [pair]})))
-        assert len((await write(model)).pairs) == 1
-        assert ["max_tokens" in json.loads(request.content) for request in asked] == [True, False]
+    async def test_asks_for_few_pairs_at_a_time_and_never_for_the_same_again(self):
+        model, asked = scripted(lambda body: says(*(pair(f"{most_pairs(body)}-{n}") for n in range(most_pairs(body)))))
+        parsed = await PairWriter(model).write(Template.QA, LONG, headings=(), wanted=6)
+        assert ([most_pairs(body) for body in asked], len(parsed.pairs)) == ([4, 2], 6)
+        assert "What runs 4-0?" in asked[1]["messages"][-1]["content"]
+
+    async def test_a_small_context_is_asked_for_fewer_and_shorter_pairs_until_an_answer_has_room(self):
+        """As vLLM answers: prompt and answer together must fit, and an answer that does not end is cut off."""
+
+        def small(body):
+            return says(pair(longest_text(body))) if body["max_tokens"] <= 400 else httpx.Response(400)
+
+        model, asked = scripted(small)
+        parsed = await PairWriter(model).write(Template.QA, LONG, headings=(), wanted=2)
+        assert len(parsed.pairs) == 2
+        assert +parsed.refused == Counter()
+        assert {(most_pairs(body), longest_text(body)) for body in asked[-2:]} == {(1, 160)}
+
+    async def test_an_answer_that_was_cut_off_is_asked_for_anew_and_smaller(self):
+        model, asked = scripted(
+            lambda body: completion('{"pairs": [{"quest', "length") if most_pairs(body) > 1 else says(pair("a"))
+        )
+        parsed = await PairWriter(model).write(Template.QA, LONG, headings=(), wanted=2)
+        assert (len(parsed.pairs), [most_pairs(body) for body in asked]) == (2, [2, 1, 1])
+
+    async def test_a_model_that_never_ends_is_given_up_and_counted_once(self):
+        model, asked = scripted(lambda _: completion('{"pairs": [', "length"))
+        parsed = await PairWriter(model).write(Template.QA, LONG, headings=(), wanted=4)
+        assert (parsed.pairs, parsed.refused) == ((), Counter([Refusal.CUT_OFF]))
+        assert len(asked) == 7
+
+    async def test_an_endpoint_that_knows_no_lengths_of_texts_is_asked_without_from_then_on(self):
+        model, asked = scripted(lambda body: httpx.Response(400) if longest_text(body) else says(pair("a")))
+        writer = PairWriter(model)
+        for _ in range(2):
+            assert (await writer.write(Template.QA, LONG, headings=(), wanted=1)).pairs
+        assert [longest_text(body) is None for body in asked] == [False, True, True]
+
+    async def test_an_endpoint_that_refuses_everything_ends_in_an_error(self):
+        model, asked = scripted(lambda _: httpx.Response(400))
+        with pytest.raises(EndpointRefused):
+            await write(model)
+        assert "max_tokens" not in asked[-1]
 
     async def test_asks_no_second_time_where_it_may_not_ask_at_all(self):
         model, asked = endpoint(httpx.Response(401))

@@ -9,6 +9,7 @@ from dataset_svc.domain.personal.number_rules import (
     is_card_number,
     is_iban,
     is_personal_ip,
+    is_representative_number,
     is_resident_number,
     luhn_holds,
 )
@@ -71,3 +72,15 @@ def test_business_numbers_end_in_their_check_digit(digits: str, *, holds: bool) 
 @pytest.mark.parametrize(("text", "holds"), [("DE89370400440532013000", True), ("GB29NWBK60161331926819", True), ("DE89370400440532013001", False), ("DE89", False)])  # fmt: skip
 def test_published_ibans_hold(text: str, *, holds: bool) -> None:
     assert is_iban(text) is holds
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        *(("1588-1234", True), ("1899-0000", True), ("1600-1234", True), ("1644-2380", True)),
+        # a prefix that nobody has, years, round figures in order
+        *(("1587-1234", False), ("1592-1598", False), ("1800-1899", False), ("1600-2400", False), ("1800-5000", False)),
+    ],
+)
+def test_a_firms_number_is_no_range(text: str, *, is_one: bool) -> None:
+    assert is_representative_number(text) is is_one

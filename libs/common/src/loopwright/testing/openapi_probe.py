@@ -205,6 +205,9 @@ def _schema(app: FastAPI, probing: Probing) -> tuple[str, frozenset[Operation]]:
             operation["requestBody"]["content"]["application/json"]["example"] = body
         spends = method == "DELETE" or any(re.search(pattern, path) for pattern in probing.spent_by)
         for parameter in operation.get("parameters", ()):
-            if values := probing.known.get(f"{parameter['in']}.{parameter['name']}"):
+            place = f"{parameter['in']}.{parameter['name']}"
+            if values := probing.known.get(place):
                 parameter["example"] = values[-1 if spends else 0]
+            elif values := probing.known.get(f"{place}[*]"):
+                parameter["example"] = list(values)
     return json.dumps(openapi), frozenset(operations)

@@ -5,6 +5,8 @@ from schemathesis import Case, CheckContext, Response
 
 from loopwright.problems import MEDIA_TYPE, Problem
 
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")  # JSON Lines, which it does not know by itself
+
 
 @schemathesis.check
 def errors_are_problems(_: CheckContext, response: Response, case: Case) -> None:  # pyright: ignore[reportMissingTypeArgument] - of any kind

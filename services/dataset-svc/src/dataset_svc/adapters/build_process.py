@@ -31,6 +31,7 @@ from dataset_svc.domain.statistics.portions import Portion, measure_portion, mea
 from dataset_svc.domain.warming import warm_up
 
 _ALONE_BYTES = 4 << 20  # smaller sources are done before helpers would have started
+_WRITTEN_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Prepared)
@@ -174,7 +175,7 @@ def _build(order: BuildOrder) -> PackedBuild:
             read += len(batch.candidates) + len(batch.bad)
             _note_progress(read)
     built = builder.finish()
-    with order.files.parts.open("wb") as parts:
+    with order.files.parts.open("wb", buffering=_WRITTEN_BYTES) as parts:
         for split in built.splits.values():
             parts.writelines(split.lines())
     return pack(built, title=order.title)

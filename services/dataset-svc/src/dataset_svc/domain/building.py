@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,7 +151,9 @@ class VersionBuilder:
         rows = self._rows_of(kept)
         report = self._report(splits, dropped, allotment, cleaned, measured.flaws_of(rows))
         origins = self._origins(kept, measured.line_numbers()[rows].tolist())
-        return Built(splits=splits, report=report, statistics=self._statistics(portions, dropped), origins=origins)
+        return Built(
+            splits=splits, report=report, measure=partial(self._statistics, portions, dropped), origins=origins
+        )
 
     def _without_giveaways(self, allotment: Allotment) -> Cleaned:
         memory = self._memory

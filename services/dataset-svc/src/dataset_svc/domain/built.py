@@ -1,8 +1,9 @@
 """What a build comes to: the parts of a version with their bytes, and what was seen on the way."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 
 import msgspec
@@ -52,19 +53,28 @@ class BuiltSplit:
         for position, one in enumerate(self.candidates):
             yield BuiltRow(
                 one.sample_id, position, hashlib.sha256(one.line).hexdigest(), one.question, one.question_sha256.hex(),
-                None if one.group is None else sha256_of(one.group), str(one.source), one.inference_id,
+                None if one.group is None else sha256_of(one.group), one.source, one.inference_id,
                 one.rating_ids, one.unit_hash, one.weight_0_1,
             )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """The outcome; `report.rejected_because` says whether the parts may become a version."""
+    """The outcome; `report.rejected_because` says whether the parts may become a version.
+
+    Attributes:
+        measure: Waits for whoever measures the samples, and adds up what they found.
+    """
 
     splits: dict[SplitName, BuiltSplit]
     report: QualityReport
-    statistics: Statistics
+    measure: Callable[[], Statistics]
     origins: tuple[SampleOrigin, ...]
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Of the samples; whoever asks for them last does not wait for others to measure."""
+        return self.measure()
 
 
 def built_split(clusters: Iterable[Cluster]) -> BuiltSplit:

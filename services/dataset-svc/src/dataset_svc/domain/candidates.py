@@ -56,16 +56,17 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _AVOIDED = "avoid\n"
 
 
-def candidate_of(sample: Sample) -> Candidate:
-    question = same_text(sample.question)
+def candidate_of(sample: Sample, question: str | None = None) -> Candidate:
+    """The candidate that a sample is; its `question` if that is at hand, since it takes a while to put together."""
+    asked = same_text(sample.question if question is None else question)
     meaning = ""
     if sample.thumb is False or sample.rejected is not None:
         meaning = f"{_AVOIDED if sample.thumb is False else ''}{sample.rejected or ''}"
     return Candidate(
         sample.sample_id,
         encode(sample),
-        question,
-        hashlib.sha256(question.encode()).digest(),
+        asked,
+        hashlib.sha256(asked.encode()).digest(),
         hashlib.sha256(same_text(sample.answer).encode()).digest(),
         meaning,
         sample.source,

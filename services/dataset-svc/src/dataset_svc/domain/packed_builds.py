@@ -62,14 +62,15 @@ def pack(built: Built, *, title: str) -> PackedBuild:
     Args:
         title: Of the page.
     """
+    parts, origins = _packed_parts(built.splits), encode_origins(built.origins)
     return PackedBuild(
-        parts=_packed_parts(built.splits),
+        parts=parts,
         rejected_because=built.report.rejected_because,
         quality_score_0_1=built.report.quality_score_0_1,
         report=built.report.model_dump_json(indent=1).encode(),
-        statistics=built.statistics.model_dump_json().encode(),
+        statistics=built.statistics.model_dump_json().encode(),  # last, for others measure meanwhile
         page=render(built.report, built.statistics, title=title).encode(),
-        origins=encode_origins(built.origins),
+        origins=origins,
     )
 
 

@@ -98,12 +98,14 @@ class Preparer:
             named.append(record.sample_id is not None)
         masked = self._masker.mask_samples(raw)
         samples = [one.sample for one in masked]
-        tokens = self._tokens(samples)
+        questions, answers = [sample.question for sample in samples], [sample.answer for sample in samples]
+        tokens = self._tokens(questions, answers)
         policy = self._rules.policy.quality
-        scores = score_table(samples, policy, tokens=None if tokens is None else tokens.sum(axis=1).tolist())
+        counted = None if tokens is None else tokens.sum(axis=1).tolist()
+        scores = score_table(samples, policy, tokens=counted, texts=(questions, answers))
         refused = {place: Refusal(Check.QUALITY, why) for place, why in reasons_to_drop(scores, policy).items()}
         return Prepared(
-            candidates=[candidate_of(sample) for sample in samples],
+            candidates=list(map(candidate_of, samples, questions)),
             named=named,
             measurements=Measurements.of(numbers, scores, tokens),
             found={place: one.found for place, one in enumerate(masked) if one.found},
@@ -111,12 +113,11 @@ class Preparer:
             bad=bad,
         )
 
-    def _tokens(self, samples: Sequence[Sample]) -> NDArray[np.int32] | None:
+    def _tokens(self, questions: Sequence[str], answers: Sequence[str]) -> NDArray[np.int32] | None:
         """Of question and answer [samples, 2]."""
         if self._count_tokens is None:
             return None
-        questions = self._count_tokens([sample.question for sample in samples])
-        return np.stack([questions, self._count_tokens([sample.answer for sample in samples])], axis=1)
+        return self._count_tokens([*questions, *answers]).reshape(2, -1).T
 
 
 def _refused(masked: Iterable[Masked]) -> dict[int, Refusal]:

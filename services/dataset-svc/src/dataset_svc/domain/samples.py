@@ -70,7 +70,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def question(self) -> str:
         """What the answer answers: never the system prompt, which all samples of a task share."""
-        if len(self.messages) == 2 and self.messages[0].role == "user":  # most samples
+        if _is_one_question(self.messages):  # most samples
             return self.input
         turns = [turn for turn in self.messages[:-1] if turn.role != "system"]
         if len(turns) == 1:
@@ -84,6 +84,13 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def preference(self) -> tuple[bool, float, str]:
         return preference_of(self.source, self.weight_0_1, self.sample_id)
+
+
+def _is_one_question(turns: tuple[Turn, ...]) -> bool:
+    """Whether one turn that is no system prompt stands before the answer, as far as one look tells."""
+    if len(turns) == 3:
+        return turns[0].role == "system" != turns[1].role
+    return len(turns) == 2 and turns[0].role == "user"
 
 
 _decoder = msgspec.json.Decoder(Sample)
@@ -113,7 +120,11 @@ def same_text(text: str) -> str:
 
     NUL goes as well: PostgreSQL cannot keep it.
     """
-    return " ".join(unicodedata.normalize("NFC", text.replace("\0", " ")).split())
+    composed = text if text.isascii() else unicodedata.normalize("NFC", text)
+    # no white space is printable but the space
+    if composed.isprintable() and "  " not in composed and composed[:1] != " " and composed[-1:] != " ":
+        return composed
+    return " ".join(composed.replace("\0", " ").split())
 
 
 def sha256_of(text: str) -> str:

@@ -154,9 +154,12 @@ def allot(
     parts: dict[SplitName, list[Cluster]] = {name: [] for name in SplitName}
     strata: dict[str, _Stratum] = {}
     for cluster in sorted(clusters, key=lambda one: _point(one, salt)):
-        stratum = strata.setdefault(_category_of(cluster), _Stratum())
+        category = _category_of(cluster)
+        stratum = strata.get(category)
+        if stratum is None:
+            stratum = strata[category] = _Stratum()
         stratum.samples += len(cluster.samples)
-        bound = cluster.remembered & binding
+        bound = cluster.remembered and cluster.remembered & binding
         decided = next((name for name in _STRENGTH if name in bound), None) if bound else None
         if decided is None:
             stratum.free.append(cluster)
@@ -226,8 +229,9 @@ def _spare(strata: Iterable[_Stratum]) -> int:
 
 def _point(cluster: Cluster, salt: str) -> bytes:
     """Hash of the first question in order of hashes, so that more samples of the same questions change nothing."""
-    first, *others = [hashlib.sha256(f"{salt}\n{one.question}".encode()).digest() for one in cluster.samples]
-    return min(first, *others) if others else first
+    if len(cluster.samples) == 1:  # the rule
+        return hashlib.sha256(f"{salt}\n{cluster.samples[0].question}".encode()).digest()
+    return min([hashlib.sha256(f"{salt}\n{one.question}".encode()).digest() for one in cluster.samples])
 
 
 def _category_of(cluster: Cluster) -> str:
@@ -238,4 +242,4 @@ def _category_of(cluster: Cluster) -> str:
 
 
 def _size(clusters: Iterable[Cluster]) -> int:
-    return sum(len(cluster.samples) for cluster in clusters)
+    return sum([len(cluster.samples) for cluster in clusters])

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from dataset_svc.domain.texts.chunks import ChunkRules, cut
 from dataset_svc.domain.texts.documents import DocumentFormat, DocumentText
 from dataset_svc.domain.texts.generated_pairs import Template
@@ -11,6 +13,7 @@ from dataset_svc.store import documents
 from dataset_svc.store.knowledge_tables import DocumentRow, GenerationChunkRow, GenerationRow
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.errors import NotFound
+from loopwright.sealed_columns import sealer_for
 from loopwright.unit_of_work import Work
 
 
@@ -52,19 +55,18 @@ class GenerationWish:
 
 
 async def add_document(unit: Work, document: UploadedDocument) -> None:
+    sealer = await sealer_for(unit.session, DocumentRow.__tablename__)
     unit.session.add(
         DocumentRow(
             document_id=document.document_id,
-            name=document.name,
-            title=document.text.title,
+            name=sealer.seal(document.name.encode()),
+            title=sealer.seal(document.text.title.encode()),
             format=document.format,
             size_bytes=document.size_bytes,
             sha256=document.sha256,
             chars=len(document.text.text),
             pages=len(document.text.page_starts) or None,
-            text=document.text.text,
-            headings=document.text.headings,
-            page_starts=list(document.text.page_starts),
+            content=sealer.seal(msgspec.json.encode(document.text)),
             uploaded_by=document.uploaded_by,
             uploaded_at=document.uploaded_at,
         )
@@ -91,6 +93,7 @@ async def queue_generation(unit: Work, wish: GenerationWish) -> None:
     plan = spread(wish.pairs, len(chunks))
     unit.session.add(_row_of(wish, chunks_total=len(plan)))
     await unit.session.flush()
+    sealer = await sealer_for(unit.session, GenerationChunkRow.__tablename__)
     for number, wanted in plan:
         chunk = chunks[number]
         unit.session.add(
@@ -100,11 +103,10 @@ async def queue_generation(unit: Work, wish: GenerationWish) -> None:
                 start=chunk.start,
                 end=chunk.end,
                 page=chunk.page,
-                headings=list(chunk.headings),
+                headings=sealer.seal(msgspec.json.encode(chunk.headings)),
                 wanted=wanted,
                 done=False,
                 failures=0,
-                pairs=(),
                 refused={},
             )
         )

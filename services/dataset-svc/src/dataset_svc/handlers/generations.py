@@ -72,6 +72,7 @@ async def take_due_generation(unit: Work, *, now: datetime, attempts_allowed: in
     row.next_attempt_at = now + LEASE
     text = (await documents.get_text(unit.session, row.document_id)).text
     open_rows = [one for one in await generations.list_chunks(unit.session, row.generation_id) if not one.done]
+    headings = await generations.list_headings(unit.session, open_rows)
     return Held(
         generation_id=row.generation_id,
         attempt=row.attempts,
@@ -79,7 +80,8 @@ async def take_due_generation(unit: Work, *, now: datetime, attempts_allowed: in
         min_score_0_1=row.min_score_0_1,
         traceparent=row.traceparent,
         open_chunks=tuple(
-            OpenChunk(chunk=_chunk_of(one), text=text[one.start : one.end], wanted=one.wanted) for one in open_rows
+            OpenChunk(chunk=_chunk_of(one, path), text=text[one.start : one.end], wanted=one.wanted)
+            for one, path in zip(open_rows, headings, strict=True)
         ),
     )
 
@@ -113,7 +115,7 @@ async def save_chunk(unit: Work, held: Held, outcome: ChunkOutcome) -> bool:
         if chunk.failures < _MOST_CHUNK_FAILURES:
             return True
     chunk.done = True
-    chunk.pairs = outcome.pairs
+    chunk.pairs = await generations.seal_pairs(unit.session, outcome.pairs)
     chunk.refused = dict(outcome.refused)
     row.chunks_done += 1
     row.pairs_kept += len(outcome.pairs)
@@ -141,7 +143,10 @@ async def harvest(unit: Work, held: Held) -> Harvest | None:
     chunks = await generations.list_chunks(unit.session, held.generation_id)
     if row is None or not all(chunk.done for chunk in chunks):
         return None
-    found = [(pair, _place_of(row, chunk)) for chunk in chunks for pair in chunk.pairs]
+    paths = await generations.list_headings(unit.session, chunks)
+    places = [_place_of(row, _chunk_of(chunk, path)) for chunk, path in zip(chunks, paths, strict=True)]
+    pairs = await generations.list_pairs(unit.session, chunks)
+    found = [(pair, place) for own, place in zip(pairs, places, strict=True) for pair in own]
     kept, repeated = distinct([pair for pair, _ in found])
     return Harvest(lines=tuple(line_of(*found[place]) for place in kept), repeated=repeated)
 
@@ -175,16 +180,16 @@ def _end_failed(row: GenerationRow, reason: str, now: datetime) -> None:
     row.state, row.failed_because, row.finished_at = GenerationState.FAILED, reason, now
 
 
-def _chunk_of(row: GenerationChunkRow) -> Chunk:
-    return Chunk(number=row.number, start=row.start, end=row.end, headings=tuple(row.headings), page=row.page)
+def _chunk_of(row: GenerationChunkRow, headings: tuple[str, ...]) -> Chunk:
+    return Chunk(number=row.number, start=row.start, end=row.end, headings=headings, page=row.page)
 
 
-def _place_of(row: GenerationRow, chunk: GenerationChunkRow) -> Place:
+def _place_of(row: GenerationRow, chunk: Chunk) -> Place:
     return Place(
         document_id=row.document_id,
         generation_id=row.generation_id,
         template=Template(row.template),
-        chunk=_chunk_of(chunk),
+        chunk=chunk,
     )
 
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import structlog
 
-from dataset_svc.domain.versions.lifecycle import Status, check_change
+from dataset_svc.domain.versions.lifecycle import Status, check_change, is_before
 from dataset_svc.handlers.deprecations import announce_decision, announce_erasure, doom_files
 from dataset_svc.store import datasets, erasures, groups, questions
-from dataset_svc.store.tables import DatasetRow
+from dataset_svc.store.tables import DatasetRow, VersionRow
 from loopwright.contracts.datasets import UserErased
 from loopwright.unit_of_work import Work
 
@@ -15,15 +15,20 @@ _log = structlog.get_logger()
 
 
 async def change_dataset_status(unit: Work, dataset_id: str, *, wanted: Status, reason: str) -> None:
-    """Changes a dataset; an archived one takes no further versions.
+    """Changes a dataset and, as far as they are not there or beyond already, its versions; an archived one takes no more.
+
+    Others are told of every version that is not to be learned from any more.
 
     Raises:
         NotFound: there is no such dataset.
         Conflict: it is there or beyond already.
     """
-    row = await datasets.get_for_change(unit.session, dataset_id)
-    check_change(Status(row.status), wanted)
-    row.status, row.status_reason = wanted, reason
+    dataset = await datasets.get_for_change(unit.session, dataset_id)
+    check_change(Status(dataset.status), wanted)
+    dataset.status, dataset.status_reason = wanted, reason
+    for version in await datasets.list_versions_for_change(unit.session, dataset_id):
+        if is_before(Status(version.status), wanted):
+            _change(unit, version, dataset, wanted=wanted, reason=reason)
 
 
 async def change_version_status(unit: Work, version_id: str, *, wanted: Status, reason: str) -> None:
@@ -33,13 +38,17 @@ async def change_version_status(unit: Work, version_id: str, *, wanted: Status, 
         NotFound: there is no such version.
         Conflict: it is there or beyond already.
     """
-    row = await datasets.get_version_for_change(unit.session, version_id)
-    before = Status(row.status)
-    check_change(before, wanted)
-    row.status, row.status_reason = wanted, reason
-    if before is Status.ACTIVE:
-        dataset = await unit.session.get_one(DatasetRow, row.dataset_id)
-        announce_decision(unit, row, dataset, reason=reason, now=datetime.now(UTC))
+    version = await datasets.get_version_for_change(unit.session, version_id)
+    check_change(Status(version.status), wanted)
+    dataset = await unit.session.get_one(DatasetRow, version.dataset_id)
+    _change(unit, version, dataset, wanted=wanted, reason=reason)
+
+
+def _change(unit: Work, version: VersionRow, dataset: DatasetRow, *, wanted: Status, reason: str) -> None:
+    was_active = version.status == Status.ACTIVE
+    version.status, version.status_reason = wanted, reason
+    if was_active:
+        announce_decision(unit, version, dataset, reason=reason, now=datetime.now(UTC))
 
 
 async def erase_unit(unit: Work, event: UserErased) -> None:

@@ -8,8 +8,9 @@ from pydantic import Field
 from dataset_svc.domain.texts.documents import DocumentFormat
 from dataset_svc.domain.texts.generated_pairs import Template
 from dataset_svc.domain.texts.generations import GenerationState
-from dataset_svc.queries.pages import View, read_page
+from dataset_svc.queries.pages import View, read_page, read_rows
 from dataset_svc.store import documents
+from dataset_svc.store.documents import Naming
 from dataset_svc.store.knowledge_tables import DocumentRow, GenerationRow
 from loopwright.contracts.base import Artifact
 from loopwright.errors import NotFound
@@ -73,7 +74,25 @@ class GenerationView(View):
 
 async def list_documents(unit: Work, window: Window) -> Page[DocumentView]:
     statement = sa.select(DocumentRow).order_by(DocumentRow.uploaded_at.desc(), DocumentRow.document_id)
-    return await read_page(unit.session, statement, window, DocumentView)
+    rows, total = await read_rows(unit.session, statement, window)
+    namings = await documents.list_namings(unit.session, rows)
+    items = tuple(_view_of(row, naming) for row, naming in zip(rows, namings, strict=True))
+    return Page[DocumentView](items=items, total=total, limit=window.limit, offset=window.offset)
+
+
+def _view_of(row: DocumentRow, naming: Naming) -> DocumentView:
+    return DocumentView(
+        document_id=row.document_id,
+        name=naming.name,
+        title=naming.title,
+        format=DocumentFormat(row.format),
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        chars=row.chars,
+        pages=row.pages,
+        uploaded_by=row.uploaded_by,
+        uploaded_at=row.uploaded_at,
+    )
 
 
 async def read_document(unit: Work, document_id: str) -> DocumentDetails:
@@ -82,10 +101,11 @@ async def read_document(unit: Work, document_id: str) -> DocumentDetails:
     Raises:
         NotFound: there is none with that id.
     """
-    view = DocumentView.model_validate(await documents.get(unit.session, document_id))
+    row = await documents.get(unit.session, document_id)
+    [naming] = await documents.list_namings(unit.session, [row])
     text = await documents.get_text(unit.session, document_id)
     headings = tuple(HeadingView.model_validate(heading) for heading in text.headings)
-    return DocumentDetails(**view.model_dump(), headings=headings)
+    return DocumentDetails(**_view_of(row, naming).model_dump(), headings=headings)
 
 
 async def list_generations(

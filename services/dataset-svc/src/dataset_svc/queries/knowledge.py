@@ -210,7 +210,11 @@ async def search(
             ranks[one.entry_id][method] = place
     part = best[window.offset : window.offset + window.limit]
     rows = await _entries(unit, [one.entry_id for one in part])
-    items = tuple(_hit(rows[one.entry_id], one.score, ranks[one.entry_id]) for one in part if one.entry_id in rows)
+    hits = [(rows[one.entry_id], one.score) for one in part if one.entry_id in rows]
+    contents = await knowledge.list_contents(unit.session, [row for row, _ in hits])
+    items = tuple(
+        _hit(row, content, score, ranks[row.entry_id]) for (row, score), content in zip(hits, contents, strict=True)
+    )
     return SearchResult(
         version=target.scope.version,
         methods=made,
@@ -255,11 +259,12 @@ async def _entries(unit: Work, entry_ids: Sequence[str]) -> dict[str, EntryRow]:
     return {row.entry_id: row for row in rows}
 
 
-def _hit(row: EntryRow, score: float, ranks: dict[Method, int]) -> HitView:
+def _hit(row: EntryRow, content: tuple[str, str], score: float, ranks: dict[Method, int]) -> HitView:
+    title, text = content
     return HitView(
         record_id=row.record_id,
-        title=row.title,
-        text=row.text,
+        title=title,
+        text=text,
         metadata=row.facts,
         document_id=row.document_id,
         start=row.start,

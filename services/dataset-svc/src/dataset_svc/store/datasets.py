@@ -1,6 +1,6 @@
 """Datasets, their versions and the samples in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -62,6 +62,12 @@ async def get_version_for_change(session: AsyncSession, version_id: str) -> Vers
     if row is None:
         raise NotFound("dataset.version-not-found", "there is no such version", version_id=version_id)
     return row
+
+
+async def list_versions_for_change(session: AsyncSession, dataset_id: str) -> Sequence[VersionRow]:
+    """Locks all versions of a dataset, oldest first."""
+    statement = sa.select(VersionRow).where(VersionRow.dataset_id == dataset_id).order_by(VersionRow.number)
+    return (await session.execute(statement.with_for_update())).scalars().all()
 
 
 async def find_latest_version(session: AsyncSession, dataset_id: str) -> VersionRow | None:

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.texts.generations import GenerationState
+from dataset_svc.domain.texts.generations import GenerationState, ScoredPair
 from dataset_svc.store.knowledge_tables import GenerationChunkRow, GenerationRow
+from loopwright.sealed_columns import ColumnOpener, sealer_for
 
 _OPEN = (GenerationState.QUEUED, GenerationState.RUNNING)
 
@@ -51,6 +53,28 @@ async def list_chunks(session: AsyncSession, generation_id: str) -> Sequence[Gen
 
 async def get_chunk(session: AsyncSession, generation_id: str, number: int) -> GenerationChunkRow:
     return await session.get_one(GenerationChunkRow, (generation_id, number))
+
+
+async def seal_pairs(session: AsyncSession, pairs: Sequence[ScoredPair]) -> bytes:
+    sealer = await sealer_for(session, GenerationChunkRow.__tablename__)
+    return sealer.seal(msgspec.json.encode(pairs))
+
+
+async def list_pairs(session: AsyncSession, chunks: Sequence[GenerationChunkRow]) -> list[tuple[ScoredPair, ...]]:
+    """What each chunk was answered with; nothing where it was not."""
+    opener = ColumnOpener(session, GenerationChunkRow.__tablename__)
+    contents = iter(await opener.open_all([chunk.pairs for chunk in chunks if chunk.pairs is not None]))
+    return [
+        () if chunk.pairs is None else msgspec.json.decode(next(contents), type=tuple[ScoredPair, ...])
+        for chunk in chunks
+    ]
+
+
+async def list_headings(session: AsyncSession, chunks: Sequence[GenerationChunkRow]) -> list[tuple[str, ...]]:
+    """The path of headings of each chunk."""
+    opener = ColumnOpener(session, GenerationChunkRow.__tablename__)
+    contents = await opener.open_all([chunk.headings for chunk in chunks])
+    return [msgspec.json.decode(content, type=tuple[str, ...]) for content in contents]
 
 
 def add_refusals(known: dict[str, int], more: Counter[str]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dataset_svc.domain.texts.retrieval import Fact, Ranked, query_literal, vector_literal
 from dataset_svc.store.knowledge_tables import EntryRow, IndexRow, VectorRow
 from loopwright.errors import NotFound
+from loopwright.sealed_columns import ColumnOpener, ColumnSealer, sealer_for
 
 _BATCH = 200
 # BM25 (Robertson & Zaragoza 2009) with k1 = 1.2 and b = 0.75 over the entries that hold in the version and pass the filter
@@ -130,12 +131,16 @@ async def add_entries(
     session: AsyncSession, index_id: str, entries: Sequence[PreparedEntry], *, version: int, vectors: bool
 ) -> None:
     """Adds entries that hold from a version on."""
+    sealer = await sealer_for(session, EntryRow.__tablename__)
     for place in range(0, len(entries), _BATCH):
         named = [(uuid.uuid4().hex, entry) for entry in entries[place : place + _BATCH]]
         literal = sa.cast(sa.bindparam("literal", type_=sa.Text), EntryRow.terms.type)
         await session.execute(
             insert(EntryRow).values(terms=literal),
-            [_values(entry_id, index_id, entry, version) for entry_id, entry in named],
+            [
+                {"entry_id": entry_id, "index_id": index_id, "valid_from": version} | _values(entry, sealer)
+                for entry_id, entry in named
+            ],
         )
         vector = sa.cast(sa.bindparam("vector", type_=ARRAY(sa.REAL)), VectorRow.embedding.type)
         given = [{"entry_id": entry_id, "vector": entry.vector} for entry_id, entry in named if entry.vector]
@@ -143,14 +148,11 @@ async def add_entries(
             await session.execute(insert(VectorRow).values(embedding=vector), given)
 
 
-def _values(entry_id: str, index_id: str, entry: PreparedEntry, version: int) -> dict[str, object]:
+def _values(entry: PreparedEntry, sealer: ColumnSealer) -> dict[str, object]:
     return {
-        "entry_id": entry_id,
-        "index_id": index_id,
         "record_id": entry.record_id,
-        "valid_from": version,
-        "title": entry.title,
-        "text": entry.text,
+        "title": sealer.seal(entry.title.encode()),
+        "text": sealer.seal(entry.text.encode()),
         "facts": entry.facts,
         "document_id": entry.document_id,
         "start": entry.start,
@@ -158,6 +160,14 @@ def _values(entry_id: str, index_id: str, entry: PreparedEntry, version: int) ->
         "literal": vector_literal(entry.terms),
         "terms_count": len(entry.terms),
     }
+
+
+async def list_contents(session: AsyncSession, rows: Sequence[EntryRow]) -> list[tuple[str, str]]:
+    """Title and text of each entry."""
+    opener = ColumnOpener(session, EntryRow.__tablename__)
+    titles = await opener.open_all([row.title for row in rows])
+    texts = await opener.open_all([row.text for row in rows])
+    return [(title.decode(), text.decode()) for title, text in zip(titles, texts, strict=True)]
 
 
 async def search_text(session: AsyncSession, scope: Scope, terms: Sequence[str]) -> tuple[Ranked, ...]:

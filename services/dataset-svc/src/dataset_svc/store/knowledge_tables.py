@@ -1,61 +1,35 @@
 """Tables of documents, generations and knowledge bases, in the schema `dataset`."""
 
 from datetime import datetime
-from typing import Generic, TypeVar
 
-import msgspec
 import sqlalchemy as sa
 from pgvector.sqlalchemy import Vector
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
-from sqlalchemy.engine import Dialect
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataset_svc.domain.texts.documents import Heading
-from dataset_svc.domain.texts.generations import ScoredPair
 from dataset_svc.domain.texts.retrieval import Fact
 from dataset_svc.store.tables import Base
 from loopwright.contracts.base import Artifact, JsonObject
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.database import AsJson
 
-S = TypeVar("S")
 _Time = sa.DateTime(timezone=True)
 
 
-class AsStructs(sa.TypeDecorator[tuple[S, ...]], Generic[S]):
-    """Frozen structs of the domain in one JSONB column."""
-
-    impl = JSONB
-    cache_ok = True
-
-    def __init__(self, kind: type[S]) -> None:
-        super().__init__()
-        self.kind = kind
-
-    def process_bind_param(self, value: tuple[S, ...] | None, dialect: Dialect) -> object:  # noqa: ARG002 - SQLAlchemy's signature
-        return msgspec.to_builtins(value or ())
-
-    def process_result_value(self, value: object, dialect: Dialect) -> tuple[S, ...]:  # noqa: ARG002 - SQLAlchemy's signature
-        found = msgspec.convert(value, list[self.kind])
-        return tuple(found)
-
-
 class DocumentRow(Base):
-    """The text of a document; the file itself is not kept."""
+    """The text of a document, sealed; the file itself is not kept."""
 
     __tablename__ = "documents"
 
     document_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
-    name: Mapped[str] = mapped_column(sa.Text)
-    title: Mapped[str] = mapped_column(sa.Text)
+    name: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    title: Mapped[bytes] = mapped_column(sa.LargeBinary)
     format: Mapped[str] = mapped_column(sa.Text)
     size_bytes: Mapped[int] = mapped_column(sa.BigInteger)
     sha256: Mapped[str] = mapped_column(sa.Text)
     chars: Mapped[int] = mapped_column(sa.Integer)
     pages: Mapped[int | None] = mapped_column(sa.Integer)
-    text: Mapped[str] = mapped_column(sa.Text, deferred=True, deferred_raiseload=True)
-    headings: Mapped[tuple[Heading, ...]] = mapped_column(AsStructs(Heading), deferred=True, deferred_raiseload=True)
-    page_starts: Mapped[list[int]] = mapped_column(ARRAY(sa.Integer), deferred=True, deferred_raiseload=True)
+    content: Mapped[bytes] = mapped_column(sa.LargeBinary, deferred=True, deferred_raiseload=True)
     uploaded_by: Mapped[str] = mapped_column(sa.Text)
     uploaded_at: Mapped[datetime] = mapped_column(_Time, index=True)
 
@@ -97,7 +71,7 @@ class GenerationRow(Base):
 
 
 class GenerationChunkRow(Base):
-    """A chunk that the model is asked about, and what came of it."""
+    """A chunk that the model is asked about, and what came of it; its headings and pairs are sealed."""
 
     __tablename__ = "generation_chunks"
 
@@ -108,11 +82,11 @@ class GenerationChunkRow(Base):
     start: Mapped[int] = mapped_column(sa.Integer)
     end: Mapped[int] = mapped_column(sa.Integer)
     page: Mapped[int | None] = mapped_column(sa.Integer)
-    headings: Mapped[list[str]] = mapped_column(ARRAY(sa.Text))
+    headings: Mapped[bytes] = mapped_column(sa.LargeBinary)
     wanted: Mapped[int] = mapped_column(sa.Integer)
     done: Mapped[bool] = mapped_column(sa.Boolean)
     failures: Mapped[int] = mapped_column(sa.Integer)
-    pairs: Mapped[tuple[ScoredPair, ...]] = mapped_column(AsStructs(ScoredPair))
+    pairs: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
     refused: Mapped[dict[str, int]] = mapped_column(JSONB)
 
 
@@ -148,7 +122,7 @@ class IndexVersionRow(Base):
 
 
 class EntryRow(Base):
-    """A record as of some versions: from `valid_from` on, up to but without `valid_to`."""
+    """A record as of some versions: from `valid_from` on, up to but without `valid_to`; its title and text are sealed."""
 
     __tablename__ = "knowledge_entries"
     __table_args__ = (
@@ -166,8 +140,8 @@ class EntryRow(Base):
     record_id: Mapped[str] = mapped_column(sa.Text)
     valid_from: Mapped[int] = mapped_column(sa.Integer)
     valid_to: Mapped[int | None] = mapped_column(sa.Integer)
-    title: Mapped[str] = mapped_column(sa.Text)
-    text: Mapped[str] = mapped_column(sa.Text)
+    title: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    text: Mapped[bytes] = mapped_column(sa.LargeBinary)
     facts: Mapped[dict[str, Fact]] = mapped_column("metadata", JSONB)
     document_id: Mapped[str | None] = mapped_column(sa.Text, index=True)
     start: Mapped[int | None] = mapped_column(sa.Integer)

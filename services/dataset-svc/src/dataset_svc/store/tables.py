@@ -13,6 +13,7 @@ from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.database import AsJson, messaging_tables
+from loopwright.sealed_columns import data_keys_table
 
 _Time = sa.DateTime(timezone=True)
 
@@ -182,14 +183,14 @@ class SampleRow(Base):
 
 
 class QuestionRow(Base):
-    """A question that a version of the dataset holds, and the side of the split that it is on for good."""
+    """A question that a version of the dataset holds, sealed, and the side of the split that it is on for good."""
 
     __tablename__ = "questions"
 
     dataset_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.datasets.dataset_id"), primary_key=True)
     question_sha256: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     split: Mapped[str] = mapped_column(sa.Text)
-    question: Mapped[str] = mapped_column(sa.Text)
+    question: Mapped[bytes] = mapped_column(sa.LargeBinary)
 
 
 class GroupRow(Base):
@@ -260,3 +261,4 @@ class DeletionRow(Base):
 
 metadata = Base.metadata
 tables = messaging_tables(metadata)
+data_keys = data_keys_table(metadata)

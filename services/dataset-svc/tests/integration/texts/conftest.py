@@ -25,6 +25,7 @@ from dataset_svc.store.knowledge_tables import Base
 from dataset_svc.store.tables import tables
 from loopwright.contracts.registry import Party
 from loopwright.database import Database
+from loopwright.sealed_columns import ColumnKeys
 from loopwright.service import Service
 from loopwright.settings import CommonSettings
 from loopwright.storage import Storage
@@ -93,8 +94,10 @@ async def analysts() -> AsyncGenerator[Analysts]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def text_world(migrated_database, storage_uri: str, analysts: Analysts) -> AsyncGenerator[TextWorld]:
-    database = Database(await migrated_database((FOLDER,)), Base.metadata, tables)
+async def text_world(
+    migrated_database, storage_uri: str, analysts: Analysts, column_keys: ColumnKeys | None
+) -> AsyncGenerator[TextWorld]:
+    database = Database(await migrated_database((FOLDER,)), Base.metadata, tables, column_keys=column_keys)
     yield TextWorld(database, storage_uri, analysts)
     await database.close()
 

@@ -48,7 +48,7 @@ class RememberedQuestions:
         return chain.from_iterable(map(_questions.decode, self._packed))
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Cluster:
     """Samples whose questions are alike, directly or through others, and what earlier versions decided on them."""
 
@@ -144,7 +144,9 @@ def _sifted(
             kept = ordered[int(places[groups.through[member]]) - len(known)]
             dropped.append(_near_copy(ordered[place - len(known)], kept, member, groups, threshold_0_1))
             continue
-        cluster = clusters.setdefault(root, Cluster())
+        cluster = clusters.get(root)
+        if cluster is None:
+            cluster = clusters[root] = Cluster()
         if place < len(known):
             cluster.remembered.add(known[place].split)
         else:

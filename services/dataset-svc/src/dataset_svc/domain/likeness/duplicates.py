@@ -7,10 +7,14 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from dataset_svc.domain.candidates import Candidate
 from dataset_svc.domain.report import Check, DroppedDuplicate
 from loopwright.contracts.datasets import SampleSource
+
+_question, _answer = attrgetter("question_sha256"), attrgetter("answer_sha256")
+_all_said = attrgetter("question_sha256", "answer_sha256", "meaning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +33,11 @@ def settle_conflicts(candidates: Iterable[Candidate]) -> Settled:
     every = list(candidates)
     kept = [one for one in every if one.is_avoided]
     dropped: list[DroppedDuplicate] = []
-    for group in _grouped((one for one in every if not one.is_avoided), lambda one: one.question_sha256):
+    for group in _grouped((one for one in every if not one.is_avoided), _question):
         if len(group) == 1:
             kept += group
             continue
-        ranked = sorted(_grouped(group, lambda one: one.answer_sha256), key=_support)
+        ranked = sorted(_grouped(group, _answer), key=_support)
         kept += ranked[0]
         winner = min(ranked[0], key=_preference)
         dropped += [_beaten(loser, winner) for losers in ranked[1:] for loser in losers]
@@ -44,7 +48,7 @@ def drop_exact_copies(candidates: Iterable[Candidate]) -> Settled:
     """Of samples with the same question and answer, meant alike, the preferred one stays."""
     kept: list[Candidate] = []
     dropped: list[DroppedDuplicate] = []
-    for group in _grouped(candidates, lambda one: (one.question_sha256, one.answer_sha256, one.meaning)):
+    for group in _grouped(candidates, _all_said):
         if len(group) == 1:
             kept += group
             continue

@@ -90,8 +90,9 @@ def without_giveaways(
     given_away = (
         _given_away(sample_id, gone[sample_id], sources, firsts, dataset_name) for sample_id in sorted(gone)[:_EXAMPLES]
     )
+    names = frozenset(gone)
     return Cleaned(
-        parts={name: _without(clusters, set(gone)) for name, clusters in parts.items()},
+        parts={name: _without(clusters, names) for name, clusters in parts.items()},
         reasons=Counter(str(one.overlap) for one in found),
         contamination=Contamination(
             sources=tuple(_as_source(source, dataset_name) for source in sources),
@@ -145,7 +146,9 @@ def _own_cases(held_out: Sequence[Candidate], earlier: Iterable[str]) -> Cases:
     )
 
 
-def _without(clusters: Iterable[Cluster], gone: set[str]) -> list[Cluster]:
+def _without(clusters: Iterable[Cluster], gone: frozenset[str]) -> list[Cluster]:
+    if not gone:
+        return list(clusters)
     kept: list[Cluster] = []
     for cluster in clusters:
         if gone.isdisjoint([one.sample_id for one in cluster.samples]):

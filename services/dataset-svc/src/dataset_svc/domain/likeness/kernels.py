@@ -195,9 +195,10 @@ def list_grams(texts: Texts, width: int, grams: NDArray[np.uint64], ends: NDArra
         count = read_codes(texts, row, scratch.codes)
         units = read_words(scratch.codes, count, scratch.words) if width > 0 else count
         if units >= abs(width):
-            found = read_grams(texts, row, width, scratch)
-            grams[total : total + found] = scratch.grams[:found]
-            total += found
+            if width > 0:
+                total += word_grams(scratch.words, units, width, grams[total:])
+            else:
+                total += char_grams(scratch.codes, units, -width, grams[total:])
         ends[row] = total
     return total
 

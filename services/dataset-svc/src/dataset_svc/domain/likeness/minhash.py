@@ -145,21 +145,27 @@ def _in_chunks(rows: int, work: Callable[[int, int], None], *, threads: int) -> 
 
 
 def _buffers(texts: Strings) -> Texts:
-    array = _array_of(texts) if isinstance(texts, Sequence) else texts
-    width = np.int32 if isinstance(array, pa.StringArray) else np.int64
-    _, ends, content = array.buffers()
-    if not len(array) or content is None:
-        nothing = np.zeros(len(array), dtype=np.int64)
+    if isinstance(texts, Sequence):
+        return _encoded(texts)
+    width = np.int32 if isinstance(texts, pa.StringArray) else np.int64
+    _, ends, content = texts.buffers()
+    if not len(texts) or content is None:
+        nothing = np.zeros(len(texts), dtype=np.int64)
         return _texts(nothing, nothing.copy(), np.zeros(0, dtype=np.uint8))
-    offsets = np.frombuffer(ends, dtype=width, count=array.offset + len(array) + 1)[array.offset :].astype(np.int64)
+    offsets = np.frombuffer(ends, dtype=width, count=texts.offset + len(texts) + 1)[texts.offset :].astype(np.int64)
     return _texts(offsets[:-1].copy(), offsets[1:].copy(), np.frombuffer(content, dtype=np.uint8))
 
 
-def _array_of(texts: Sequence[str]) -> pa.LargeStringArray:
+def _encoded(texts: Sequence[str]) -> Texts:
+    """Not by way of Arrow, which leaves a second copy of every text in memory for as long as the text lives."""
     try:
-        return pa.array(texts, type=pa.large_string())
+        encoded = [text.encode() for text in texts]
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can say and UTF-8 cannot
-        return pa.array([text.encode(errors="replace").decode() for text in texts], type=pa.large_string())
+        encoded = [text.encode(errors="replace") for text in texts]
+    sizes = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+    stops = np.cumsum(sizes)
+    content = np.frombuffer(b"".join(encoded) or b"\0", dtype=np.uint8)  # NumPy takes no empty buffer
+    return _texts(stops - sizes, stops, content)
 
 
 def _texts(starts: NDArray[np.int64], stops: NDArray[np.int64], content: NDArray[np.uint8]) -> Texts:

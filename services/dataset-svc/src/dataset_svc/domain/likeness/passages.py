@@ -144,7 +144,7 @@ class Passages:
             rows=np.concatenate([one.rows for one in found]),
             places=np.concatenate([one.places for one in found]),
         )
-        held = np.unique(hits.anchors * len(texts) + hits.rows) // max(1, len(texts))
+        held = _distinct(hits.anchors * len(texts) + hits.rows) // max(1, len(texts))
         self._holders += np.bincount(held, minlength=len(self._holders))
         shared = self._promising(self._expanded(hits, self._holders[hits.anchors] <= self._common))
         sure = self._in_a_row(shared)
@@ -249,6 +249,14 @@ class Passages:
     def _units(self, text: str) -> Sequence[str]:
         plain = plain_text(text)
         return plain.split(" ") if self._kind.words else plain
+
+
+def _distinct(keys: Rows) -> Rows:
+    """Each key once, ascending; NumPy's own way takes twice as long here."""
+    ordered = np.sort(keys)
+    first = np.ones(len(ordered), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 def _pieces(texts: Texts) -> list[tuple[int, int]]:

@@ -8,13 +8,24 @@ import re
 
 from dataset_svc.domain.personal.addresses import ADDRESSES
 from dataset_svc.domain.personal.identity_numbers import ACCOUNTS, LABELLED_NUMBERS, PLATES
-from dataset_svc.domain.personal.number_rules import digits_of, is_card_number, is_personal_ip, is_resident_number
+from dataset_svc.domain.personal.number_rules import (
+    digits_of,
+    is_card_number,
+    is_personal_ip,
+    is_representative_number,
+    is_resident_number,
+)
 from dataset_svc.domain.personal.personal_kinds import ANYTHING, LEFT, RIGHT, Detector, PersonalKind, detectors
 from dataset_svc.domain.personal.scanning import IPV4, IPV6, LONG_RUN
 
 __all__ = ["DETECTORS", "Detector", "PersonalKind"]
 
 _SAYS = r"[\"']?\s{0,3}(?:[:=]|은\s|는\s|is\s)\s{0,3}[\"']?"
+_OTHER_NUMBER_BEFORE = re.compile(
+    r"(?:(?:주문|접수|문서|관리|제품|상품|모델|부품|사건|송장|일련|등록|계약|우편|사원|학생|회원|참조)\s?(?:번호|코드)"
+    r"|(?<![a-z])(?:order|model|ticket|part|serial|invoice|case|id|no|pid|pages?)\.?|[#$₩])\s?(?:no\.?)?\s?[:=#]?\s{0,2}$",
+    re.IGNORECASE,
+)
 _VERSION_BEFORE = re.compile(r"(?:\bv|\bver\.?|version|release|버전)\s?$", re.IGNORECASE)
 
 
@@ -53,6 +64,12 @@ def _is_personal_ip(match: re.Match[str]) -> bool:
     return is_personal_ip(match[0]) and not _VERSION_BEFORE.search(before)
 
 
+def _is_representative_number(match: re.Match[str]) -> bool:
+    """Without a label before it that says that it is another number: 주문번호 1588-1234."""
+    before = match.string[max(0, match.start() - 16) : match.start()]
+    return is_representative_number(match[0]) and not _OTHER_NUMBER_BEFORE.search(before)
+
+
 _VENDOR_KEYS = (
     r"(?:AKIA|ASIA)[0-9A-Z]{16}|sk-[A-Za-z0-9_\-]{20,200}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}"
     r"|glpat-[A-Za-z0-9_\-]{20,64}|xox[abprs]-[A-Za-z0-9\-]{10,200}|AIza[0-9A-Za-z_\-]{35}"
@@ -66,6 +83,13 @@ _PRIVATE_KEY = "[A-Z ]{0,30}PRIVATE KEY-----"
 _JWT_PART = r"[A-Za-z0-9_\-]{8,8000}"
 _ID_LABEL = r"(?:주민\s?등록\s?번호|주민\s?번호|외국인\s?등록\s?번호|resident registration (?:number|no)|\bRRN)"
 _PHONE_LABEL = r"(?:전화|연락처|휴대폰|핸드폰|(?<![a-z])(?:tele)?phone|(?<![a-z])tel|(?<![a-z])mobile)"
+# stand before other numbers as well
+_SERVICE_LABEL = (
+    r"(?:대표\s?번호|안심\s?번호|고객\s?센터|콜\s?센터|상담|문의|수신자\s?부담|팩스|(?<![a-z])fax|(?<![a-z])hotline)"
+)
+_SERVICE_PHONE = r"0[0-9 .\-()]{7,13}[0-9]|1[5-8][0-9]{2}[- ][0-9]{4}"
+# a range of sizes or speeds is followed by its unit
+_NO_UNIT = r"(?![만억원년세]|\s?(?:[nmck]?m|kg|rpm|[kMG]?Hz|cc|[kM]?W|년|원)(?![가-힣A-Za-z]))"
 _LABELLED_PHONE = r"0[0-9 .\-()]{7,13}[0-9]|1[5-8][0-9]{2}[-. ]?[0-9]{4}|[2-9][0-9]{2}[-. ]?[0-9]{3}[-. ]?[0-9]{4}"
 _EMAIL_DOMAIN = r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])"
 
@@ -156,14 +180,26 @@ _NUMBERS = (
         r"\+(?<![0-9A-Za-z_].)82[-. ]?\(?0?\)?[0-9]{1,2}[-. ]?[0-9]{3,4}[-. ]?[0-9]{4}(?![0-9A-Za-z_])",
         rf"[(0]{LEFT}(?:(?<=\()0|(?<=0))1[016789]\)?[-. ][0-9]{{3,4}}[-. ]?[0-9]{{4}}{RIGHT}",
         rf"0{LEFT}10[0-9]{{8}}{RIGHT}",
-        rf"[(0]{LEFT}(?:(?<=\()0|(?<=0))(?:2|[3-6][1-5]|70|80|50[2-8]?)(?:\) ?|[-.])[0-9]{{3,4}}[-.][0-9]{{4}}{RIGHT}",
+        # toll-free and personal numbers are written with spaces too, as mobile ones are
+        rf"[(0]{LEFT}(?:(?<=\()0|(?<=0))(?:(?:2|[3-6][1-5]|70|80|50[2-8]?)(?:\) ?|[-.])[0-9]{{3,4}}[-.]"
+        rf"|(?:[78]0|50[2-8]) [0-9]{{3,4}}[- ])[0-9]{{4}}{RIGHT}",
         # area codes and exchanges of North America start at 2
         rf"[(2-9]{LEFT}(?:(?<=\()[2-9][0-9]{{2}}\) ?|(?<=[2-9])[0-9]{{2}}[-.])[2-9][0-9]{{2}}[-.][0-9]{{4}}{RIGHT}",
     ),
     *detectors(
         PersonalKind.PHONE,
+        rf"1{LEFT}[568][0-9]{{2}}-[0-9]{{4}}{RIGHT}{_NO_UNIT}",
+        accepts=_is_representative_number,
+    ),
+    *detectors(
+        PersonalKind.PHONE,
         rf"{_PHONE_LABEL}[^0-9\n+]{{0,8}}(?P<value>{_LABELLED_PHONE}){RIGHT}",
         anchors=("전화", "연락처", "휴대폰", "핸드폰", "phone", "tel", "mobile"),
+    ),
+    *detectors(
+        PersonalKind.PHONE,
+        rf"{_SERVICE_LABEL}[^0-9\n+]{{0,8}}(?P<value>{_SERVICE_PHONE}){RIGHT}",
+        anchors=("대표", "안심", "센터", "상담", "문의", "수신자", "팩스", "fax", "hotline"),
     ),
     *detectors(
         PersonalKind.PHONE,

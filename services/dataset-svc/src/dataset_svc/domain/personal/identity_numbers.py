@@ -105,7 +105,8 @@ ACCOUNTS: tuple[Detector, ...] = (
         accepts=_is_iban,
     ),
 )
-_PLATE_LETTER = "가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주하허호바사아자배"
+# private, rented, taxis and lorries; 차카타파 of plates before 1996, 육해공국합 of the forces
+_PLATE_LETTER = "가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주하허호바사아자배차카타파육해공국합"
 _REGION = "서울|부산|대구|인천|광주|대전|울산|세종|경기|강원|충북|충남|전북|전남|경북|경남|제주"
 # letters that count or join words as well: "12조 3456억", "30도 2015"
 _PLAIN_PLATE_LETTER = "가나다라마거너더러머버서어저고노모보소오누두루무하허바아자배"
@@ -115,7 +116,7 @@ PLATES: tuple[Detector, ...] = (
         PersonalKind.VEHICLE_PLATE,
         rf"(?<![0-9A-Za-z가-힣])(?:{_REGION})\s?[0-9]{{1,2}}\s?[{_PLATE_LETTER}]\s?[0-9]{{4}}{_NO_UNIT}",
         rf"[0-9]{LEFT}(?<![0-9],.)[0-9]{{1,2}}[{_PLAIN_PLATE_LETTER}]\s?[0-9]{{4}}{_NO_UNIT}",
-        rf"[0-9]{LEFT}(?<![0-9],.)[0-9]{{1,2}}[{_PLATE_LETTER}][0-9]{{4}}{_NO_UNIT}",
+        rf"[0-9]{LEFT}(?<!제.)(?<![0-9],.)[0-9]{{1,2}}[{_PLATE_LETTER}][0-9]{{4}}{_NO_UNIT}",
         rf"(?:차량|번호판|차번호|자동차|plate)\s?(?:등록)?{LINK}(?P<value>[0-9]{{2,3}}\s?[{_PLATE_LETTER}]\s?[0-9]{{4}})(?![0-9])",
         trait=PLATE,
     ),

@@ -101,7 +101,7 @@ class Masker:
         return [self._outcome(sample, own) for sample, own in zip(samples, texts, strict=True)]
 
     def _outcome(self, sample: Sample, texts: Sequence[str]) -> Masked:
-        if not (_holds_json(sample) or any(map(self._known.__getitem__, texts))):  # most samples
+        if not (any(map(self._known.__getitem__, texts)) or _holds_json(sample)):
             return Masked(sample=sample, found=_NONE)
         masked = self._masked(sample)
         if self._mode is MaskingMode.REPORT:
@@ -115,20 +115,21 @@ class Masker:
         for text, outcome in zip(new, mask_texts(new, self._finder, self._naming), strict=True):
             self._known[text] = outcome if outcome[1] else None
 
-    def _mask(self, text: str) -> tuple[str, Kinds]:
-        if text not in self._known:
-            self._learn((text,))
-        return self._known[text] or (text, _NONE)
+    def _learned(self, text: str) -> tuple[str, Kinds] | None:
+        self._learn((text,))
+        return self._known[text]
 
     def _masked(self, sample: Sample) -> Masked:
         """Masks every text of a sample; what stands in a turn and in the input is counted once."""
         found: dict[PersonalKind, int] = {}
 
         def plain(text: str) -> str:
-            masked, kinds = self._mask(text)
-            for kind, count in kinds.items():
+            outcome = self._known[text] if text in self._known else self._learned(text)
+            if outcome is None:
+                return text
+            for kind, count in outcome[1].items():
                 found[kind] = found.get(kind, 0) + count
-            return masked
+            return outcome[0]
 
         turns = tuple([_masked_turn(turn, plain) for turn in sample.messages])
         rejected = None if sample.rejected is None else plain(sample.rejected)
@@ -136,7 +137,7 @@ class Masker:
         metadata = sample.metadata and {
             name: plain(value) if isinstance(value, str) else value for name, value in sample.metadata.items()
         }
-        asked, in_input = self._mask(sample.input)
+        asked, in_input = self._known[sample.input] or (sample.input, _NONE)
         for kind, count in in_input.items():
             found[kind] = max(found.get(kind, 0), count)
         if not found:
@@ -170,8 +171,10 @@ def _texts_of(sample: Sample) -> list[str]:
 
 
 def _masked_turn(turn: Turn, plain: Callable[[str], str]) -> Turn:
-    calls = None if turn.tool_calls is None else mask_json(turn.tool_calls, plain)
-    return Turn(turn.role, plain(turn.content), calls)
+    content = plain(turn.content)
+    if turn.tool_calls is not None:
+        return Turn(turn.role, content, mask_json(turn.tool_calls, plain))
+    return turn if content is turn.content else Turn(turn.role, content)
 
 
 def mask_json(text: str, plain: Callable[[str], str]) -> str:

@@ -10,8 +10,8 @@ PARTICLES = lexicon(
 """
 )
 # after a batchim / after a vowel
-AFTER_CONSONANT = ("이", "은", "을", "과", "으로", "아")
-AFTER_VOWEL = ("가", "는", "를", "와", "랑", "로", "야", "라", "여", "였", "나", "든", "예요", "네")
+_AFTER_CONSONANT = ("이", "은", "을", "과", "으로", "아")
+_AFTER_VOWEL = ("가", "는", "를", "와", "랑", "로", "야", "라", "여", "였", "나", "든", "예요", "네")
 HONORIFICS = (
     "씨",
     "님",
@@ -64,3 +64,13 @@ TECHNICAL = lexicon(
 마이그레이션 모니터링 메트릭 지표 알림 임계값 지연 처리량 대역폭 부하 요청 응답 엔드포인트 게이트웨이 프록시 미들웨어 프레임워크 템플릿 컴포넌트 렌더 차트 축 그래프 도형 개체 프레임 슬라이드 프레젠테이션 각주 색인 목차 북마크 스타일 여백 확인란 목록 상자 탭 체크박스 라디오 콤보 입력란
 """
 )
+
+
+def agrees(stem: str, rest: str) -> bool:
+    """Whether the particle is the one that follows the last sound of the stem."""
+    last = (ord(stem[-1]) - 0xAC00) % 28
+    if rest.startswith(_AFTER_CONSONANT):
+        return last != 0
+    if rest.startswith(_AFTER_VOWEL) and not rest.startswith(("라고", "라며", "라면")):
+        return last in (0, 8) if rest.startswith("로") else last == 0
+    return True

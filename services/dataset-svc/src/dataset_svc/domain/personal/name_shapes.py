@@ -22,13 +22,12 @@ from dataset_svc.domain.personal.korean_names import (
 )
 from dataset_svc.domain.personal.loanwords import LOAN_PARTS, LOANWORDS, NATIVE_WORDS
 from dataset_svc.domain.personal.name_cues import (
-    AFTER_CONSONANT,
-    AFTER_VOWEL,
     HONORIFICS,
     PARTICLES,
     ROLES,
     TECHNICAL,
     TITLES,
+    agrees,
 )
 
 _LONGEST_NAME = 14
@@ -42,9 +41,16 @@ _FOREIGN = frozenset(
     "뎁듀뒤렁롱뮌뵈뵐뷰븐쁘쌩씽웬윙쳇켐콘콤콩큐텀템톡펀펌펙펩폼퓨핌헵험헴혼홉훅흄뇨뉴닐덴델딕딜딩뢰뤽벤샴숄슐쌔윈칭츠크트프르즈브드쿠켄켈켓텟테텔텐튼틴틸팅펠페펜푸퍼포피핀필뮬밀맥랭렌렐롤론룬룩뤼뤽릭릴린링블셰셸셜슈쉬샤샬쇼숀쉐쉴슬슨엘엠앤앨올워웨윌윈웰위잭잰젤졸쥐쥘짐쯔찰챈첼칼캐커컬코콜퀸클키킬킹킴타탈터토톰투튜티팀파팔패팬펄폴풀플핼핸햅헌헬휘휴흐히힐스카케루리라레로니데디도나다노마모무메미바베보부비뷔사세소시아에오우유이자제조지주차치하헤호후가고구그기게네누랑람란랄랜럼럿렉렛롭롯룸륜립릿멘멜몬몰멀먼맨반번벌벨벤볼빈빌빅산살샌샘선셀셋션솔쉘신실썬알얀얄엑옌욘월웬윅율잔잘장젠존좀준쥬진질챈천쳄추축춘칠칸캄캘캔컨케쾨쿨퀴킨탄탐탕태톤통튤틀판팰펑퐁푼핑할함해핫핵핼홀홈훈훌힌"
 )
 _STRONG_FOREIGN = frozenset(
-    "뎁듀뒤렁롱뮌뵈뵐뷰븐쁘쌩씽웬윙쳇켐콘콤콩큐텀템톡펀펌펙펩폼퓨핌헵험헴혼홉훅흄뇨뉴놀닐덴델딕딜딩뢰뤽머벅벤샴숄슐슬신쌔윈윤융잔장최처초추칭츠크트프르즈브드쿠켄켈켓텟테텔텐튼틴틸팅펠페펜푸퍼핀필뮬맥랭렌렐롤론룬룩뤼뤽릭릴블셰셸셜슈쉬샤샬쇼숀쉐쉴슨엘엠앤앨워웨윌윈웰잭잰젤쥐쥘쯔챈첼칼캐커컬콜퀸클킬킹킴탈터톰튜티팀팔팬펄폴플핸햅헌헬휘흐힐벨벤뷔렛릿럼럿욘얀쾨퀴킨레라베헤니에"
+    "뎁듀뒤렁롱뮌뵈뵐뷰븐쁘쌩씽웬윙쳇켐콘콤콩큐텀템톡펀펌펙펩폼퓨핌헵험헴혼홉훅흄뇨뉴놀닐덴델딕딜딩뢰뤽머벅벤샴숄슐슬쌔윈칭츠크트프르즈브드쿠켄켈켓텟테텔텐튼틴틸팅펠페펜푸퍼핀필뮬맥랭렌렐롤론룬룩뤼뤽릭릴블셰셸셜슈쉬샤샬쇼숀쉐쉴슨엘엠앤앨워웨윌윈웰잭잰젤쥐쥘쯔챈첼칼캐커컬콜퀸클킬킹킴탈터톰튜티팀팔팬펄폴플핸햅헌헬휘흐힐벨벤뷔렛릿럼럿욘얀쾨퀴킨레라베헤니에"
 )
-
+# that family names have as well, behind a given name that is known: 멜리사 멘체스터, 크리스 쿤
+_FAMILY = _FOREIGN | frozenset(
+    "체쿤덱벗윱닝딘던든돈롬맹믹벅벡본뷜섀섹섬셉싱앙애앵얼엄옐옵웅잉젝쳉촘츄칵콕콥쾰쿡킥텍톨틱팍푹핏헝즐랙낸넬멍"
+)
+# that say nothing at the end of a stem: 보도에, 올립니, 자신이라
+_LAST_PARTICLES = frozenset("에니라")
+# of three syllables: 슬프지, 커다란, 추진할
+_VERB_ENDINGS = frozenset("고지게다란한해하할워")
 
 _NATIVE = NATIVE_WORDS - GIVEN_NAMES
 _SURE_GIVEN = GIVEN_NAMES - AMBIGUOUS_GIVEN
@@ -120,18 +126,26 @@ def read_word(word: str) -> Word:
 
 def is_foreign_stem(stem: str) -> Surety:
     """How much a stem looks like a transliterated name."""
-    if stem in LOANWORDS or stem in _NATIVE or stem in AMBIGUOUS_FOREIGN:
-        return Surety.WEAK if stem in AMBIGUOUS_FOREIGN else Surety.NONE
+    if stem in AMBIGUOUS_FOREIGN and stem not in WORDS:
+        return Surety.WEAK
+    if stem in WORDS or stem in LOANWORDS or stem in _NATIVE:
+        return Surety.NONE
     if stem in FOREIGN_NAMES or stem in ASIAN_NAMES:
         return Surety.SURE if len(stem) > 2 else Surety.LIKELY
     if len(stem) > 3 and _is_joined(stem):
         return Surety.SURE
-    if len(stem) < 3 or not sounds_foreign(stem) or any(part in stem for part in LOAN_PARTS):
+    if len(stem) < 3 or not sounds_foreign(stem) or _is_composed(stem):
         return Surety.NONE
-    strong = sum(char in _STRONG_FOREIGN for char in stem)
-    if strong * 3 >= len(stem) or (strong and stem.endswith(FOREIGN_ENDINGS)):
-        return Surety.WEAK
-    return Surety.NONE
+    strong = sum(char in _STRONG_FOREIGN for char in stem) - (stem[-1] in _LAST_PARTICLES)
+    likely = strong * 3 >= len(stem) or (strong > 0 and stem.endswith(FOREIGN_ENDINGS))
+    return Surety.WEAK if likely else Surety.NONE
+
+
+def _is_composed(stem: str) -> bool:
+    """Made of a technical word or a loanword and a syllable (펌프차), or a verb whose syllables transliterations have too."""
+    if stem[:2] in TECHNICAL or any(part in stem for part in LOAN_PARTS):
+        return True
+    return len(stem) == 3 and stem[2] in _VERB_ENDINGS
 
 
 @lru_cache(maxsize=1 << 15)
@@ -142,9 +156,9 @@ def foreign_tail(word: str) -> int:
     # a particle that fits is one: 뎁이 is 뎁 with a particle, but 레이 is whole
     for length in (*range(len(word) - 1, 0, -1), len(word)):
         stem, rest = word[:length], word[length:]
-        if rest and not (rest in PARTICLES and _agrees(stem, rest)):
+        if rest and not (rest in PARTICLES and agrees(stem, rest)):
             continue
-        if sounds_foreign(stem) and stem not in LOANWORDS and word not in _NATIVE and stem not in _NATIVE:
+        if _FAMILY.issuperset(stem) and stem not in LOANWORDS and word not in _NATIVE and stem not in _NATIVE:
             return length
     return 0
 
@@ -189,9 +203,13 @@ def _read_name(word: str, length: int) -> Word | None:
         return Word(length=1, surety=Surety.LIKELY, titled=True) if _is_surname_with_title(word) else None
     if length == 2 and titled and not rest.startswith(HONORIFICS) and stem not in _ALL_FOREIGN:
         titled = False
-    if not (rest == "" or titled or (rest in PARTICLES and _agrees(stem, rest))):
+    if not (rest == "" or titled or rest in PARTICLES):
         return None
     korean = _korean_surety(word, stem, rest)
+    # templates put any particle behind a full name: 윤민기이 제출한
+    full = korean >= Surety.LIKELY and length > 2 and stem[-2:] in GIVEN_NAMES
+    if not (rest == "" or titled or full or agrees(stem, rest)):
+        return None
     foreign = is_foreign_stem(stem) if korean < Surety.LIKELY else Surety.NONE
     surety = max(korean, foreign)
     if surety is Surety.NONE:
@@ -275,13 +293,3 @@ def _is_honoured(rest: str) -> bool:
     if rest.startswith("모씨") or rest in ("모", "모의"):
         return True
     return any(rest.startswith(one) and (rest == one or rest[len(one) :] in PARTICLES) for one in _TITLES_BY_LENGTH)
-
-
-def _agrees(stem: str, rest: str) -> bool:
-    """Whether the particle is the one that follows the last sound of the stem."""
-    last = (ord(stem[-1]) - 0xAC00) % 28
-    if rest.startswith(AFTER_CONSONANT):
-        return last != 0
-    if rest.startswith(AFTER_VOWEL) and not rest.startswith(("라고", "라며", "라면")):
-        return last in (0, 8) if rest.startswith("로") else last == 0
-    return True

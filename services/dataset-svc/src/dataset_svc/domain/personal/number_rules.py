@@ -3,6 +3,8 @@
 import ipaddress
 from datetime import date
 
+from dataset_svc.domain.personal.lexicon import lexicon
+
 # Resident Registration Act, enforcement rule; foreigners' numbers use the same weights and add two.
 _RESIDENT_WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
 _BUSINESS_WEIGHTS = (1, 3, 7, 1, 3, 7, 1, 3, 5)
@@ -24,6 +26,12 @@ _CARD_RANGES = (
     (62, 62, (16,)),
     (3528, 3589, (16,)),
 )
+# prefixes of nation-wide numbers of firms, as the ministry's numbering plan gives them to carriers
+_REPRESENTATIVE = lexicon(
+    "1522 1533 1544 1551 1555 1566 1577 1588 1599 1600 1611 1644 1655 1660 1661 1665 1666 1668 1670 1677 1688"
+    " 1800 1811 1833 1855 1866 1877 1899"
+)
+_LATEST_YEAR = 2100
 # global unicast, unique local, link local: RFC 4291, RFC 4193
 _IPV6_IN_USE = tuple(ipaddress.IPv6Network(network) for network in ("2000::/3", "fc00::/7", "fe80::/10"))
 
@@ -46,6 +54,13 @@ def is_resident_number(digits: str) -> bool:
     total = sum(int(digit) * weight for digit, weight in zip(digits, _RESIDENT_WEIGHTS, strict=False))
     offset = 13 if digits[6] in "5678" else 11
     return (offset - total % 11) % 10 == int(digits[12])
+
+
+def is_representative_number(text: str) -> bool:
+    """Whether `1588-1234` is the number of a firm; two years or two round figures in order are a range: 1592-1598."""
+    prefix, rest = text[:4], int(text[5:])
+    is_range = int(prefix) <= rest <= _LATEST_YEAR or (int(prefix) % 100 == 0 and int(prefix) < rest and rest % 50 == 0)
+    return prefix in _REPRESENTATIVE and not is_range
 
 
 def is_card_number(digits: str) -> bool:

@@ -9,20 +9,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dataset_svc.domain.personal.english_names import find_english_names, known_given_names, likely_texts
-from dataset_svc.domain.personal.foreign_names import NEVER_ALONE
+from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, FOREIGN_NAMES, NEVER_ALONE
 from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
 from dataset_svc.domain.personal.name_readings import Readings, ReadText
 from dataset_svc.domain.personal.name_shapes import Surety, foreign_tail, read_word
 from dataset_svc.domain.personal.scanning import LETTERED, Scan
 
+_PARTICLE = "(?:(?![가-힣])|은|는|이|가|을|를|의|와|과|도|에|만|측)"
 _LETTERED = re.compile(
-    r"(?<![A-Za-z0-9.\-_/])[A-Z](?= ?(?:모 ?)?(?:씨|군|양)(?![가-힣])| ?(?:모 ?)?(?:씨|군|양)(?:은|는|이|가|을|를|의|와|과|도|에|만|측)"
-    r"|\([0-9]{1,2}[^()]{0,6}\) ?(?:씨|군|양)| (?:기자|의원|교수|대표|회장|원사|경위|경사|선수|감독|여성|남성|할머니)(?![가-힣]{3}))"
+    rf"(?<![A-Za-z0-9.\-_/])(?:[A-Z](?= ?(?:모 ?)?씨{_PARTICLE}|\([0-9]{{1,2}}[^()]{{0,6}}\) ?(?:씨|군|양)"
+    r"| (?:기자|의원|교수|대표|회장|원사|경위|경사|선수|감독|여성|남성|할머니)(?![가-힣]{3}))"
+    # X, Y and Z are groups and quantities before the same syllables
+    rf"|[A-W](?= ?(?:모 ?)?(?:군|양){_PARTICLE}))"
 )
 _AGE = re.compile(r" ?\(?[·]?[0-9]{1,2}(?:세|살|[·,)\]])")
 _HONOURED = re.compile(
     r"(?<![가-힣])(?P<name>[가-힣]{2,4})(?: |(?: ?\([0-9]{1,2}[^()]{0,6}\)) ?)(?P<after>씨[가-힣]{0,4})(?![가-힣])"
 )
+# the name again in Chinese characters
+_AGAIN = re.compile(r"\s?\([\u4e00-\u9fff]{2,5}\)")
 _BLANK = frozenset((" ", "\u00b7"))
 # what "이" most often points at
 _AFTER_THIS = (
@@ -83,7 +88,8 @@ def _hangul_names(text: ReadText) -> Iterator[Span]:
         if last is not None:
             first = _first_of_name(text, index) if index > free and not text.strict else index
             end = text.ends[index] if sure else text.firsts[last] + _name_length(text, last)
-            yield text.firsts[first], end
+            again = _AGAIN.match(text.content, end)
+            yield text.firsts[first], again.end() if again else end
             free = last + 1
 
 
@@ -111,10 +117,13 @@ def _first_of_name(text: ReadText, index: int) -> int:
     """The word before a foreign family name, if it could be the given name."""
     before = index - 1
     word = text.words[index]
-    if not (word.foreign and word.surety is Surety.SURE and _adjoins(text, before)):
+    if not (word.foreign and _adjoins(text, before)):
         return index
     given = text.spelt(before)
-    return before if len(given) <= 5 and foreign_tail(given) == len(given) and len(given) > 1 else index
+    if given in FOREIGN_NAMES or given in AMBIGUOUS_FOREIGN:
+        return before
+    unknown = word.surety is Surety.SURE and 1 < len(given) <= 5
+    return before if unknown and foreign_tail(given) == len(given) else index
 
 
 def _last_of_name(text: ReadText, index: int) -> int | None:

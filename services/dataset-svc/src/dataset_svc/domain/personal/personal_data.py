@@ -2,11 +2,12 @@
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from itertools import chain, groupby
+from operator import attrgetter
 
+import msgspec
 import numpy as np
 
 from dataset_svc.domain.personal.detectors import DETECTORS, Detector, PersonalKind
@@ -39,8 +40,7 @@ _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS.values())})(?:-[0-9a-f]
 _NOTHING = "\ue000"  # private use: stands in no word, number or label
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, gc=False):
     """Where in a text something personal stands."""
 
     kind: PersonalKind
@@ -111,31 +111,26 @@ def _without_placeholders(text: str) -> str:
 
 
 def _found(text: str, groups: int, names: Sequence[Span]) -> tuple[Finding, ...]:
-    taken: list[Finding] = []
-    occupied = bytearray()
-    for finding in _candidates(text, groups, names):
-        occupied = occupied or bytearray(len(text))
-        if not any(occupied[finding.start : finding.end]):
-            occupied[finding.start : finding.end] = b"\1" * (finding.end - finding.start)
-            taken.append(finding)
-    if len(taken) > 1:
-        taken.sort(key=lambda finding: finding.start)
-    return tuple(taken)
-
-
-def _candidates(text: str, groups: int, names: Sequence[Span]) -> Iterator[Finding]:
+    """Findings in order of precedence, of which each takes its place for itself."""
+    found: list[Finding] = []
     for detector in _detectors_of(groups):
-        yield from _matches(detector, text)
-    for start, end in names:
-        yield Finding(kind=PersonalKind.NAME, start=start, end=end)
-
-
-def _matches(detector: Detector, text: str) -> Iterator[Finding]:
-    group = detector.group
-    for match in detector.shape.finditer(text):
-        if detector.accepts(match):
-            kind = _exact_kind(detector.kind, match[group])
-            yield Finding(kind=kind, start=match.start(group), end=match.end(group))
+        group = detector.group
+        found += [
+            Finding(_exact_kind(detector.kind, match[group]), *match.span(group))
+            for match in detector.shape.finditer(text)
+            if detector.accepts(match)
+        ]
+    found += [Finding(PersonalKind.NAME, start, end) for start, end in names]
+    if len(found) < 2:
+        return tuple(found)
+    occupied = bytearray(len(text))
+    taken: list[Finding] = []
+    for one in found:
+        if not any(occupied[one.start : one.end]):
+            occupied[one.start : one.end] = b"\1" * (one.end - one.start)
+            taken.append(one)
+    taken.sort(key=attrgetter("start"))
+    return tuple(taken)
 
 
 def _exact_kind(kind: PersonalKind, value: str) -> PersonalKind:

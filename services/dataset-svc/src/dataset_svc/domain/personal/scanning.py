@@ -42,6 +42,7 @@ _LOT = (0xBC88, 0xC9C0)
 _DASHES = frozenset((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212))
 _SPACES = frozenset((0x00A0, 0x3000))
 _PLANE: Final = 0x10000
+_OF_KEY, _DIGIT, _IN_NUMBER, _HEXADECIMAL, _TELLING = (np.uint8(1 << bit) for bit in range(5))
 
 
 class Tables(NamedTuple):
@@ -51,24 +52,30 @@ class Tables(NamedTuple):
         plain: The plain character that one is read as.
         places: Whether the syllable ends names of roads and villages.
         titles: Whether a word that follows a capital alone may begin with the syllable.
+        kinds: Bits of what else the character can be.
     """
 
     plain: Codes
     places: NDArray[np.bool_]
     titles: NDArray[np.bool_]
+    kinds: NDArray[np.uint8]
 
 
 class Anchors(NamedTuple):
-    """Lower-case words to look for, sorted by their first two characters.
+    """Lower-case words to look for, sorted by a hash of their first two characters.
 
     Attributes:
-        begins: [0x10000], whether hashed first two characters begin a word.
+        alone: [0x10000], bits of the groups of the word that is the character.
+        longer: [0x10000], whether a character begins a longer word.
+        places: [0x10000], place of the first word whose first two characters have the hash; -1 if there is none.
         pairs: Hash of the first two characters of each, ascending.
         codes: [words, longest], characters, then zeros.
         groups: Bit of the group that each belongs to; a word of several groups has all their bits.
     """
 
-    begins: NDArray[np.bool_]
+    alone: Ints
+    longer: NDArray[np.bool_]
+    places: NDArray[np.int32]
     pairs: Ints
     codes: Codes
     groups: Ints
@@ -104,10 +111,24 @@ def _plain(code: int) -> int:
     return ord("-") if code in _DASHES else ord(" ") if code in _SPACES else code
 
 
+def _kind(code: int) -> int:
+    char = chr(code)
+    key = char.isascii() and (char.isalnum() or char in "+/_-.=~")
+    bits = (
+        (_OF_KEY, key),
+        (_DIGIT, char in "0123456789"),
+        (_IN_NUMBER, char in " .-()"),
+        (_HEXADECIMAL, char in "0123456789abcdefABCDEF"),
+        (_TELLING, char in " 0123456789" or (key and char.isupper()) or code in (_SSI, _HO, _LOT[1], _BIRTH, _TAE)),
+    )
+    return sum(bit for bit, holds in bits if holds)
+
+
 _TABLES: Final = Tables(
     plain=np.array([_plain(code) for code in range(_PLANE)], dtype=np.uint32),
     places=_marked("읍면동리가로길산하"),
     titles=_marked("씨군양모기의교대회원경선감여남할"),
+    kinds=np.array([_kind(code) for code in range(_PLANE)], dtype=np.uint8),
 )
 # read one for one, so that places in the text stay the same
 PLAIN_FORMS: Final = {code: _plain(code) for code in range(_PLANE) if _plain(code) != code}
@@ -119,20 +140,25 @@ def anchors_of(groups: Sequence[Sequence[str]]) -> Anchors:
     for group, words in enumerate(groups):
         for word in words:
             bits[word] = bits.get(word, 0) | 1 << group
-    by_pair = sorted((_pair_of(word), word) for word in bits)
-    codes = np.zeros((len(bits), max(map(len, bits), default=1)), dtype=np.uint32)
-    begins = np.zeros(_PLANE, dtype=np.bool_)
-    for place, (pair, word) in enumerate(by_pair):
+    by_pair = sorted((_pair_of(word), word) for word in bits if len(word) > 1)
+    codes = np.zeros((len(by_pair), max(map(len, bits), default=1)), dtype=np.uint32)
+    alone, longer = np.zeros(_PLANE, dtype=np.int64), np.zeros(_PLANE, dtype=np.bool_)
+    places = np.full(_PLANE, -1, dtype=np.int32)
+    for word, own in bits.items():
+        begins = [ord(word[0]), ord(word[0].upper())]
+        if len(word) == 1:
+            alone[begins] = own
+        else:
+            longer[begins] = True
+    for place, (pair, word) in reversed(list(enumerate(by_pair))):
         codes[place, : len(word)] = [ord(char) for char in word]
-        begins[pair] = True
+        places[pair] = place
     pairs = np.array([pair for pair, _ in by_pair], dtype=np.int64)
-    return Anchors(begins, pairs, codes, np.array([bits[word] for _, word in by_pair], dtype=np.int64))
+    return Anchors(alone, longer, places, pairs, codes, np.array([bits[word] for _, word in by_pair], dtype=np.int64))
 
 
 def _pair_of(word: str) -> int:
-    return (
-        ord(word[0]) * 0x9E37 & 0xFFFF if len(word) == 1 else (ord(word[0]) * 0x9E37 ^ ord(word[1]) * 0x85EB) & 0xFFFF
-    )
+    return (ord(word[0]) * 0x9E37 ^ ord(word[1]) * 0x85EB) & 0xFFFF
 
 
 def scan(texts: Sequence[str]) -> Scan:
@@ -177,29 +203,13 @@ def _is_space(code: int) -> bool:
 
 
 @compiled
-def _is_hexadecimal(code: int) -> bool:
-    return _is_digit(code) or 0x41 <= code <= 0x46 or 0x61 <= code <= 0x66
-
-
-@compiled
 def _traits(codes: Codes, starts: Ints, tables: Tables) -> Ints:
     traits = np.zeros(len(starts) - 1, dtype=np.int64)
     for text in range(len(traits)):
         first, stop = starts[text], starts[text + 1]
         found = _read_plainly(codes, first, stop, tables.plain)
-        found |= _trait_of_runs(codes, first, stop)
-        found |= _trait_of_numbers(codes, first, stop)
-        found |= _trait_of_colons(codes, first, stop)
-        for place in range(first, stop):
-            code = codes[place]
-            if _is_digit(code):
-                found |= _trait_of_digit(codes, first, place, tables.places)
-            elif code == 0x20:
-                found |= STREET if _is_street(codes, first, place, stop) else 0
-            elif _is_upper(code):
-                found |= _trait_of_capital(codes, (first, place, stop), tables.titles)
-            elif _is_hangul(code):
-                found |= _trait_of_syllable(codes, first, place)
+        found |= _trait_of_runs(codes, first, stop, tables.kinds)
+        found |= _trait_of_neighbours(codes, first, stop, tables)
         traits[text] = found
     return traits
 
@@ -216,48 +226,61 @@ def _read_plainly(codes: Codes, first: int, stop: int, plain: Codes) -> int:
 
 
 @compiled
-def _trait_of_runs(codes: Codes, first: int, stop: int) -> int:
-    run, longest, digits, most_digits = 0, 0, 0, 0
+def _trait_of_runs(codes: Codes, first: int, stop: int, kinds: NDArray[np.uint8]) -> int:
+    """What rows of characters tell: letters and signs of keys, digits, numbers with signs in them, colons."""
+    found = 0
+    run, digits, count, gap, dots = 0, 0, 0, 0, 0
+    before, colon = -1, -10  # the last character that is no hexadecimal digit, and the last colon
     for place in range(first, stop):
         code = codes[place]
-        sign = code == 0x2B or code == 0x2F or code == 0x5F or code == 0x2D or code == 0x2E or code == 0x3D
-        run = run + 1 if _is_alnum(code) or sign or code == 0x7E else 0
-        digits = digits + 1 if _is_digit(code) else 0
-        longest, most_digits = max(longest, run), max(most_digits, digits)
-    return (LONG_RUN if longest >= 16 else 0) | (DIGITS_2 if most_digits >= 2 else 0)
-
-
-@compiled
-def _trait_of_numbers(codes: Codes, first: int, stop: int) -> int:
-    count, gap, dots, run, found = 0, 0, 0, 0, 0
-    for place in range(first, stop):
-        code = codes[place]
-        if _is_digit(code):
+        kind = kinds[code] if code < _PLANE else np.uint8(0)
+        run = run + 1 if kind & _OF_KEY else 0
+        found |= LONG_RUN if run == 16 else 0
+        if kind & _DIGIT:
             count, gap = count + 1 if gap <= 3 else 1, 0
-            run += 1
-            found |= (LONG_NUMBER if count >= 7 else 0) | (IPV4 if dots == 3 else 0)
+            digits += 1
+            found |= (DIGITS_2 if digits == 2 else 0) | (LONG_NUMBER if count == 7 else 0) | (IPV4 if dots == 3 else 0)
             continue
-        sign = code == 0x20 or code == 0x2E or code == 0x2D or code == 0x28 or code == 0x29
-        count, gap = count if sign else 0, gap + 1
-        follows = code == 0x2E and run > 0
-        dots = 0 if not follows else dots + 1 if 0 < dots < 3 and run <= 3 else 1
-        run = 0
+        if digits or count or dots:
+            dots = 0 if code != 0x2E or digits == 0 else dots + 1 if 0 < dots < 3 and digits <= 3 else 1
+            count, gap, digits = count if kind & _IN_NUMBER else 0, gap + 1, 0
+        if code == 0x3A:
+            found |= _trait_of_colon(codes, (first, place), (before, colon), kinds)
+            before = colon = place
+        elif not kind & _HEXADECIMAL:
+            before = place
     return found
 
 
 @compiled
-def _trait_of_colons(codes: Codes, first: int, stop: int) -> int:
+def _trait_of_colon(codes: Codes, bounds: tuple[int, int], last: tuple[int, int], kinds: NDArray[np.uint8]) -> int:
     """A hexadecimal digit before two colons, or up to four between two."""
-    before, colon = -1, -10  # the last character that is no hexadecimal digit, and the last colon
+    (first, place), (before, colon) = bounds, last
+    if colon != before or not 0 < place - colon <= 5:
+        return 0
+    if place - colon > 1:
+        return IPV6
+    earlier = codes[place - 2] if place - 2 >= first else np.uint32(0)
+    return IPV6 if earlier < _PLANE and kinds[earlier] & _HEXADECIMAL else 0
+
+
+@compiled
+def _trait_of_neighbours(codes: Codes, first: int, stop: int, tables: Tables) -> int:
+    """What characters tell that stand beside others; most can tell nothing."""
+    found = 0
     for place in range(first, stop):
-        if codes[place] == 0x3A:
-            near = colon == before and 0 < place - colon <= 5
-            if near and (place - colon > 1 or (place - 2 >= first and _is_hexadecimal(codes[place - 2]))):
-                return IPV6
-            before = colon = place
-        elif not _is_hexadecimal(codes[place]):
-            before = place
-    return 0
+        code = codes[place]
+        if code >= _PLANE or not tables.kinds[code] & _TELLING:
+            continue
+        if code == 0x20:
+            found |= STREET if _is_street(codes, first, place, stop) else 0
+        elif _is_digit(code):
+            found |= _trait_of_digit(codes, first, place, tables.places)
+        elif _is_upper(code):
+            found |= _trait_of_capital(codes, (first, place, stop), tables.titles)
+        else:
+            found |= _trait_of_syllable(codes, first, place)
+    return found
 
 
 @compiled
@@ -327,10 +350,7 @@ def _trait_of_syllable(codes: Codes, first: int, place: int) -> int:
 
 @compiled
 def _hangul_words(codes: Codes, starts: Ints) -> HangulWords:
-    room = 0
-    for place in range(len(codes)):
-        room += _is_hangul(codes[place]) and (place == 0 or not _is_hangul(codes[place - 1]))
-    room += len(starts)  # a run that goes on into the next text
+    room = len(codes) // 2 + len(starts)  # something stands between two words, or they are of two texts
     texts, firsts, lengths = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int32)
     keys = np.empty(room, np.uint64)
     count = 0
@@ -442,25 +462,26 @@ def groups_anchored(codes: Codes, starts: Ints, anchors: Anchors) -> Ints:
     """Of each text, the bits of the groups of which it holds a word."""
     found = np.zeros(len(starts) - 1, dtype=np.int64)
     for text in range(len(found)):
-        stop = starts[text + 1]
+        stop, bits = starts[text + 1], np.int64(0)
         for place in range(starts[text], stop):
-            first = np.uint32(_lower(codes[place]))
-            alone = (first * np.uint32(0x9E37)) & np.uint32(0xFFFF)
-            if anchors.begins[alone]:
-                found[text] |= _anchored(codes, (place, stop, np.int64(alone)), anchors)
-            if place + 1 < stop:
-                second = np.uint32(_lower(codes[place + 1]))
+            code = codes[place]
+            if code >= _PLANE:
+                continue
+            bits |= anchors.alone[code]
+            if anchors.longer[code] and place + 1 < stop:
+                first, second = np.uint32(_lower(code)), np.uint32(_lower(codes[place + 1]))
                 pair = ((first * np.uint32(0x9E37)) ^ (second * np.uint32(0x85EB))) & np.uint32(0xFFFF)
-                if anchors.begins[pair]:
-                    found[text] |= _anchored(codes, (place, stop, np.int64(pair)), anchors)
+                if anchors.places[pair] >= 0:
+                    bits |= _anchored(codes, place, stop, (np.int64(pair), anchors))
+        found[text] = bits
     return found
 
 
 @compiled
-def _anchored(codes: Codes, at: tuple[int, int, int], anchors: Anchors) -> int:
-    place, stop, pair = at
-    found = 0
-    for word in range(np.searchsorted(anchors.pairs, pair), len(anchors.pairs)):
+def _anchored(codes: Codes, place: int, stop: int, wanted: tuple[int, Anchors]) -> int:
+    pair, anchors = wanted
+    found = np.int64(0)
+    for word in range(anchors.places[pair], len(anchors.pairs)):
         if anchors.pairs[word] != pair:
             break
         length = 0

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from operator import add
 from typing import Final
 
 import msgspec
@@ -31,6 +32,7 @@ _CHUNK_SAMPLES: Final = 4096
 _FLOOR: Final = 0.02
 _TOXICITY, _BIAS = PARTS.index(Part.TOXICITY), PARTS.index(Part.BIAS)
 SCALE: Final = 10_000
+Texts = tuple[Sequence[str], Sequence[str]]
 
 
 class SampleScores(msgspec.Struct, frozen=True):
@@ -105,21 +107,25 @@ def score_table(
     *,
     answer_schema: JsonObject | None = None,
     tokens: Sequence[int] | None = None,
+    texts: Texts | None = None,
 ) -> ScoreTable:
     """Scores samples, each by itself: batches of other samples do not change a score.
 
     Args:
         answer_schema: The task's JSON Schema of answers, if answers are structured.
         tokens: Tokens of each sample, if they were counted.
+        texts: Questions and answers of the samples, if they are at hand.
 
     Raises:
         Invalid: When the answer schema is no JSON Schema.
     """
     schema = None if answer_schema is None else AnswerSchema(answer_schema)
+    questions, answers = texts or ([one.question for one in samples], [one.answer for one in samples])
     tables = [_NO_SCORES]
-    for first, end in _chunks(samples):
+    for first, end in _chunks(questions, answers):
+        some = (questions[first:end], answers[first:end])
         counted = None if tokens is None else tokens[first:end]
-        tables.append(_score_chunk(samples[first:end], policy, schema, counted))
+        tables.append(_score_chunk(samples[first:end], some, policy, schema, counted))
     return ScoreTable(
         **{field.name: np.concatenate([getattr(table, field.name) for table in tables]) for field in fields(ScoreTable)}
     )
@@ -134,21 +140,25 @@ _NO_SCORES: Final = ScoreTable(
 )
 
 
-def _chunks(samples: Sequence[Sample]) -> Iterator[tuple[int, int]]:
+def _chunks(questions: Sequence[str], answers: Sequence[str]) -> Iterator[tuple[int, int]]:
     first, chars = 0, 0
-    for place, sample in enumerate(samples):
-        chars += sum(len(turn.content) for turn in sample.messages)
+    for place, chars_of_one in enumerate(map(add, map(len, questions), map(len, answers))):
+        chars += chars_of_one
         if chars >= _CHUNK_CHARS or place - first >= _CHUNK_SAMPLES:
             yield first, place + 1
             first, chars = place + 1, 0
-    if first < len(samples):
-        yield first, len(samples)
+    if first < len(questions):
+        yield first, len(questions)
 
 
 def _score_chunk(
-    samples: Sequence[Sample], policy: QualityPolicy, schema: AnswerSchema | None, tokens: Sequence[int] | None
+    samples: Sequence[Sample],
+    texts: Texts,
+    policy: QualityPolicy,
+    schema: AnswerSchema | None,
+    tokens: Sequence[int] | None,
 ) -> ScoreTable:
-    questions, answers = [sample.question for sample in samples], [sample.answer for sample in samples]
+    questions, answers = texts
     measures = measure(questions, answers)
     question, answer = measures.question, measures.answer
     kinds = kinds_of(question, answer, answers)

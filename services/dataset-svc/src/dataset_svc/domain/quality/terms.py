@@ -19,10 +19,17 @@ _NEEDS_LEFT, _NEEDS_RIGHT = 1, 2
 
 
 class Trie(NamedTuple):
-    """Terms as transitions in a hash table; `kind` is -1 where no term ends."""
+    """Terms as transitions in a hash table; `kind` is -1 where no term ends.
 
-    singles: NDArray[np.bool_]  # which characters are terms by themselves
-    pairs: NDArray[np.bool_]  # which hashed pairs of characters begin a term
+    Attributes:
+        firsts: What a character can begin: 1 a term, 2 one that is the character alone.
+        pairs: Which hashed pairs of characters are terms.
+        threes: Which hashed three characters begin a term.
+    """
+
+    firsts: NDArray[np.uint8]
+    pairs: NDArray[np.bool_]
+    threes: NDArray[np.bool_]
     keys: NDArray[np.uint64]
     states: NDArray[np.int32]
     kind: NDArray[np.int16]
@@ -64,7 +71,8 @@ def trie_of(lexicon: Mapping[int, Iterable[str]]) -> Trie:
     that no letter stand before it. A term that is given twice has the kind that came last.
     """
     draft = _Draft()
-    singles, pairs = np.zeros(0x10000, dtype=np.bool_), np.zeros(0x10000, dtype=np.bool_)
+    firsts = np.zeros(0x10000, dtype=np.uint8)
+    pairs, threes = np.zeros(0x10000, dtype=np.bool_), np.zeros(0x10000, dtype=np.bool_)
     for kind, terms in lexicon.items():
         for term in terms:
             word = term.strip("|*")
@@ -72,14 +80,23 @@ def trie_of(lexicon: Mapping[int, Iterable[str]]) -> Trie:
             needs = _NEEDS_LEFT if latin or term.startswith("|") else 0
             needs |= _NEEDS_RIGHT if word[-1].isascii() and word[-1].isalnum() and not term.endswith("*") else 0
             draft.add(word, kind, needs=needs)
-            singles[ord(word[0])] |= len(word) == 1
-            pairs[((ord(word[0]) * 0x9E37) ^ (ord(word[1:2] or "\0") * 0x85EB)) & 0xFFFF] = True
+            firsts[ord(word[0])] |= 2 if len(word) == 1 else 1
+            if len(word) == 2:
+                pairs[_hash_of(ord(word[0]), ord(word[1]), 0)] = True
+            elif len(word) > 2:
+                threes[_hash_of(ord(word[0]), ord(word[1]), ord(word[2]))] = True
     size = 1 << (4 * len(draft.steps)).bit_length()
     keys, states = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int32)
     states[put_all(keys, np.fromiter(draft.steps, dtype=np.uint64))] = list(draft.steps.values())
-    return Trie(
-        singles, pairs, keys, states, np.array(draft.kinds, dtype=np.int16), np.array(draft.needs, dtype=np.uint8)
-    )
+    kinds, edges = np.array(draft.kinds, dtype=np.int16), np.array(draft.needs, dtype=np.uint8)
+    return Trie(firsts, pairs, threes, keys, states, kinds, edges)
+
+
+@compiled
+def _hash_of(first: int, second: int, third: int) -> int:
+    """Place of two or three code points, the third one 0, in the filters of beginnings."""
+    mixed = np.uint32(first) * np.uint32(0x9E37) ^ np.uint32(second) * np.uint32(0x85EB)
+    return (mixed ^ np.uint32(third) * np.uint32(0xC2B3)) & np.uint32(0xFFFF)
 
 
 @compiled
@@ -114,21 +131,17 @@ def find_terms(stream: Stream, trie: Trie) -> Found:
         place, end = stream.starts[text], stream.starts[text + 1]
         while place < end:
             length, kind = 0, -1
-            following = codes[place + 1] if place + 1 < end else np.uint32(0)
-            begins = trie.pairs[_pair(codes[place], following)] or trie.singles[codes[place]]
-            if begins and (edge[place] or _may_begin_inside(classes[place])):
-                length, kind = _longest(stream, trie, place, end)
+            if trie.firsts[codes[place]] and (edge[place] or _may_begin_inside(classes[place])):
+                second = codes[place + 1] if place + 1 < end else np.uint32(0)
+                third = codes[place + 2] if place + 2 < end else np.uint32(0)
+                begins = trie.firsts[codes[place]] & 2 or trie.threes[_hash_of(codes[place], second, third)]
+                if begins or trie.pairs[_hash_of(codes[place], second, np.uint32(0))]:
+                    length, kind = _longest(stream, trie, place, end)
             if length > 0:
                 texts[count], places[count], kinds[count] = text, place, kind
                 count += 1
             place += max(1, length)
     return Found(texts[:count].copy(), places[:count].copy(), kinds[:count].copy())
-
-
-@compiled
-def _pair(first: int, second: int) -> int:
-    """Place of two code points in the filter of beginnings."""
-    return ((first * np.uint32(0x9E37)) ^ (second * np.uint32(0x85EB))) & np.uint32(0xFFFF)
 
 
 @compiled

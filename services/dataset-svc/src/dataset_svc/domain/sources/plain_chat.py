@@ -11,14 +11,8 @@ _KNOWN_ROLES = frozenset({"system", "user", "assistant", "tool"})
 _Rare = msgspec.Raw | msgspec.UnsetType
 
 
-class _PlainTurn(msgspec.Struct, frozen=True):
-    role: str
-    content: str
-    tool_calls: _Rare = msgspec.UNSET
-
-
 class _PlainChat(msgspec.Struct, frozen=True):
-    messages: tuple[_PlainTurn, ...]
+    messages: tuple[Turn, ...]
     sample_id: Id | None = None
     task_id: str | None = None
     input: str | None = None
@@ -58,7 +52,7 @@ class _PlainChat(msgspec.Struct, frozen=True):
         if not 0 <= self.weight_0_1 <= 1:
             return False
         for turn in self.messages:  # noqa: SIM110 - a generator costs as much again as the loop
-            if turn.tool_calls is not unset or turn.role not in _KNOWN_ROLES:
+            if turn.tool_calls is not None or turn.role not in _KNOWN_ROLES:
                 return False
         return True
 
@@ -76,7 +70,7 @@ def read_plain_chat(content: bytes) -> Record | None:
         return None
     metadata = flat_metadata(chat.metadata)
     return Record(
-        messages=tuple([Turn(turn.role, turn.content) for turn in chat.messages]),
+        messages=chat.messages,
         sample_id=chat.sample_id,
         task_id=chat.task_id,
         input=chat.input,

@@ -97,11 +97,14 @@ class SampleReader:
 
 def as_sample(record: Record, rules: ReadingRules) -> Sample:
     """The sample that a record is; without an id it is named by what it says."""
-    asked = [turn.content for turn in record.messages if turn.role == "user"]
+    asked = record.input
+    if asked is None:
+        *_, before, _ = record.messages  # the user spoke before the answer
+        asked = before.content if before.role == "user" else _last_of_user(record.messages)
     return Sample(
         sample_id=record.sample_id or _name(record),
         task_id=rules.task_id,
-        input=asked[-1] if record.input is None else record.input,
+        input=asked,
         messages=record.messages,
         source=rules.source or record.source or SampleSource.UPLOAD,
         inference_id=record.inference_id,
@@ -117,6 +120,10 @@ def as_sample(record: Record, rules: ReadingRules) -> Sample:
     )
 
 
+def _last_of_user(turns: tuple[Turn, ...]) -> str:
+    return next(turn.content for turn in reversed(turns) if turn.role == "user")
+
+
 def _name(record: Record) -> str:
     said = _Said(
         record.messages, record.sample_id, record.task_id, record.input, record.source, record.inference_id,
@@ -130,7 +137,7 @@ def read_record(one: Line | Row, rules: ReadingRules) -> Record | BadLine:
     """A record without its name; depends on nothing but itself, so records may be read in any order and place."""
     try:
         record = _parsed(one, rules)
-        fault = next(_faults(record, rules), None)
+        fault = None if _is_sound(record, rules) else next(_faults(record, rules), None)
     except Fault as error:
         fault, record = (error.field, error.reason), None
     except msgspec.ValidationError as error:
@@ -171,6 +178,22 @@ def _fields(one: Line | Row) -> Fields:
     if not isinstance(found, dict):
         raise Fault("line", "not a JSON object")
     return found
+
+
+def _is_sound(record: Record, rules: ReadingRules) -> bool:
+    """Whether it surely has no fault, which of the commonest conversations one look tells."""
+    turns = record.messages
+    if not 2 <= len(turns) <= 3 or record.input is not None or record.task_id not in (None, rules.task_id):
+        return False
+    first, asked, answer = turns[0], turns[-2], turns[-1]
+    return (
+        asked.role == "user"
+        and answer.role == "assistant"
+        and (first is asked or first.role == "system")
+        and not (asked.content.isspace() or answer.content.isspace())
+        and asked.content != ""
+        and answer.content != ""
+    )
 
 
 def _faults(record: Record, rules: ReadingRules) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Reads the turns of a conversation from what people write as one: lists, JSON text, single messages, bare answers."""
 
 import math
+from collections.abc import Iterable
 from itertools import islice
 from typing import cast
 
@@ -151,7 +152,7 @@ def flat_metadata(value: object) -> dict[str, Scalar]:
     if not isinstance(value, dict):
         raise Fault("metadata", "not an object")
     said = cast("dict[object, object]", value)
-    if len(said) <= _MOST_METADATA and all(map(_is_plain, said)) and all(map(_is_plain, said.values())):
+    if len(said) <= _MOST_METADATA and _is_plain(said) and _is_plain(said.values()):
         return cast("dict[str, Scalar]", value)  # most records
     return {str(key)[:_LONGEST_KEY]: _scalar(one) for key, one in islice(said.items(), _MOST_METADATA)}
 
@@ -171,12 +172,15 @@ def label_of(value: object, metadata: dict[str, Scalar], name: str) -> str | Non
     return str(value).strip() or None
 
 
-def _is_plain(value: object) -> bool:
-    """Whether it stays what it is, as a key too; keys of JSON are text."""
-    kind = type(value)
-    if kind is str:
-        return len(cast("str", value)) <= _LONGEST_KEY
-    return kind is int and abs(cast("int", value)) <= _LARGEST_INTEGER
+def _is_plain(values: Iterable[object]) -> bool:
+    """Whether all stay what they are, as keys too."""
+    for value in values:
+        if type(value) is str:
+            if len(value) > _LONGEST_KEY:
+                return False
+        elif type(value) is not int or not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
+            return False
+    return True
 
 
 def _scalar(value: object) -> Scalar:

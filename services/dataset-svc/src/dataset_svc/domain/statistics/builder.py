@@ -2,11 +2,9 @@
 
 # ruff: noqa: SLF001 - merging reads what another of the same class holds
 
-import heapq
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +30,7 @@ _TERM_SAMPLES = 5_000
 _TERM_CHARACTERS = 1_000
 _SHOWN_TERMS = 40
 _RANKED_TERMS = 1_000
+_END = -1  # of a text, among the numbers of its words
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -204,14 +203,19 @@ class _TermSample:
 
     def frequent(self) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
         """Most frequent words and pairs of neighbours; a pair never reaches from a question into its answer."""
-        words: Counter[tuple[str, ...]] = Counter()
-        pairs: Counter[tuple[str, ...]] = Counter()
+        numbers: dict[str, int] = {}
+        places: list[int] = []
         for column in self._texts.columns:
             for text in column.to_pylist():
-                found = words_of(text)
-                words.update(zip(found))
-                pairs.update(pairwise(found))
-        return _most_frequent(words), _most_frequent(pairs)
+                places += [numbers.setdefault(word, len(numbers)) for word in words_of(text)]
+                places.append(_END)
+        words, found = list(numbers), np.array(places, dtype=np.int64)
+        inside = found != _END
+        pairs = (found[:-1] * len(words) + found[1:])[inside[:-1] & inside[1:]]
+        return (
+            _most_frequent(found[inside], lambda one: (words[one],)),
+            _most_frequent(pairs, lambda two: (words[two // len(words)], words[two % len(words)])),
+        )
 
     def _bound(self) -> np.uint64:
         full = len(self._hashes) >= _TERM_SAMPLES
@@ -233,10 +237,13 @@ def _beginnings(texts: pa.LargeStringArray, rows: NDArray[np.int64]) -> pa.Large
     return pc.utf8_slice_codeunits(chosen, 0, _TERM_CHARACTERS)  # pyright: ignore[reportAttributeAccessIssue] - made on import
 
 
-def _most_frequent(counts: Mapping[tuple[str, ...], int]) -> tuple[Term, ...]:
+def _most_frequent(numbers: NDArray[np.int64], words_of_number: Callable[[int], tuple[str, ...]]) -> tuple[Term, ...]:
     """The first by count, equal ones by alphabet; those with a word without a letter are left out."""
-    least = min(heapq.nlargest(_RANKED_TERMS, counts.values()), default=0)  # sorting all would take seconds
-    frequent = ((words, count) for words, count in counts.items() if count >= least)
-    worded = [(count, " ".join(words)) for words, count in frequent if all(map(_LETTER.search, words))]
+    found, counts = np.unique(numbers, return_counts=True)
+    ranked = min(_RANKED_TERMS, len(counts))
+    least = np.partition(counts, len(counts) - ranked)[len(counts) - ranked] if ranked else 0
+    frequent = np.flatnonzero(counts >= least)
+    chosen = zip(map(words_of_number, found[frequent].tolist()), counts[frequent].tolist(), strict=True)
+    worded = [(count, " ".join(words)) for words, count in chosen if all(map(_LETTER.search, words))]
     ranked = sorted(worded, key=lambda term: (-term[0], term[1]))[:_SHOWN_TERMS]
     return tuple(Term(text=text, count=count) for count, text in ranked)

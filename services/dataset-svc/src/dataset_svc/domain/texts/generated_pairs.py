@@ -4,6 +4,7 @@ The answer is hostile input: it is read strictly, nothing in it is repaired, and
 """
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -12,10 +13,13 @@ import msgspec
 
 from dataset_svc.domain.samples import Turn
 from dataset_svc.domain.texts.morphemes import needs_analysis
+from dataset_svc.domain.texts.portions import Portion
 from loopwright.contracts.base import ChatMessage, JsonObject
 
 _MOST_CHARS = 4000
 _MOST_TURNS = 8
+_USUAL_TURNS = 3
+_KNOWN_CHARS = 120
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=_MOST_CHARS)]
 
 
@@ -98,15 +102,24 @@ _RULES = (
 )
 
 
-def schema_of(template: Template, wanted: int) -> JsonObject:
-    """JSON Schema of the answer, in the subset that strict structured output allows."""
-    text: JsonObject = {"type": "string"}
+def schema_of(template: Template, portion: Portion, *, bounded: bool = True) -> JsonObject:
+    """JSON Schema of the answer, in the subset that strict structured output allows.
+
+    Args:
+        bounded: Whether texts have a greatest length, which not every endpoint knows.
+    """
+    long, short = (_text(chars, bounded=bounded) for chars in (portion.chars, portion.chars // 2))
+    turns: JsonObject = {"type": "array", "items": _object(user=short, assistant=long), "maxItems": _USUAL_TURNS}
     shapes: dict[Template, JsonObject] = {
-        Template.QA: _object(question=text, answer=text),
-        Template.CHAT: _object(turns={"type": "array", "items": _object(user=text, assistant=text)}),
-        Template.SUMMARY: _object(summary=text),
+        Template.QA: _object(question=short, answer=long),
+        Template.CHAT: _object(turns=turns),
+        Template.SUMMARY: _object(summary=long),
     }
-    return _object(pairs={"type": "array", "items": shapes[template], "minItems": 1, "maxItems": wanted})
+    return _object(pairs={"type": "array", "items": shapes[template], "minItems": 1, "maxItems": portion.pairs})
+
+
+def _text(chars: int, *, bounded: bool) -> JsonObject:
+    return {"type": "string", "maxLength": chars} if bounded else {"type": "string"}
 
 
 def _object(**properties: JsonObject) -> JsonObject:
@@ -118,15 +131,27 @@ def _object(**properties: JsonObject) -> JsonObject:
     }
 
 
-def prompt_of(template: Template, source: str, *, headings: tuple[str, ...], wanted: int) -> tuple[ChatMessage, ...]:
-    """What the model is asked for one chunk."""
+def prompt_of(
+    template: Template, source: str, *, headings: tuple[str, ...], portion: Portion, known: Sequence[Pair] = ()
+) -> tuple[ChatMessage, ...]:
+    """What the model is asked for one chunk.
+
+    Args:
+        known: What it wrote of this chunk already, and is not to write again.
+    """
     place = f"Headings above it: {' > '.join(headings)}\n" if headings else ""
-    asked = f"Write {wanted} {_WANTED[template]}.\n{place}The text, as a JSON string:\n{msgspec.json.encode(source).decode()}"
+    written = [(pair.answer if template is Template.SUMMARY else pair.question)[:_KNOWN_CHARS] for pair in known]
+    other = f"Already written, so write others: {msgspec.json.encode(written).decode()}\n" if written else ""
+    asked = (
+        f"Write {portion.pairs} {_WANTED[template]}. No text is longer than {portion.chars} characters.\n{place}{other}"
+        f"The text, as a JSON string:\n{msgspec.json.encode(source).decode()}"
+    )
     return ChatMessage(role="system", content=_RULES), ChatMessage(role="user", content=asked)
 
 
-def parse_pairs(content: str, template: Template, *, source: str, wanted: int) -> Parsed:
+def parse_pairs(content: str, template: Template, *, source: str, portion: Portion) -> Parsed:
     """Reads the model's answer; what does not fit is counted and left out, what fits is taken as it is."""
+    wanted = portion.pairs
     refused: Counter[Refusal] = Counter()
     try:
         raw = msgspec.json.decode(content, type=_Answer).pairs
@@ -137,7 +162,7 @@ def parse_pairs(content: str, template: Template, *, source: str, wanted: int) -
     refused[Refusal.MORE_THAN_ASKED] += max(0, len(raw) - wanted)
     pairs: list[Pair] = []
     for one in raw[:wanted]:
-        read = _read(one, template, source)
+        read = _read(one, template, source, portion)
         if isinstance(read, Refusal):
             refused[read] += 1
         else:
@@ -145,17 +170,31 @@ def parse_pairs(content: str, template: Template, *, source: str, wanted: int) -
     return Parsed(pairs=tuple(pairs), refused=+refused)
 
 
-def _read(raw: msgspec.Raw, template: Template, source: str) -> Pair | Refusal:
+def _read(raw: msgspec.Raw, template: Template, source: str, portion: Portion) -> Pair | Refusal:
     try:
         shape = msgspec.json.decode(raw, type=_SHAPES[template])
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return Refusal.WRONG_SHAPE
+    if any(len(text) == most for text, most in _bounded_texts(shape, portion)):
+        return Refusal.CUT_OFF  # the schema ended it, not the model
     pair = _pair_of(shape, source)
     if any(not turn.content.strip() or "\0" in turn.content for turn in pair.messages):
         return Refusal.EMPTY
     if pair.answer.strip() in {pair.question.strip(), source.strip()}:
         return Refusal.ECHO
     return pair
+
+
+def _bounded_texts(shape: _Qa | _Chat | _Summary, portion: Portion) -> Iterator[tuple[str, int]]:
+    long, short = portion.chars, portion.chars // 2
+    match shape:
+        case _Qa():
+            yield from ((shape.question, short), (shape.answer, long))
+        case _Summary():
+            yield shape.summary, long
+        case _Chat():
+            for turn in shape.turns:
+                yield from ((turn.user, short), (turn.assistant, long))
 
 
 def _pair_of(shape: _Qa | _Chat | _Summary, source: str) -> Pair:

@@ -16,11 +16,16 @@ class Status(StrEnum):
 _ORDER = tuple(Status)
 
 
+def is_before(current: Status, wanted: Status) -> bool:
+    """Whether a step leads forward."""
+    return _ORDER.index(current) < _ORDER.index(wanted)
+
+
 def check_change(current: Status, wanted: Status) -> None:
     """Says no to a step that goes nowhere or back.
 
     Raises:
         Conflict: the step is not allowed.
     """
-    if _ORDER.index(wanted) <= _ORDER.index(current):
+    if not is_before(current, wanted):
         raise Conflict("dataset.status-final", f"it is {current} already", current=str(current), wanted=str(wanted))
