@@ -1,10 +1,13 @@
 """A language model small enough to train in a test: random weights, a tokenizer made on the spot, a chat template."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests share builders, and are no package
 
 TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}> {{ message['content'] }} <end> {% endfor %}"

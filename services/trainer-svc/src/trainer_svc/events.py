@@ -10,12 +10,12 @@ from loopwright.contracts.jobs import JobRequested
 from loopwright.contracts.registry import DATASET_DEPRECATED, DATASET_VALIDATED, JOB_REQUESTED, TASK_DEFINED
 from loopwright.contracts.tasks import TaskDefined
 from loopwright.unit_of_work import Work
-from trainer_svc.domain.models import BaseModels
+from trainer_svc.domain.installed import Installed
 from trainer_svc.handlers.deprecations import deprecate_data
 from trainer_svc.handlers.requests import accept_job, keep_policy, train_by_policy
 
 
-def build_events(models: BaseModels) -> EventRouter:
+def build_events(installed: Installed) -> EventRouter:
     """The service's subscriptions."""
     events = EventRouter()
 
@@ -33,6 +33,6 @@ def build_events(models: BaseModels) -> EventRouter:
 
     @events.on(JOB_REQUESTED)
     async def on_job_requested(received: Received[JobRequested], work: Work) -> None:  # pyright: ignore[reportUnusedFunction] - registered
-        await accept_job(work, received.event, models)
+        await accept_job(work, received.event, installed)
 
     return events

@@ -10,16 +10,16 @@ from loopwright.service import Service
 from loopwright.settings import CommonSettings
 from loopwright.storage import open_storage
 from loopwright.unit_of_work import PostgresWork
+from trainer_svc.adapters.installed import read_installed
 from trainer_svc.adapters.launch import Launcher
 from trainer_svc.adapters.machines import LocalLauncher
-from trainer_svc.adapters.models import read_models
 from trainer_svc.adapters.ray_jobs import RayLauncher
 from trainer_svc.adapters.tracking import MlflowRuns
 from trainer_svc.api.following import Followers
 from trainer_svc.api.live import LiveDoor, live_routes
 from trainer_svc.api.routes import Doorway, routes
 from trainer_svc.api.studies import study_routes
-from trainer_svc.domain.models import BaseModels
+from trainer_svc.domain.installed import Installed
 from trainer_svc.events import build_events
 from trainer_svc.jobs.bench import Bench, Tools
 from trainer_svc.jobs.studying import StudyLoop
@@ -34,12 +34,12 @@ def build(common: CommonSettings, settings: Settings) -> Service:
     """Wires the service; nothing runs yet."""
     database = Database(common.database_url.get_secret_value(), metadata, messaging)
     work = PostgresWork(database, Party.TRAINER)
-    models = read_models(settings.base_models)
+    installed = read_installed(settings.base_models, programs=settings.programs)
     service = Service(Party.TRAINER, common, database=database)
-    _add_doors(service, work, settings, models)
-    service.add_events(build_events(models))
+    _add_doors(service, work, settings, installed)
+    service.add_events(build_events(installed))
     tools = Tools(
-        bench=_bench(settings, models), common=common, work=work, storage=open_storage(common),
+        bench=_bench(settings, installed), common=common, work=work, storage=open_storage(common),
         runs=MlflowRuns(common.mlflow_uri), launcher=_launcher(settings),
     )  # fmt: skip
     service.add_background("worker", Worker(tools).run)
@@ -47,9 +47,9 @@ def build(common: CommonSettings, settings: Settings) -> Service:
     return service
 
 
-def _add_doors(service: Service, work: PostgresWork, settings: Settings, models: BaseModels) -> None:
+def _add_doors(service: Service, work: PostgresWork, settings: Settings, installed: Installed) -> None:
     service.app.state.doorway = Doorway(
-        work=work, work_dir=settings.work_dir, models=models, prices=settings.price_per_device_hour
+        work=work, work_dir=settings.work_dir, installed=installed, prices=settings.price_per_device_hour
     )
     service.app.state.live = LiveDoor(
         work=work, followers=Followers(work, stopping=lambda: service.is_stopping), work_dir=settings.work_dir, worker=settings.worker_name,
@@ -67,11 +67,11 @@ def _launcher(settings: Settings) -> Launcher:
     )
 
 
-def _bench(settings: Settings, models: BaseModels) -> Bench:
+def _bench(settings: Settings, installed: Installed) -> Bench:
     return Bench(
         owner=settings.worker_name,
         work_dir=settings.work_dir,
-        models=models,
+        installed=installed,
         slots=settings.device_slots,
         most_jobs=settings.max_concurrent_jobs,
         lease=timedelta(seconds=settings.lease_ttl_s),

@@ -38,4 +38,7 @@ class Settings(BaseSettings):
     meeting: str = Field(default="", description="host:port where machines meet without Ray; empty: any port")
     ray_address: str = Field(default="http://127.0.0.1:8265", description="dashboard of the head of the Ray cluster")
     ray_token: SecretStr | None = Field(default=None, description="bearer token of the Ray cluster")
+    programs: dict[Literal["axolotl", "llama_factory"], Path] = Field(
+        default={}, description="other projects' trainers; those not named are looked for on the PATH"
+    )
     module: str | None = Field(default=None, description="recipe of every job, for tests; None: by kind and objective")

@@ -15,8 +15,8 @@ from loopwright.contracts.registry import JOB_FINISHED, JOB_REQUESTED
 from loopwright.errors import Invalid
 from loopwright.testing.tokens import TokenMint
 from trainer_svc.api.schemas import NewJob
+from trainer_svc.domain.installed import Installed
 from trainer_svc.domain.memory import ModelShape
-from trainer_svc.domain.models import BaseModels
 from trainer_svc.domain.waiting import WorkerState
 from trainer_svc.handlers.queueing import Offer, report_worker
 from trainer_svc.handlers.requests import request_job
@@ -183,14 +183,16 @@ class TestPostJob:
             name="here", slots=("cpu:0",), base_models=(BASE,), most_jobs=1, held={}, total_bytes={"cpu": 10**9},
             free_bytes={"cpu": 10**9},
         )  # fmt: skip
-        models = BaseModels(folders=MODELS, shapes={BASE: LLAMA3_8B})
+        installed = Installed(folders=MODELS, shapes={BASE: LLAMA3_8B})
         async with world.work() as unit:
-            offer = Offer(worker=worker, models=models, lease=timedelta(minutes=1), keep_after=timedelta(minutes=1))
+            offer = Offer(
+                worker=worker, installed=installed, lease=timedelta(minutes=1), keep_after=timedelta(minutes=1)
+            )
             await report_worker(unit, offer)
         order = NewJob.model_validate(a_body()).to_order(job_id="job-9", by="ann", at=datetime.now(UTC))
         with pytest.raises(Invalid) as caught:
             async with world.work() as unit:
-                await request_job(unit, order, models)
+                await request_job(unit, order, installed)
         assert caught.value.code == "job.too-large"
         assert "max_seq_length" in caught.value.detail
         assert await world.table("jobs") == await world.announced(JOB_REQUESTED) == []

@@ -10,9 +10,9 @@ from trainer_world import BASE, MODELS, World, a_request
 
 from loopwright.contracts.base import RunState
 from loopwright.contracts.registry import JOB_FINISHED, JOB_PROGRESSED
+from trainer_svc.domain.installed import Installed
 from trainer_svc.domain.jobs import Ending, Job
 from trainer_svc.domain.memory import ModelShape
-from trainer_svc.domain.models import BaseModels
 from trainer_svc.domain.waiting import WorkerState
 from trainer_svc.handlers.endings import end_attempt
 from trainer_svc.handlers.queueing import Offer, recover_silent, report_worker, take_next_job
@@ -42,7 +42,7 @@ def an_offer(
     state = WorkerState(
         name=owner, slots=slots, base_models=(BASE,), most_jobs=most, held={}, total_bytes={}, free_bytes={}
     )
-    return Offer(worker=state, models=BaseModels(folders=MODELS), lease=TTL, keep_after=keep_after)
+    return Offer(worker=state, installed=Installed(folders=MODELS), lease=TTL, keep_after=keep_after)
 
 
 async def recover(world: World, *, max_attempts: int = 5, owner: str | None = None) -> tuple[str, ...]:
@@ -303,9 +303,9 @@ async def offer(
     """Takes a job for a worker with two CPU slots and so many bytes."""
     standard = an_offer(slots=("cpu:0", "cpu:1"))
     worker = replace(standard.worker, total_bytes={"cpu": total}, free_bytes={"cpu": total if free is None else free})
-    models = BaseModels(folders=MODELS, shapes=SHAPES if shapes is None else shapes)
+    installed = Installed(folders=MODELS, shapes=SHAPES if shapes is None else shapes)
     async with world.work() as unit:
-        return await take_next_job(unit, replace(standard, worker=worker, models=models))
+        return await take_next_job(unit, replace(standard, worker=worker, installed=installed))
 
 
 class TestWaitingFor:

@@ -1,17 +1,13 @@
 """Distillation on tiny models: the student's predictions come nearer to the teacher's."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests share builders, and are no package
-
 from alert_samples import answered, case, write_cases
+from peft import PeftModel
 from recipe_runs import SETTINGS, WARNINGS, JobMaker, describe_job, of_kind, run, same_adapters
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from trainer_svc.recipes.job_file import JobFile
 from trainer_svc.recipes.progress import EXIT_FAILED, EXIT_STOPPED, Evaluated, Failed, Started, Stepped

@@ -1,17 +1,13 @@
 """Early stopping on a tiny model: ends when the validation loss gets no better, and the best adapter is what is kept."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests share builders, and are no package
-
 from alert_samples import answered, case, write, write_cases
 from recipe_runs import SETTINGS, WARNINGS, JobMaker, adapter_of, describe_job, of_kind, run, same_adapters
+from safetensors.torch import load_file
 
 from trainer_svc.recipes.job_file import JobFile
 from trainer_svc.recipes.progress import EXIT_STOPPED, AnyLine, Evaluated, Finished, Started, Stepped

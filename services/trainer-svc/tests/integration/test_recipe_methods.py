@@ -1,17 +1,13 @@
 """Methods and settings of a run on a tiny model: each trains, and does what its name says."""
 
 import json
-import sys
 from pathlib import Path
 from statistics import mean
 
 import pytest
 import torch
-from bitsandbytes.nn import Linear4bit
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests share builders, and are no package
-
 from alert_samples import answered, preferences, write_cases
+from bitsandbytes.nn import Linear4bit
 from recipe_runs import SETTINGS, WARNINGS, JobMaker, adapter_of, describe_job, of_kind, run, same_adapters
 
 from trainer_svc.recipes.job_file import JobFile

@@ -1,13 +1,9 @@
 """DPO from corrections and KTO from thumbs, on a tiny model: both teach what was preferred, and resume bit for bit."""
 
-import sys
 from pathlib import Path
 from statistics import mean
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests share builders, and are no package
-
 from alert_samples import answered, corrected, preferences, rated, write, write_cases
 from recipe_runs import SETTINGS, WARNINGS, JobMaker, describe_job, of_kind, run, same_adapters
 

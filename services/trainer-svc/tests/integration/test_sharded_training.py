@@ -15,11 +15,8 @@ import pytest
 import torch
 from forked_ranks import End, Scene
 from pydantic import TypeAdapter
-from safetensors.torch import load_file
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests share builders, and are no package
-
 from recipe_runs import Kind, of_kind
+from safetensors.torch import load_file
 
 from loopwright.contracts.tasks import Hyperparameters
 from trainer_svc.recipes.checkpoints import newest_complete

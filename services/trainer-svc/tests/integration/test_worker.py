@@ -1,6 +1,7 @@
 """The worker against every way in which a training process, or what it leans on, can end."""
 
 import asyncio
+import json
 import tarfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from foreign_program import install
 from pydantic import JsonValue
 from trainer_world import BASE, MODELS, World
 
@@ -16,6 +18,7 @@ from loopwright.contracts.base import RunState
 from loopwright.contracts.registry import JOB_FINISHED, JOB_PROGRESSED
 from loopwright.testing.gate import Gate
 from loopwright.testing.waiting import eventually
+from trainer_svc.domain.installed import Installed
 from trainer_svc.handlers.steering import resume_job
 from trainer_svc.queries import read_waits
 from trainer_svc.recipes.job_file import JobFile
@@ -196,6 +199,30 @@ class TestKinds:
         async with world.worker():
             job = await world.ended()
         assert (job["tokens"], job["train_s"]) == (9, 1)
+
+
+class TestAnotherProjectsTrainer:
+    async def test_runs_a_job_that_names_it_where_it_is_installed(self, world: World, tmp_path: Path) -> None:
+        install(tmp_path, "program", output=world.work_dir / "job-1" / "checkpoints")
+        world.installed = Installed(folders=MODELS, programs={"llama_factory": tmp_path / "program"})
+        sample = {
+            "sample_id": "s",
+            "messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}],
+        }
+        await world.a_job(json.dumps(sample).encode(), hyperparameters={"trainer": "llama_factory", "num_epochs": 4})
+        async with world.worker(recipe=None, installed=Installed(folders=MODELS)):
+            await eventually(lambda: self._waits_for(world, "trainer llama_factory, which worker here does not have"))
+        async with world.worker(recipe=None):
+            job = await world.ended()
+        assert (job["state"], job["reason"]) == (RunState.SUCCEEDED, None)
+        (finished,) = await world.finished()
+        assert (job["step"], finished.final_loss, finished.validation_loss) == (4, 0.5, 1.25)
+        with tarfile.open(fileobj=BytesIO(await world.storage.read_bytes(job["adapter"]))) as tar:
+            assert "adapter_model.safetensors" in tar.getnames()
+
+    async def _waits_for(self, world: World, words: str) -> bool:
+        async with world.work() as unit:
+            return words in (await read_waits(unit.session, {})).get("job-1", "")
 
 
 class TestSeveralDevices:

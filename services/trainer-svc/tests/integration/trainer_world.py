@@ -28,7 +28,7 @@ from loopwright.testing.waiting import eventually
 from loopwright.unit_of_work import PostgresWork
 from trainer_svc.adapters.machines import LocalLauncher
 from trainer_svc.adapters.tracking import MlflowRuns
-from trainer_svc.domain.models import BaseModels
+from trainer_svc.domain.installed import Installed
 from trainer_svc.events import build_events
 from trainer_svc.jobs.bench import Bench, Tools
 from trainer_svc.jobs.worker import Worker
@@ -71,6 +71,7 @@ class World:
         self.url = url
         self.storage_uri = storage_uri
         self.work_dir = work_dir
+        self.installed = Installed(folders=MODELS)
         self.database = Database(url, metadata, messaging)
         self.direct = Database(direct_url, metadata, messaging)
         self.work = PostgresWork(self.database, Party.TRAINER)
@@ -86,7 +87,7 @@ class World:
     async def consume(self, record: KafkaRecord, *, attempts: int = 2) -> None:
         policy = RetryPolicy(attempts=attempts, first_delay_s=0.05)
         consumer = Consumer(Party.TRAINER, self.database, policy=policy, on_stop=self.stopped.append)
-        for subscription in build_events(BaseModels(folders=MODELS)).subscriptions:
+        for subscription in build_events(self.installed).subscriptions:
             if subscription.topic.name == record.topic:
                 await consumer.consume_record(subscription, record)
 
@@ -113,7 +114,7 @@ class World:
 
     def bench(self, **changes: object) -> Bench:
         standard = Bench(
-            owner="here", work_dir=self.work_dir, models=BaseModels(folders=MODELS), slots=("cpu:0",), most_jobs=2,
+            owner="here", work_dir=self.work_dir, installed=self.installed, slots=("cpu:0",), most_jobs=2,
             lease=timedelta(seconds=2), keep_after=timedelta(minutes=5), max_attempts=3, grace_s=5, cpu_threads=1,
             recipe="scripted_recipe",
         )  # fmt: skip

@@ -4,12 +4,12 @@ import io
 import json
 import os
 import re
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from foreign_program import install
 
 from loopwright.contracts.tasks import Hyperparameters
 from trainer_svc.recipes import axolotl, llama_factory
@@ -41,6 +41,7 @@ AXOLOTL = set(
         logging_steps save_steps save_total_limit auto_resume_from_checkpoints train_on_inputs warmup_ratio
         warmup_steps adapter load_in_4bit lora_r lora_alpha lora_dropout lora_target_linear peft_use_rslora
         peft_use_dora evals_per_epoch eval_steps early_stopping_patience load_best_model_at_end rl rl_beta
+        lora_mlp_kernel lora_qkv_kernel lora_o_kernel
         """,
     )
 )
@@ -142,29 +143,6 @@ class TestSettings:
         assert caught.value.explanation.code == "training.not-supported"
 
 
-PROGRAM = """#!/usr/bin/env python3
-import pathlib, shutil, sys
-folder = pathlib.Path(OUTPUT)
-folder.mkdir(parents=True, exist_ok=True)
-assert sys.argv[1] == "train"
-shutil.copytree(pathlib.Path(sys.argv[2]).parent, folder / "given")
-print("noise {'epoch': 0.1}")
-print("\\r 25%|##| 1/4 {'loss': '1.5', 'grad_norm': '0.5', 'learning_rate': '0.01', 'epoch': '0.5'}")
-print({"eval_loss": 1.25, "eval_runtime": 0.1, "epoch": 1.0})
-print({"loss": 0.5, "learning_rate": 0.0, "epoch": 2.0})
-print({"train_runtime": 1.0, "train_loss": 1.0, "epoch": 2.0})
-END
-(folder / "adapter_model.safetensors").write_bytes(b"weights")
-(folder / "adapter_config.json").write_text('{"target_modules": ["v", "k"]}')
-"""
-
-
-def install(folder: Path, name: str, *, output: Path, end: str = "") -> None:
-    program = folder / name
-    program.write_text(PROGRAM.replace("OUTPUT", repr(str(output))).replace("END", end))
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-
-
 def run(plan: Callable[[JobFile], Plan], job: JobFile) -> tuple[int, list[AnyLine]]:
     said = io.StringIO()
     status = attempt(plan, job, progress=ProgressStream(said), stop=Stop())
@@ -201,6 +179,12 @@ class TestAttempt:
         first = json.loads((given / "train.jsonl").read_text().splitlines()[0])
         assert [turn["content"] for turn in first["messages"]] == ["fan down", "alert"]
         assert not files_folder(job).exists()  # nothing that people wrote is left lying there
+
+    def test_runs_the_program_that_the_job_names(self, a_job: JobMaker, tmp_path: Path) -> None:
+        job = a_job(program=tmp_path / "elsewhere")
+        install(tmp_path, "elsewhere", output=job.checkpoint_dir)
+        status, lines = run(axolotl.plan, job)
+        assert (status, lines[-1].kind) == (0, "finished")
 
     def test_without_the_trainer_says_that_it_is_not_installed(self, a_job: JobMaker) -> None:
         status, lines = run(axolotl.plan, a_job())

@@ -1,6 +1,7 @@
 """Which jobs start by themselves, what runs them, what can never run, and what a process's end means."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
@@ -8,9 +9,10 @@ from pydantic import JsonValue
 from loopwright.contracts.base import RunState
 from loopwright.contracts.jobs import JobKind, JobRequested
 from loopwright.contracts.registry import DATASET_VALIDATED, JOB_REQUESTED
-from loopwright.contracts.tasks import Hyperparameters, Objective, TrainingPolicy
+from loopwright.contracts.tasks import Hyperparameters, Objective, Trainer, TrainingPolicy
 from loopwright.errors import Conflict
 from loopwright.testing.examples import an_event
+from trainer_svc.domain.installed import Installed
 from trainer_svc.domain.jobs import (
     Policy,
     check_can_delete,
@@ -23,9 +25,12 @@ from trainer_svc.domain.jobs import (
     models_of,
     module_of,
     obstacle,
+    other_trainer_of,
 )
 
-MODELS = ("tiny", "larger")
+MODELS = Installed(
+    folders={name: Path(name) for name in ("tiny", "larger")}, programs={"llama_factory": Path("llamafactory-cli")}
+)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -73,14 +78,18 @@ class TestInheriting:
 class TestModuleOf:
     @pytest.mark.parametrize("objective", ["sft", "dpo", "kto", "distill"])
     def test_training_runs_the_recipe_of_its_objective(self, objective: Objective) -> None:
-        assert module_of(JobKind.TRAIN, objective) == f"trainer_svc.recipes.{objective}"
+        assert module_of(JobKind.TRAIN, objective, "loopwright") == f"trainer_svc.recipes.{objective}"
 
     @pytest.mark.parametrize(
         ("kind", "module"),
         [("merge", "merge"), ("gguf", "gguf"), ("gptq", "quantise"), ("awq", "quantise"), ("prune", "prune")],
     )
     def test_other_kinds_run_their_own(self, kind: str, module: str) -> None:
-        assert module_of(JobKind(kind), "sft") == f"trainer_svc.recipes.{module}"
+        assert module_of(JobKind(kind), "sft", "axolotl") == f"trainer_svc.recipes.{module}"
+
+    @pytest.mark.parametrize("trainer", ["axolotl", "llama_factory"])
+    def test_another_projects_trainer_has_a_recipe_for_all_that_it_learns(self, trainer: Trainer) -> None:
+        assert module_of(JobKind.TRAIN, "dpo", trainer) == f"trainer_svc.recipes.{trainer}"
 
 
 class TestObstacle:
@@ -109,6 +118,31 @@ class TestObstacle:
         reason = obstacle(a_request(kind=kind), MODELS)
         assert reason is not None
         assert kind in reason
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            (
+                {"hyperparameters": {"trainer": "axolotl"}},
+                "axolotl is not installed here (installed: loopwright, llama_factory)",
+            ),
+            (
+                {"hyperparameters": {"trainer": "axolotl"}, "objective": "kto"},
+                "does not learn objective kto: it learns sft and dpo",
+            ),
+            ({"hyperparameters": {"trainer": "llama_factory"}, "device_count": 2}, "one device only"),
+            ({"hyperparameters": {"trainer": "llama_factory", "sharding": "ddp"}}, "one device only"),
+        ],
+    )
+    def test_another_projects_trainer_must_be_there_and_able(self, changes: dict[str, JsonValue], words: str) -> None:
+        assert words in (obstacle(a_request(**changes), MODELS) or "")
+
+    def test_another_projects_trainer_that_is_installed_is_none(self) -> None:
+        assert obstacle(a_request(hyperparameters={"trainer": "llama_factory"}, objective="kto"), MODELS) is None
+
+    def test_work_on_an_adapter_needs_no_trainer_of_another_project(self) -> None:
+        assert other_trainer_of(JobKind.MERGE, Hyperparameters(trainer="axolotl")) is None
+        assert other_trainer_of(JobKind.TRAIN, Hyperparameters(trainer="axolotl")) == "axolotl"
 
     def test_slots_that_contradict_their_number_or_each_other_are_refused(self) -> None:
         assert obstacle(a_request(devices=["cuda:0", "cuda:1"]), MODELS) is None

@@ -7,8 +7,8 @@ import pytest
 
 from loopwright.contracts.jobs import JobKind
 from loopwright.contracts.tasks import Hyperparameters
+from trainer_svc.adapters.installed import read_installed
 from trainer_svc.adapters.memory import parse_gpus, read_main_memory
-from trainer_svc.adapters.models import read_models
 from trainer_svc.domain.memory import ModelShape, Undertaking, peak_bytes
 
 SMOLLM2_135M = ModelShape(
@@ -95,12 +95,23 @@ class TestReading:
             '{"vocab_size": 10, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 4,'
             ' "intermediate_size": 16, "num_experts": 3}'
         )
-        models = read_models({"there": tmp_path, "gone": tmp_path / "gone"})
-        assert models.shapes == {
+        installed = read_installed({"there": tmp_path, "gone": tmp_path / "gone"}, programs={})
+        assert installed.shapes == {
             "there": ModelShape(
                 vocabulary=10, hidden=8, layers=2, heads=4, kv_heads=4, head_size=2, mlp=16, experts=3, tied=False
             )
         }
+
+    def test_trainers_are_found_where_they_are_said_to_be_or_on_the_path(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        named, found = tmp_path / "elsewhere", tmp_path / "bin" / "llamafactory-cli"
+        found.parent.mkdir()
+        for program in (named, found):
+            program.touch(mode=0o755)
+        monkeypatch.setenv("PATH", str(found.parent))
+        assert read_installed({}, programs={"axolotl": named}).programs == {"axolotl": named, "llama_factory": found}
+        assert read_installed({}, programs={"axolotl": tmp_path / "gone"}).programs == {"llama_factory": found}
 
     def test_main_memory_ends_at_the_limit_of_the_control_group(self, tmp_path: Path) -> None:
         meminfo = tmp_path / "meminfo"

@@ -4,10 +4,8 @@ import os
 import tarfile
 from pathlib import Path
 
-import pytest
-
-from loopwright.errors import InvalidPayload
-from trainer_svc.adapters.packing import pack, unpack
+from loopwright.archives import Bounds, unpack
+from trainer_svc.adapters.packing import pack
 
 
 def a_folder(path: Path, names: list[str]) -> Path:
@@ -47,41 +45,8 @@ def test_differs_when_a_content_differs(tmp_path: Path) -> None:
     assert (tmp_path / "before.tar").read_bytes() != (tmp_path / "after.tar").read_bytes()
 
 
-class TestUnpack:
-    def test_gives_back_what_was_packed_in_place_of_what_was_there(self, tmp_path: Path) -> None:
-        pack(a_folder(tmp_path / "folder", ["b", "deep/c"]), tmp_path / "f.tar")
-        target = a_folder(tmp_path / "target", ["old"])
-        unpack(tmp_path / "f.tar", target)
-        assert sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()) == ["b", "deep/c"]
-        assert (target / "deep/c").read_text() == "content of deep/c"
-
-    @pytest.mark.parametrize(
-        "entry",
-        [
-            ("../escaped", tarfile.REGTYPE, ""),
-            ("deep/../../escaped", tarfile.REGTYPE, ""),
-            ("link", tarfile.SYMTYPE, "/etc/passwd"),
-            ("link", tarfile.LNKTYPE, "../escaped"),
-            ("device", tarfile.CHRTYPE, ""),
-            ("pipe", tarfile.FIFOTYPE, ""),
-        ],
-        ids=lambda entry: f"{entry[0]}-{entry[1].decode()}",
-    )
-    def test_refuses_what_would_leave_the_folder_or_is_no_plain_file(
-        self, tmp_path: Path, entry: tuple[str, bytes, str]
-    ) -> None:
-        name, kind, target = entry
-        with tarfile.open(tmp_path / "bad.tar", "w") as tar:
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, target
-            tar.addfile(member)
-        with pytest.raises(InvalidPayload):
-            unpack(tmp_path / "bad.tar", tmp_path / "inner" / "target")
-        assert not (tmp_path / "inner" / "target").exists()
-        assert not (tmp_path / "inner" / "escaped").exists()
-        assert not (tmp_path / "escaped").exists()
-
-    def test_refuses_what_is_no_archive(self, tmp_path: Path) -> None:
-        (tmp_path / "bad.tar").write_text("something else")
-        with pytest.raises(InvalidPayload):
-            unpack(tmp_path / "bad.tar", tmp_path / "target")
+def test_gives_back_what_was_packed(tmp_path: Path) -> None:
+    pack(a_folder(tmp_path / "folder", ["b", "deep/c"]), tmp_path / "f.tar")
+    unpack(tmp_path / "f.tar", tmp_path / "target", Bounds(files=10, size_bytes=1000))
+    assert (tmp_path / "target" / "deep/c").read_text() == "content of deep/c"
+    assert (tmp_path / "target" / "b").read_text() == "content of b"

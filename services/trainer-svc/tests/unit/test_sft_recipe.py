@@ -11,11 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests share builders, and are no package
-
 from recipe_runs import SETTINGS, WARNINGS, JobMaker, adapter_of, describe_job, of_kind, run, same_adapters
+from safetensors.torch import load_file
 
 from trainer_svc.recipes.answer_trainer import AnswerTrainer
 from trainer_svc.recipes.checkpoints import newest_complete

@@ -3,16 +3,12 @@
 import io
 import json
 import shutil
-import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests share builders, and are no package
-
 from recipe_runs import SETTINGS, WARNINGS, describe_job
+from transformers import AutoTokenizer
 
 from trainer_svc.recipes.pace import Stop
 from trainer_svc.recipes.progress import ProgressStream

@@ -36,7 +36,12 @@ class TestWaitingFor:
             (
                 a_demand(models=("huge",)),
                 a_worker(),
-                "its base model huge is on no worker (on them: tiny)",
+                "its base model huge, which worker here does not have",
+            ),
+            (
+                a_demand(trainer="axolotl"),
+                a_worker(trainers=("llama_factory",)),
+                "its trainer axolotl, which worker here does not have",
             ),
             (
                 a_demand(devices=("cuda:7",)),

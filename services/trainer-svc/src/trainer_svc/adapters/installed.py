@@ -1,12 +1,15 @@
-"""How base models are built, read from their configuration."""
+"""What is installed here: base models, as their configurations say, and other projects' trainers."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from trainer_svc.domain.installed import Installed
 from trainer_svc.domain.memory import ModelShape
-from trainer_svc.domain.models import BaseModels
+
+COMMANDS = {"axolotl": "axolotl", "llama_factory": "llamafactory-cli"}
 
 
 class _Config(BaseModel):
@@ -25,10 +28,19 @@ class _Config(BaseModel):
     tie_word_embeddings: bool = False
 
 
-def read_models(folders: Mapping[str, Path]) -> BaseModels:
-    """Reads the shapes of models; blocks for a moment."""
+def read_installed(folders: Mapping[str, Path], *, programs: Mapping[str, Path]) -> Installed:
+    """Looks at what there is; blocks for a moment.
+
+    Args:
+        programs: Where other projects' trainers are; those that are not named are looked for on the PATH.
+    """
     shapes = {name: shape for name, folder in folders.items() if (shape := _read_shape(folder)) is not None}
-    return BaseModels(folders=folders, shapes=shapes)
+    found = {
+        name: Path(path)
+        for name, command in COMMANDS.items()
+        if (path := shutil.which(programs.get(name, command))) is not None
+    }
+    return Installed(folders=folders, shapes=shapes, programs=found)
 
 
 def _read_shape(folder: Path) -> ModelShape | None:

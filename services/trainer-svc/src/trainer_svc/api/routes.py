@@ -17,7 +17,7 @@ from loopwright.problems import ADMIN_PROBLEMS
 from loopwright.unit_of_work import PostgresWork
 from trainer_svc.api.schemas import AcceptedJob, NewJob, Priority, Resumption
 from trainer_svc.domain.estimates import Estimate
-from trainer_svc.domain.models import BaseModels
+from trainer_svc.domain.installed import Installed
 from trainer_svc.handlers.requests import estimate_order, request_job, stop_job
 from trainer_svc.handlers.steering import change_priority, delete_job, resume_job
 from trainer_svc.queries import CheckpointView, JobFilter, JobView, Reader, read_checkpoints
@@ -35,16 +35,16 @@ class Doorway:
 
     work: PostgresWork
     work_dir: Path
-    models: BaseModels
+    installed: Installed
     prices: Mapping[str, float]
 
     @property
     def base_models(self) -> Mapping[str, Path]:
-        return self.models.folders
+        return self.installed.folders
 
     @property
     def reader(self) -> Reader:
-        return Reader(work_dir=self.work_dir, shapes=self.models.shapes)
+        return Reader(work_dir=self.work_dir, shapes=self.installed.shapes)
 
 
 def _doorway(request: Request) -> Doorway:
@@ -60,7 +60,7 @@ Door = Annotated[Doorway, Depends(_doorway)]
 async def post_job(principal: Engineer, door: Door, body: NewJob, response: Response) -> AcceptedJob:
     order = body.to_order(job_id=f"job-{uuid.uuid4().hex[:12]}", by=principal.subject, at=datetime.now(UTC))
     async with door.work() as unit:
-        request, estimate = await request_job(unit, order, door.models)
+        request, estimate = await request_job(unit, order, door.installed)
     response.headers["Location"] = f"{routes.prefix}/{request.job_id}"
     return AcceptedJob(job_id=request.job_id, estimated_s=estimate.seconds)
 
@@ -70,7 +70,7 @@ async def post_estimate(principal: Engineer, door: Door, body: NewJob) -> Estima
     """What such a job would take; nothing is queued."""
     order = body.to_order(job_id="estimate", by=principal.subject, at=datetime.now(UTC))
     async with door.work() as unit:
-        return await estimate_order(unit, order, door.models, prices=door.prices)
+        return await estimate_order(unit, order, door.installed, prices=door.prices)
 
 
 @routes.get("")

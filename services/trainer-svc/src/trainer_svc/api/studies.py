@@ -67,7 +67,7 @@ async def post_study(principal: Engineer, door: Door, body: NewStudy, response: 
 
     async with door.work() as unit:
         study = await create_study(unit, body.dataset_id, build)
-        reason = obstacle(job_of(study, {}, job_id=study.study_id), door.models.folders)
+        reason = obstacle(job_of(study, {}, job_id=study.study_id), door.installed)
         if reason is not None:
             raise Invalid("job.cannot-run", reason)
         view = await read_study(unit.session, study.study_id)

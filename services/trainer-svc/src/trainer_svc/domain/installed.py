@@ -1,4 +1,4 @@
-"""Base models that are installed, and how they are built."""
+"""What is installed where jobs run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,13 +8,16 @@ from trainer_svc.domain.memory import ModelShape
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaseModels:
-    """What TRAINER_BASE_MODELS names.
+class Installed:
+    """What a worker has to train with.
 
     Attributes:
-        folders: By name.
-        shapes: By name; those whose configuration cannot be read are left out, and their memory is not foreseen.
+        folders: Base models by name.
+        shapes: How they are built, by name; those whose configuration cannot be read are left out, and their memory is
+            not foreseen.
+        programs: Other projects' trainers by name.
     """
 
     folders: Mapping[str, Path]
     shapes: Mapping[str, ModelShape] = field(default_factory=dict)
+    programs: Mapping[str, Path] = field(default_factory=dict)

@@ -1,20 +1,24 @@
 """Jobs: which start by themselves, what runs them, what a process's end means, and who may be stopped or resumed."""
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from loopwright.contracts.base import Artifact, RunState
 from loopwright.contracts.datasets import DatasetValidated
 from loopwright.contracts.jobs import JobKind, JobRequested, TrainingData
-from loopwright.contracts.tasks import Hyperparameters, Method, Objective, TrainingPolicy
+from loopwright.contracts.tasks import Hyperparameters, Method, Objective, Trainer, TrainingPolicy
 from loopwright.errors import Conflict
+from trainer_svc.domain.installed import Installed
 
 _SLOT = re.compile(r"(cpu|cuda):\d{1,4}")
 # beyond what any machine runs; larger numbers are slips, and would end as figures that no column holds
 _MOST = {
     "batch_size": 1 << 20, "gradient_accumulation_steps": 1 << 20, "max_seq_length": 1 << 24, "num_epochs": 100_000,
+}  # fmt: skip
+OWN: Trainer = "loopwright"
+_OBJECTIVES_OF_OTHERS: dict[str, tuple[Objective, ...]] = {
+    "axolotl": ("sft", "dpo"), "llama_factory": ("sft", "dpo", "kto"),
 }  # fmt: skip
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED)
 
@@ -137,11 +141,11 @@ def training_data_of(event: DatasetValidated) -> TrainingData:
     )
 
 
-def module_of(kind: JobKind, objective: Objective) -> str:
+def module_of(kind: JobKind, objective: Objective, trainer: Trainer) -> str:
     """The recipe that runs a job."""
     match kind:
         case JobKind.TRAIN:
-            return f"trainer_svc.recipes.{objective}"
+            return f"trainer_svc.recipes.{objective if trainer == OWN else trainer}"
         case JobKind.GPTQ | JobKind.AWQ:
             return "trainer_svc.recipes.quantise"
         case _:
@@ -155,19 +159,40 @@ def models_of(base_model: str, hyperparameters: Hyperparameters, *, objective: O
     return (base_model,)
 
 
-def obstacle(request: JobRequested, base_models: Collection[str]) -> str | None:
+def other_trainer_of(kind: JobKind, hyperparameters: Hyperparameters) -> str | None:
+    """Other project's trainer that must be installed where a job runs; None: no other's."""
+    own = kind is not JobKind.TRAIN or hyperparameters.trainer == OWN
+    return None if own else hyperparameters.trainer
+
+
+def obstacle(request: JobRequested, installed: Installed) -> str | None:
     """Why such a job can never run; None if it can."""
     chosen = request.hyperparameters
     if request.kind is JobKind.TRAIN and request.objective == "distill" and chosen.teacher is None:
         return "distillation needs a teacher: name an installed base model in hyperparameters.teacher"
     for name in models_of(request.base_model, chosen, objective=request.objective):
-        if name not in base_models:
+        if name not in installed.folders:
             role = "base model" if name == request.base_model else "teacher"
-            known = ", ".join(sorted(base_models)) or "none"
+            known = ", ".join(sorted(installed.folders)) or "none"
             return f"{role} {name} is not installed here (installed: {known})"
     if request.kind is not JobKind.TRAIN and request.source_adapter is None:
         return f"a job of kind {request.kind} needs the adapter of a training job that succeeded"
-    return _wrong_slots(request) or _wrong_size(chosen)
+    return _wrong_trainer(request, installed) or _wrong_slots(request) or _wrong_size(chosen)
+
+
+def _wrong_trainer(request: JobRequested, installed: Installed) -> str | None:
+    trainer = other_trainer_of(request.kind, request.hyperparameters)
+    if trainer is None:
+        return None
+    objectives = _OBJECTIVES_OF_OTHERS[trainer]
+    if request.objective not in objectives:
+        return f"trainer {trainer} does not learn objective {request.objective}: it learns {' and '.join(objectives)}"
+    if slots_of(request) > 1 or request.hyperparameters.sharding != "none":
+        return f"trainer {trainer} is run on one device only; {OWN} shares a job among several"
+    if trainer not in installed.programs:
+        known = ", ".join((OWN, *sorted(installed.programs)))
+        return f"trainer {trainer} is not installed here (installed: {known})"
+    return None
 
 
 def _wrong_slots(request: JobRequested) -> str | None:

@@ -23,6 +23,7 @@ class Demand:
     Attributes:
         party: Whose turn it is when it starts.
         models: Base models that a worker must have for it.
+        trainer: Other project's trainer that a worker must have for it; None: no other's.
         devices: Slots by name; empty: any of one kind.
         device_count: Slots that it runs on.
         requested_at: Order within a party.
@@ -39,6 +40,7 @@ class Demand:
     requested_at: datetime
     queued_at: datetime
     need_bytes: Mapping[str, int] = field(default_factory=dict)
+    trainer: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ class WorkerState:
     Attributes:
         most_jobs: Its places: jobs that it runs at the same time.
         held: Jobs by the slots that they hold.
+        trainers: Other projects' trainers that it has.
         total_bytes: Memory of a pool when nothing runs.
         free_bytes: Memory by pool that nothing uses, at the last heartbeat.
     """
@@ -26,6 +27,7 @@ class WorkerState:
     held: Mapping[str, str]
     total_bytes: Mapping[str, int]
     free_bytes: Mapping[str, int]
+    trainers: tuple[str, ...] = ()
 
     @property
     def jobs(self) -> tuple[str, ...]:
@@ -45,18 +47,26 @@ def waiting_for(demand: Demand, workers: Sequence[WorkerState], *, ahead: int) -
     """
     if not workers:
         return "a worker: none has been heard of lately"
-    for model in demand.models:
-        if not any(model in worker.base_models for worker in workers):
-            there = sorted({name for worker in workers for name in worker.base_models})
-            return f"its base model {model} is on no worker (on them: {', '.join(there) or 'none'})"
-    with_models = [worker for worker in workers if set(demand.models) <= set(worker.base_models)]
-    able = [worker for worker in with_models if could_hold(demand, worker.slots)]
+    equipped = [worker for worker in workers if lacking(demand, worker) is None]
+    if not equipped:
+        return " and ".join(dict.fromkeys(words for one in workers if (words := lacking(demand, one)) is not None))
+    able = [worker for worker in equipped if could_hold(demand, worker.slots)]
     if not able:
-        there = ", ".join(f"{worker.name} has {', '.join(worker.slots)}" for worker in with_models)
-        return f"{_wanted(demand)}: no worker with its base model has them ({there or 'none has all its models'})"
+        there = ", ".join(f"{worker.name} has {', '.join(worker.slots)}" for worker in equipped)
+        return f"{_wanted(demand)}: no worker with its base model has them ({there})"
     told = [_at(worker, demand, ahead=ahead) for worker in able[:_MOST_WORKERS_TOLD]]
     more = len(able) - len(told)
     return "; or ".join(dict.fromkeys(told)) + (f"; or the like of {more} other workers" if more else "")
+
+
+def lacking(demand: Demand, worker: WorkerState) -> str | None:
+    """What a worker has not installed that a job needs; None if it has all."""
+    for model in demand.models:
+        if model not in worker.base_models:
+            return f"its base model {model}, which worker {worker.name} does not have"
+    if demand.trainer is not None and demand.trainer not in worker.trainers:
+        return f"its trainer {demand.trainer}, which worker {worker.name} does not have"
+    return None
 
 
 def _at(worker: WorkerState, demand: Demand, *, ahead: int) -> str:
@@ -113,7 +123,7 @@ def too_large(demand: Demand, workers: Sequence[WorkerState]) -> str | None:
     """Why no worker that lives could ever hold a job in memory; None if one could, or nobody knows."""
     told: list[str] = []
     for worker in workers:
-        if not set(demand.models) <= set(worker.base_models):
+        if lacking(demand, worker) is not None:
             continue
         for slots in slot_choices(demand, worker.slots):
             pool = lacking_pool(demand, slots, worker.total_bytes)

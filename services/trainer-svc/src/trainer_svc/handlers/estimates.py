@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from loopwright.contracts.jobs import JobRequested
 from loopwright.unit_of_work import Work
 from trainer_svc.domain.estimates import Estimate, Prospect, estimate
+from trainer_svc.domain.installed import Installed
 from trainer_svc.domain.jobs import slots_of
 from trainer_svc.domain.memory import Undertaking
-from trainer_svc.domain.models import BaseModels
 from trainer_svc.domain.queue import kind_of
 from trainer_svc.store import history, queue
 
 
 async def estimate_job(
-    unit: Work, request: JobRequested, models: BaseModels, *, prices: Mapping[str, float]
+    unit: Work, request: JobRequested, installed: Installed, *, prices: Mapping[str, float]
 ) -> Estimate:
     """Estimates a job on the kind of device that it names, or else the one that workers have.
 
@@ -39,7 +39,7 @@ async def estimate_job(
         price_per_device_hour=prices.get(device_kind),
     )
     past = await history.list_past_runs(unit.session)
-    return estimate(prospect, past, models.shapes, teacher=request.hyperparameters.teacher)
+    return estimate(prospect, past, installed.shapes, teacher=request.hyperparameters.teacher)
 
 
 async def _device_kind(unit: Work, request: JobRequested) -> str:

@@ -7,11 +7,11 @@ import structlog
 
 from loopwright.contracts.base import RunState
 from loopwright.unit_of_work import Work
+from trainer_svc.domain.installed import Installed
 from trainer_svc.domain.jobs import Ending, Job, ending_of_silent_worker
 from trainer_svc.domain.memory import ADVICE
-from trainer_svc.domain.models import BaseModels
 from trainer_svc.domain.queue import Demand, in_turn, kind_of, next_to_start
-from trainer_svc.domain.waiting import WorkerState, too_large
+from trainer_svc.domain.waiting import WorkerState, lacking, too_large
 from trainer_svc.handlers.endings import announce_finished, end_or_queue
 from trainer_svc.store import jobs, queue
 
@@ -25,13 +25,13 @@ class Offer:
 
     Attributes:
         worker: Its name, slots and memory; what it holds is read from the rows.
-        models: Its base models.
+        installed: What it has to train with.
         lease: Silence after which it counts as dead.
         keep_after: How long a job is passed over before its slots are kept for it.
     """
 
     worker: WorkerState
-    models: BaseModels
+    installed: Installed
     lease: timedelta
     keep_after: timedelta
 
@@ -48,14 +48,14 @@ async def take_next_job(unit: Work, offer: Offer) -> Job | None:
     held = [holding for holding in await queue.list_held(session) if holding.worker == me.name]
     if len(held) >= len(me.slots) or len({holding.job_id for holding in held}) >= me.most_jobs:
         return None
-    waiting = await queue.list_waiting(session, offer.models.shapes)
+    waiting = await queue.list_waiting(session, offer.installed.shapes)
     if not waiting:
         return None
     await report_worker(unit, offer)
     workers = {worker.name: worker for worker in await queue.list_workers(session)}
     too_much = await _end_too_large(unit, waiting, tuple(workers.values()))
     me = workers[me.name]
-    mine = [one for one in waiting if one.job_id not in too_much and set(one.models) <= set(me.base_models)]
+    mine = [one for one in waiting if one.job_id not in too_much and lacking(one, me) is None]
     ordered = in_turn(mine, await queue.list_turns(session))
     chosen = next_to_start(ordered, me.room, now=await queue.now(session), keep_after=offer.keep_after)
     if chosen is None:

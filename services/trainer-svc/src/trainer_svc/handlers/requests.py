@@ -12,9 +12,9 @@ from loopwright.telemetry import current_traceparent
 from loopwright.unit_of_work import Work
 from trainer_svc.domain.deprecations import refusal
 from trainer_svc.domain.estimates import Estimate
+from trainer_svc.domain.installed import Installed
 from trainer_svc.domain.jobs import Ending, check_can_stop, job_for, obstacle
 from trainer_svc.domain.memory import ADVICE
-from trainer_svc.domain.models import BaseModels
 from trainer_svc.domain.orders import JobOrder, Material, check_is_source, job_of
 from trainer_svc.domain.waiting import too_large
 from trainer_svc.handlers.endings import announce_finished
@@ -49,7 +49,7 @@ async def train_by_policy(unit: Work, event: DatasetValidated, *, job_id: str, n
     return request
 
 
-async def request_job(unit: Work, order: JobOrder, models: BaseModels) -> tuple[JobRequested, Estimate]:
+async def request_job(unit: Work, order: JobOrder, installed: Installed) -> tuple[JobRequested, Estimate]:
     """Queues a job that a person asks for, and says so.
 
     Returns:
@@ -60,24 +60,24 @@ async def request_job(unit: Work, order: JobOrder, models: BaseModels) -> tuple[
         Conflict: the data must not be learned from any more, or the source left no adapter.
         Invalid: no worker can ever run it.
     """
-    request = await _plan(unit, order, models)
-    estimated = await estimate_job(unit, request, models, prices={})
+    request = await _plan(unit, order, installed)
+    estimated = await estimate_job(unit, request, installed, prices={})
     await jobs.add(unit.session, request, traceparent=current_traceparent(), estimated_s=estimated.seconds)
-    await _check_memory(unit, request, models)
+    await _check_memory(unit, request, installed)
     unit.announce(request)
     return request, estimated
 
 
-async def estimate_order(unit: Work, order: JobOrder, models: BaseModels, *, prices: Mapping[str, float]) -> Estimate:
+async def estimate_order(unit: Work, order: JobOrder, installed: Installed, *, prices: Mapping[str, float]) -> Estimate:
     """What a job would take that a person might ask for; queues nothing.
 
     Raises:
         NotFound, Conflict, Invalid: as `request_job`, but for what is too large for every worker.
     """
-    return await estimate_job(unit, await _plan(unit, order, models), models, prices=prices)
+    return await estimate_job(unit, await _plan(unit, order, installed), installed, prices=prices)
 
 
-async def _plan(unit: Work, order: JobOrder, models: BaseModels) -> JobRequested:
+async def _plan(unit: Work, order: JobOrder, installed: Installed) -> JobRequested:
     await deprecations.lock(unit.session)
     material = await _material(unit, order)
     version_id = material.training_data.version_id
@@ -85,7 +85,7 @@ async def _plan(unit: Work, order: JobOrder, models: BaseModels) -> JobRequested
     if deprecation is not None:
         raise Conflict("job.data-deprecated", refusal(version_id, deprecation), version_id=version_id)
     request = job_of(order, material)
-    reason = obstacle(request, models.folders)
+    reason = obstacle(request, installed)
     if reason is not None:
         raise Invalid("job.cannot-run", reason)
     return request
@@ -107,14 +107,14 @@ async def _material(unit: Work, order: JobOrder) -> Material:
     )
 
 
-async def _check_memory(unit: Work, request: JobRequested, models: BaseModels) -> None:
-    demand = await queue.get_waiting(unit.session, request.job_id, models.shapes)
+async def _check_memory(unit: Work, request: JobRequested, installed: Installed) -> None:
+    demand = await queue.get_waiting(unit.session, request.job_id, installed.shapes)
     words = too_large(demand, await queue.list_workers(unit.session))
     if words is not None:
         raise Invalid("job.too-large", f"the job has no room in memory: {words}. Advice: {ADVICE}")
 
 
-async def accept_job(unit: Work, request: JobRequested, models: BaseModels) -> None:
+async def accept_job(unit: Work, request: JobRequested, installed: Installed) -> None:
     """Queues a job, or ends it at once if this worker could never run it, or nobody may."""
     await deprecations.lock(unit.session)
     if not await jobs.add(unit.session, request, traceparent=current_traceparent()):
@@ -125,11 +125,11 @@ async def accept_job(unit: Work, request: JobRequested, models: BaseModels) -> N
         await jobs.change(unit.session, request.job_id, {"training_data_deprecated": deprecation})
         await _end_at_once(unit, request.job_id, RunState.STOPPED, reason=refusal(version_id, deprecation))
         return
-    reason = obstacle(request, models.folders)
+    reason = obstacle(request, installed)
     if reason is not None:
         await _end_at_once(unit, request.job_id, RunState.FAILED, reason=reason)
         return
-    estimated = await estimate_job(unit, request, models, prices={})
+    estimated = await estimate_job(unit, request, installed, prices={})
     await jobs.change(unit.session, request.job_id, {"estimated_s": estimated.seconds})
 
 

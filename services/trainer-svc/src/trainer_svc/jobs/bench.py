@@ -9,7 +9,7 @@ from loopwright.storage import Storage
 from loopwright.unit_of_work import PostgresWork
 from trainer_svc.adapters.launch import Launcher
 from trainer_svc.adapters.tracking import MlflowRuns
-from trainer_svc.domain.models import BaseModels
+from trainer_svc.domain.installed import Installed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Bench:
 
     owner: str
     work_dir: Path
-    models: BaseModels
+    installed: Installed
     slots: tuple[str, ...]
     most_jobs: int
     lease: timedelta

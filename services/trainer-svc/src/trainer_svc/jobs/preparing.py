@@ -6,11 +6,11 @@ from pathlib import Path
 
 import structlog
 
+from loopwright.archives import Bounds, unpack
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.jobs import JobKind
 from loopwright.errors import DependencyError
 from loopwright.telemetry import current_traceparent
-from trainer_svc.adapters.packing import unpack
 from trainer_svc.domain.jobs import Job
 from trainer_svc.handlers.running import forget_later_checkpoints, keep_run_id
 from trainer_svc.jobs.attempt import Attempt, StopAskedWhilePreparing
@@ -22,6 +22,7 @@ _log = structlog.get_logger()
 _TRAIN, _VALIDATION = "train.jsonl", "validation.jsonl"
 _WITHOUT_DATA = (JobKind.MERGE, JobKind.GGUF)
 _DELAY_S = 2.0
+_SOURCE_BOUNDS = Bounds(files=200, size_bytes=8 << 30)  # a rank 512 adapter of a 70B model stays below
 
 
 async def lay_out(attempt: Attempt, tools: Tools) -> Path:
@@ -40,16 +41,17 @@ async def lay_out(attempt: Attempt, tools: Tools) -> Path:
     if job.source_adapter is not None:
         source = folder / "source"
         await _fetch(attempt, job.source_adapter, folder / "source.tar", tools)
-        await asyncio.to_thread(unpack, folder / "source.tar", source)
+        await asyncio.to_thread(unpack, folder / "source.tar", source, _SOURCE_BOUNDS)
         (folder / "source.tar").unlink()
     teacher = job.hyperparameters.teacher if job.objective == "distill" and job.kind is JobKind.TRAIN else None
     content = JobFile(
-        job_id=job.lease.job_id, attempt=job.lease.attempt, base_model=bench.models.folders[job.base_model],
+        job_id=job.lease.job_id, attempt=job.lease.attempt, base_model=bench.installed.folders[job.base_model],
         train_file=folder / _TRAIN, validation_file=validation, checkpoint_dir=checkpoints,
         output_dir=output_dir(folder, job.kind), method=job.method, objective=job.objective, kind=job.kind,
         dataset_version=job.training_data.version_id, watermark_key_file=bench.watermark_key_file,
         signing_key_file=bench.signing_key_file,
-        teacher_model=None if teacher is None else bench.models.folders[teacher], source_adapter=source,
+        teacher_model=None if teacher is None else bench.installed.folders[teacher], source_adapter=source,
+        program=bench.installed.programs.get(job.hyperparameters.trainer),
         world_size=len(job.devices) * tools.launcher.machines, hyperparameters=job.hyperparameters,
         cpu_threads=bench.cpu_threads, tracking=await _tracking(job, tools),
         trace=TraceTarget(

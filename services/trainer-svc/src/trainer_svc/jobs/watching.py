@@ -33,7 +33,7 @@ async def run_process(attempt: Attempt, job_file: Path, tools: Tools) -> int:
     """
     job = attempt.job
     process = await tools.launcher.launch(
-        tools.bench.recipe or module_of(job.kind, job.objective), job_file, devices=job.devices,
+        tools.bench.recipe or module_of(job.kind, job.objective, job.hyperparameters.trainer), job_file, devices=job.devices,
         sharding=job.hyperparameters.sharding if job.kind is JobKind.TRAIN else None, log_file=attempt.folder / "log.txt",
     )  # fmt: skip
     attempt.process = process

@@ -111,11 +111,12 @@ class Worker:
     def _offer(self, *, lease: timedelta) -> Offer:
         bench = self._bench
         state = WorkerState(
-            name=bench.owner, slots=bench.slots, base_models=tuple(sorted(bench.models.folders)),
+            name=bench.owner, slots=bench.slots, base_models=tuple(sorted(bench.installed.folders)),
+            trainers=tuple(sorted(bench.installed.programs)),
             most_jobs=bench.most_jobs, held={}, total_bytes=self._memory.total_bytes,
             free_bytes=self._memory.free_bytes,
         )  # fmt: skip
-        return Offer(worker=state, models=bench.models, lease=lease, keep_after=bench.keep_after)
+        return Offer(worker=state, installed=bench.installed, lease=lease, keep_after=bench.keep_after)
 
     async def _run_job(self, job: Job, *, after: asyncio.Task[None] | None) -> None:
         """Runs one attempt to its end.

@@ -7,6 +7,7 @@ would write templates of its own, and it does not distil.
 import sys
 from pathlib import Path
 
+import torch
 from pydantic import JsonValue
 
 from trainer_svc.recipes.conversations import Row, answered, preferred
@@ -15,6 +16,7 @@ from trainer_svc.recipes.job_file import JobFile
 from trainer_svc.recipes.samples import IMITATION, PAIRS, Sample, Use
 
 _USES: dict[str, Use] = {"sft": IMITATION, "dpo": PAIRS}
+_GPU_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")  # it takes them by itself, with or without a GPU
 
 
 def plan(job: JobFile) -> Plan:
@@ -70,7 +72,8 @@ def _method(job: JobFile) -> Settings:
     chosen = job.hyperparameters
     if job.method == "full":
         return {}
-    return {
+    kernels: Settings = {} if torch.cuda.is_available() else dict.fromkeys(_GPU_KERNELS, False)
+    return kernels | {
         "adapter": job.method,
         "load_in_4bit": job.method == "qlora",
         "lora_r": chosen.lora_rank,

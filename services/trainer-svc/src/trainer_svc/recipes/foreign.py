@@ -84,7 +84,7 @@ def attempt(plan_of: Callable[[JobFile], Plan], job: JobFile, *, progress: Progr
         splits = read_splits(job.train_file, job.validation_file, use=plan.use)
         if not splits.validation:
             plan = plan_of(job.model_copy(update={"validation_file": None}))
-        command = _installed(plan.command)
+        command = _installed(plan.command, job.program)
         _write(plan, job, splits)
         return _follow(command, job, splits, progress=progress, stop=stop)
     except Exception as error:  # noqa: BLE001 - whatever ends a run is said in words
@@ -97,8 +97,8 @@ def attempt(plan_of: Callable[[JobFile], Plan], job: JobFile, *, progress: Progr
         shutil.rmtree(files_folder(job), ignore_errors=True)
 
 
-def _installed(command: Sequence[str]) -> tuple[str, ...]:
-    program = shutil.which(command[0]) or shutil.which(command[0], path=str(Path(sys.executable).parent))
+def _installed(command: Sequence[str], place: Path | None) -> tuple[str, ...]:
+    program = shutil.which(place or command[0])
     if program is None:
         reason = f"{command[0]} is not installed beside this service"
         raise TrainingFailed("training.not-installed", reason, advice="install it, or use this service's own recipe")

@@ -49,6 +49,7 @@ class JobFile(BaseModel):
         default=None, description="secret that marks what is learned; None: no mark"
     )
     signing_key_file: Path | None = Field(default=None, description="PEM that signs what is made; None: no signature")
+    program: Path | None = Field(default=None, description="other project's trainer that runs it, if it is to")
     world_size: int = Field(default=1, ge=1, description="processes that run this recipe together")
     hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters, description="settings of the run")
     checkpoint_every_s: float = Field(

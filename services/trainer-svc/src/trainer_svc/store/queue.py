@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from loopwright.contracts.base import RunState
 from loopwright.contracts.jobs import JobKind
-from trainer_svc.domain.jobs import Job, Lease, models_of
+from trainer_svc.domain.jobs import Job, Lease, models_of, other_trainer_of
 from trainer_svc.domain.memory import ModelShape, Undertaking, peak_bytes
 from trainer_svc.domain.queue import Demand, Turn, party_of, pool_of
 from trainer_svc.domain.waiting import WorkerState
@@ -59,6 +59,7 @@ def _demand(row: JobRow, shapes: Mapping[str, ModelShape]) -> Demand:
         party=party_of(requested_by=row.requested_by, task_id=row.task_id),
         priority=row.priority,
         models=models_of(row.base_model, row.hyperparameters, objective=row.objective),
+        trainer=other_trainer_of(JobKind(row.kind), row.hyperparameters),
         devices=row.devices,
         device_count=work.device_count,
         requested_at=row.requested_at,
@@ -150,7 +151,8 @@ async def free(session: AsyncSession, job_id: str) -> None:
 async def keep_worker(session: AsyncSession, worker: WorkerState, *, alive_for: timedelta) -> None:
     """Records that a worker lives, and what it has."""
     values = {
-        "slots": worker.slots, "base_models": worker.base_models, "most_jobs": worker.most_jobs,
+        "slots": worker.slots, "base_models": worker.base_models,
+        "trainers": worker.trainers, "most_jobs": worker.most_jobs,
         "total_bytes": dict(worker.total_bytes), "free_bytes": dict(worker.free_bytes),
         "last_seen": sa.func.now(), "alive_until": sa.func.now() + alive_for,
     }  # fmt: skip
@@ -171,6 +173,7 @@ async def list_workers(session: AsyncSession) -> list[WorkerState]:
             name=row.name,
             slots=row.slots,
             base_models=row.base_models,
+            trainers=row.trainers,
             most_jobs=row.most_jobs,
             held={holding.slot: holding.job_id for holding in held[row.name]},
             total_bytes=row.total_bytes,

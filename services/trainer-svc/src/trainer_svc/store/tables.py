@@ -112,6 +112,7 @@ workers = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("slots", _NAMES, nullable=False),
     sa.Column("base_models", _NAMES, nullable=False),
+    sa.Column("trainers", _NAMES, nullable=False),
     sa.Column("most_jobs", sa.Integer, nullable=False),
     sa.Column("total_bytes", JSONB, nullable=False),
     sa.Column("free_bytes", JSONB, nullable=False),
