@@ -9,6 +9,7 @@ from loopwright.contracts.registry import DATASET_DEPRECATED, EXPERIMENT_CONCLUD
 from loopwright.unit_of_work import Work
 from registry_svc.handlers.conclusions import conclude_experiment
 from registry_svc.handlers.deprecations import deprecate_data
+from registry_svc.handlers.registrations import record_product
 from registry_svc.handlers.releases import record_finished_job
 
 events = EventRouter()
@@ -17,9 +18,12 @@ events = EventRouter()
 @events.on(JOB_FINISHED)
 async def on_job_finished(received: Received[JobFinished], work: Work) -> None:
     event = received.event
-    # what other kinds make is no candidate of its own; of a study's trials the best becomes one as a job of its own
-    if event.kind is JobKind.TRAIN and event.study_id is None:
+    if event.study_id is not None:
+        return  # of a study's trials the best becomes a candidate, as a job of its own
+    if event.kind is JobKind.TRAIN and event.method != "full":
         await record_finished_job(event, work)
+    else:
+        await record_product(event, work)
 
 
 @events.on(EXPERIMENT_CONCLUDED)

@@ -1,13 +1,11 @@
 """A registry-svc in parts over real PostgreSQL, with small HTTP servers in the places of vLLM and the router.
 
-The two servers behave like the documented APIs that registry-svc uses: vLLM's model list and run-time adapters
-(refusing a name that is loaded, a folder without an adapter, an unknown name to unload), and the router's model list
-and chat completions. MLflow is real in the tests that are about it (`tracked_world`), in memory elsewhere.
+MLflow is real in the tests that are about it (`tracked_world`), in memory elsewhere.
 """
 
-import asyncio
 import io
 import json
+import sys
 import tarfile
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -16,9 +14,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from pydantic import JsonValue
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests share builders, and are no package
+
+from stand_ins import BASE, FakeRouter, FakeVllm, MemoryMlflow
 
 from loopwright.broker import Consumer, RetryPolicy
 from loopwright.contracts.base import Artifact, Event
@@ -30,153 +30,34 @@ from loopwright.testing.examples import an_event
 from loopwright.testing.records import a_record
 from loopwright.unit_of_work import PostgresWork
 from registry_svc.adapters.adapter_files import AdapterFiles
-from registry_svc.adapters.mlflow import MlflowRegistry, Registration, TrackedVersion
+from registry_svc.adapters.bare_models import BareModels
+from registry_svc.adapters.judge import Judge
+from registry_svc.adapters.metric_plugins import CustomMetric
+from registry_svc.adapters.mlflow import MlflowRegistry
 from registry_svc.adapters.router import RouterDoor
+from registry_svc.adapters.router_figures import RouterFigures
 from registry_svc.adapters.serving import Serving
+from registry_svc.adapters.verification import Verifier
 from registry_svc.adapters.vllm import VllmServers
 from registry_svc.domain.packs import TaskPack, check_pack
+from registry_svc.domain.proof import Policy
 from registry_svc.events import events
-from registry_svc.handlers.tasks import declare_task
+from registry_svc.handlers.room import Means
+from registry_svc.handlers.tampering import alarm
+from registry_svc.handlers.tasks import change_task, declare_task
+from registry_svc.jobs.asking import Instruments
 from registry_svc.jobs.base_models import BaseModels
 from registry_svc.jobs.evaluating import Evaluator
-from registry_svc.jobs.reconciling import AliasReconciler, ServingReconciler
+from registry_svc.jobs.examining import Examiner
+from registry_svc.jobs.reconciling import MlflowReconciler
+from registry_svc.jobs.registering import Registrar
 from registry_svc.jobs.releases import ReleasePipeline
+from registry_svc.jobs.requested import RequestedEvaluations
+from registry_svc.jobs.serving import Pace, ServingReconciler
+from registry_svc.jobs.watching import PromotionWatcher
 from registry_svc.store.tables import messaging, metadata
 
-BASE = "tiny-base"
 SCHEMA = {"type": "object", "properties": {"status": {"enum": ["normal", "alert"]}}, "required": ["status"]}
-
-
-class FakeVllm:
-    """vLLM's model list and run-time adapters."""
-
-    def __init__(self, base_model: str = BASE) -> None:
-        self.base_model = base_model
-        self.adapters: dict[str, str] = {}
-        self.loads = 0
-        self.broken: str | None = None
-        app = web.Application()
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/load_lora_adapter", self._load)
-        app.router.add_post("/v1/unload_lora_adapter", self._unload)
-        self._server = TestServer(app)
-
-    async def start(self) -> None:
-        await self._server.start_server()
-
-    async def stop(self) -> None:
-        await self._server.close()
-
-    @property
-    def url(self) -> str:
-        return str(self._server.make_url("")).rstrip("/")
-
-    def restart(self) -> None:
-        """A restarted vLLM has forgotten its adapters."""
-        self.adapters.clear()
-
-    async def _models(self, _: web.Request) -> web.Response:
-        cards = [{"id": self.base_model, "root": "/models/base", "parent": None}]
-        cards += [{"id": name, "root": root, "parent": self.base_model} for name, root in self.adapters.items()]
-        return web.json_response({"object": "list", "data": cards})
-
-    async def _load(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        name, folder = body["lora_name"], Path(body["lora_path"])
-        if self.broken is not None:
-            return _refusal(500, "InternalServerError", self.broken)
-        if name in self.adapters:
-            return _refusal(400, "InvalidUserInput", f"The lora adapter '{name}' has already been loaded.")
-        if not (folder / "adapter_config.json").exists():
-            return _refusal(404, "NotFoundError", f"Loading lora {name} failed: No adapter found for {folder}")
-        self.adapters[name] = str(folder)
-        self.loads += 1
-        return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
-
-    async def _unload(self, request: web.Request) -> web.Response:
-        name = (await request.json())["lora_name"]
-        if name not in self.adapters:
-            return _refusal(404, "NotFoundError", f"The lora adapter '{name}' cannot be found.")
-        del self.adapters[name]
-        return web.Response(text=f"Success: LoRA adapter '{name}' removed successfully.")
-
-
-def _refusal(status: int, kind: str, message: str) -> web.Response:
-    return web.json_response({"error": {"message": message, "type": kind, "code": status}}, status=status)
-
-
-class FakeRouter:
-    """The router's model list and chat completions. `answers` maps a variant and an input to an answer."""
-
-    def __init__(self) -> None:
-        self.models: set[str] = set()
-        self.answers: Callable[[str, str], str] = lambda _variant, _text: '{"status": "normal"}'
-        self.asked: list[tuple[str, str]] = []
-        self.temperatures: set[float] = set()
-        self.fails_after: int | None = None
-        self.refuses: set[str] = set()
-        self.served_by: str | None = None
-        self.delay_s = 0.0
-        app = web.Application()
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._complete)
-        self._server = TestServer(app)
-
-    async def start(self) -> None:
-        await self._server.start_server()
-
-    async def stop(self) -> None:
-        await self._server.close()
-
-    @property
-    def url(self) -> str:
-        return str(self._server.make_url("")).rstrip("/")
-
-    async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": name} for name in sorted(self.models)]})
-
-    async def _complete(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        _, _, variant = body["model"].partition("@")
-        text = body["messages"][-1]["content"]
-        if body["model"] not in self.models:
-            return _refusal(404, "invalid_request_error", "no such model")
-        if self.fails_after is not None and len(self.asked) >= self.fails_after:
-            return _refusal(503, "server_error", "no backend answers")
-        if text in self.refuses:
-            return _refusal(400, "invalid_request_error", "too long")
-        await asyncio.sleep(self.delay_s)
-        self.asked.append((variant, text))
-        self.temperatures.add(body["temperature"])
-        choice = {"index": 0, "message": {"role": "assistant", "content": self.answers(variant, text)}}
-        headers = {
-            "x-loopwright-inference-id": f"inf-{len(self.asked)}",
-            "x-loopwright-variant": self.served_by or variant,
-        }
-        return web.json_response({"id": "x", "choices": [choice]}, headers=headers)
-
-
-class MemoryMlflow(MlflowRegistry):
-    """What MlflowRegistry promises, without a server; it passes the tests of the real one (test_mlflow.py)."""
-
-    def __init__(self) -> None:
-        self._subjects: dict[tuple[str, str], TrackedVersion] = {}
-        self._aliases: dict[str, dict[str, int]] = {}
-
-    async def register(self, registration: Registration) -> TrackedVersion:
-        known = [key for key in self._subjects if key[0] == registration.name]
-        self._aliases.setdefault(registration.name, {})
-        new = TrackedVersion(version=len(known) + 1, run_id=registration.run_id or uuid.uuid4().hex)
-        return self._subjects.setdefault((registration.name, registration.subject), new)
-
-    async def aliases(self, name: str) -> dict[str, int] | None:
-        return dict(self._aliases[name]) if name in self._aliases else None
-
-    async def set_alias(self, name: str, alias: str, *, version: int) -> None:
-        self._aliases[name][alias] = version
-
-    async def delete_alias(self, name: str, alias: str) -> None:
-        del self._aliases[name][alias]
 
 
 class World:
@@ -189,22 +70,41 @@ class World:
         self.mlflow = mlflow
         self.vllm, self.second_vllm, self.router = FakeVllm(), FakeVllm(), FakeRouter()
         self.folder = folder
+        self.grace_s = 0.0
         self.stopped: list[BaseException] = []
         self.task_id = f"mood-{uuid.uuid4().hex[:8]}"
+        self.judge: Judge | None = None
+        self.custom_metrics: tuple[CustomMetric, ...] = ()
+        self.verifier = Verifier(Policy.OFF)
 
     def connect(self) -> None:
         """Builds what talks to the servers; call it again for a process that has just started."""
         urls = (self.vllm.url, self.second_vllm.url)
         self.servers = VllmServers(urls, timeout_s=5)
-        self.serving = Serving(AdapterFiles(self.storage, self.folder), self.servers)
+        self.files = AdapterFiles(self.storage, self.folder, verifier=self.verifier, alarm=alarm(self.work))
+        self.serving = Serving(self.files, self.servers)
         self.door = RouterDoor(self.router.url, timeout_s=5)
-        evaluator = Evaluator(self.work, storage=self.storage, router=self.door, concurrency=8)
-        self.pipeline = ReleasePipeline(self.work, mlflow=self.mlflow, serving=self.serving, evaluator=evaluator)
+        self.instruments = Instruments(
+            router=self.door, bare_models=BareModels(timeout_s=5), judge=self.judge, custom_metrics=self.custom_metrics,
+            concurrency=8,
+        )  # fmt: skip
+        examiner = Examiner(self.work, storage=self.storage, instruments=self.instruments)
+        evaluator = Evaluator(self.work, storage=self.storage, examiner=examiner)
+        self.requested = RequestedEvaluations(self.work, storage=self.storage, examiner=examiner)
+        self.figures = RouterFigures((self.router.url,))
+        self.means = Means(work=self.work, serving=self.serving, figures=self.figures)
+        self.pipeline = ReleasePipeline(self.means, mlflow=self.mlflow, evaluator=evaluator)
         self.base_models = BaseModels(
             self.work, mlflow=self.mlflow, servers=self.servers, folders={BASE: Path("/models/base")}
         )
-        self.restoring = ServingReconciler(self.work, serving=self.serving)
-        self.aliasing = AliasReconciler(self.work, mlflow=self.mlflow)
+        self.restoring = ServingReconciler(
+            self.work, serving=self.serving, figures=self.figures, pace=Pace(grace_s=self.grace_s, probe_s=3600)
+        )
+        self.watcher = PromotionWatcher(self.means)
+        self.registrar = Registrar(self.work, mlflow=self.mlflow, files=self.files)
+        self.agreeing = MlflowReconciler(
+            self.work, mlflow=self.mlflow, files=self.files, base_models={BASE: Path("/models/base")}
+        )
 
     async def start(self) -> None:
         for server in (self.vllm, self.second_vllm, self.router):
@@ -214,12 +114,14 @@ class World:
     async def reconnect(self) -> None:
         """As `connect`, after closing what there was."""
         await self.servers.close()
-        await self.door.close()
+        await self.instruments.close()
+        await self.figures.close()
         self.connect()
 
     async def stop(self) -> None:
         await self.servers.close()
-        await self.door.close()
+        await self.instruments.close()
+        await self.figures.close()
         for server in (self.vllm, self.second_vllm, self.router):
             await server.stop()
         await self.database.close()
@@ -242,6 +144,11 @@ class World:
         async with self.work() as unit:
             await declare_task(self.pack(**changes), unit, by="test")
 
+    async def redeclare(self, **changes: JsonValue) -> None:
+        """The next version of the task."""
+        async with self.work() as unit:
+            await change_task(self.pack(**changes), unit, by="test", seen_version=1)
+
     async def declare_and_serve(self, **changes: JsonValue) -> None:
         """A task with its base model in charge."""
         await self.declare(**changes)
@@ -252,6 +159,9 @@ class World:
         return await self.storage.put_bytes(
             tar_of(contents), kind="adapters", suffix=".tar", media_type="application/x-tar"
         )
+
+    def tar(self, files: dict[str, bytes]) -> bytes:
+        return tar_of(files)
 
     async def held_out(self, count: int) -> Artifact:
         lines = [

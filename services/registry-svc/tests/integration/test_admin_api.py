@@ -72,7 +72,20 @@ class TestWhoMayAsk:
             ("GET", "/deployments", "viewer"),
             ("POST", "/tasks", "engineer"),
             ("PUT", "/tasks/x?seen_version=1", "engineer"),
+            ("GET", "/evaluations", "viewer"),
+            ("POST", "/models/x/versions/1/evaluate", "engineer"),
             ("POST", "/models/x/versions/1/promote", "admin"),
+            ("GET", "/models/x/versions/1/uses", "viewer"),
+            ("GET", "/models/x/versions/1/card", "viewer"),
+            ("GET", "/registrations", "viewer"),
+            ("GET", "/mlflow-findings", "viewer"),
+            ("POST", "/models", "engineer"),
+            ("POST", "/model-files", "engineer"),
+            ("PATCH", "/models/x/versions/1", "engineer"),
+            ("GET", "/models/x/versions/1/download", "engineer"),
+            ("POST", "/models/x/versions/1/archive", "admin"),
+            ("POST", "/models/x/versions/1/deploy", "admin"),
+            ("POST", "/models/x/versions/1/undeploy", "admin"),
             ("POST", "/deployments/x/rollback", "admin"),
         ],
     )
@@ -112,7 +125,7 @@ class TestTasks:
         answer = await client.post(f"{ADMIN}/tasks", json=declared, headers=MINT.header("engineer"))
 
         assert answer.status_code == 422
-        assert answer.json()["facts"] == {"gate.min_acuracy": "no such field"}
+        assert answer.json()["facts"] == {"gate.min_acuracy": "no such field; is min_accuracy_0_1 meant?"}
 
     async def test_a_declaration_of_another_task_is_refused(self, client, world):
         declared = world.pack().model_dump(mode="json")
@@ -192,6 +205,18 @@ class TestRollbackAndPromotion:
         history = (await client.get(f"{url}/history", headers=MINT.header("viewer"))).json()
         assert [one["revision"] for one in history["items"]] == [4, 3, 2, 1]
 
+    async def test_a_version_is_deployed_beside_the_champion_and_taken_out_again(self, client, promoted):
+        admin, task = MINT.header("admin"), promoted.task_id
+        body = {"revision": 3, "reason": "back"}
+        await client.post(f"{ADMIN}/deployments/{task}/rollback", json=body, headers=admin)
+        for change, revision, candidates in (("deploy", 4, [f"{task}:1"]), ("undeploy", 5, [])):
+            answer = await client.post(
+                f"{ADMIN}/models/{task}/versions/1/{change}",
+                json={"task_id": task, "revision": revision, "reason": "a look"}, headers=admin,
+            )  # fmt: skip
+            assert answer.status_code == 200, answer.text
+            assert (answer.json()["candidates"], answer.json()["revision"]) == (candidates, revision + 1)
+
     async def test_an_archived_version_is_loaded_again_before_it_is_promoted(self, client, promoted, base_model):
         admin = MINT.header("admin")
         body = {"revision": 3, "reason": "back"}
@@ -206,7 +231,7 @@ class TestRollbackAndPromotion:
         assert answer.json()["champion"] == f"{promoted.task_id}:1"
         assert f"{promoted.task_id}-v1" in promoted.vllm.adapters
 
-    async def test_of_two_people_at_once_one_wins_and_the_other_is_told(self, client, promoted):
+    async def test_of_two_people_at_once_one_wins_and_the_other_is_told(self, client, promoted, base_model):
         url = f"{ADMIN}/deployments/{promoted.task_id}/rollback"
         body, admin = {"revision": 3, "reason": "x"}, MINT.header("admin")
         answers = await asyncio.gather(*(client.post(url, json=body, headers=admin) for _ in range(2)))
@@ -214,7 +239,7 @@ class TestRollbackAndPromotion:
         assert sorted(answer.status_code for answer in answers) == [200, 409]
         loser = next(answer for answer in answers if answer.status_code == 409)
         assert loser.json()["code"] == "deployment.changed-meanwhile"
-        assert loser.json()["facts"] == {"revision": 4}
+        assert loser.json()["facts"] == {"revision": 4, "changed_by": "somebody", "champion": f"{base_model}:1"}
         assert len(await promoted.announced(DEPLOYMENT_CHANGED)) == 4
 
     async def test_is_refused_without_a_server_or_a_reason_to(self, client, promoted, base_model):

@@ -6,12 +6,13 @@ from pydantic import JsonValue
 
 from loopwright.broker import Consumer, ConsumerStopped, RetryPolicy
 from loopwright.contracts.experiments import ExperimentConcluded
-from loopwright.contracts.registry import DEPLOYMENT_CHANGED, EXPERIMENT_CONCLUDED, Party
+from loopwright.contracts.registry import ALERT_RAISED, DEPLOYMENT_CHANGED, EXPERIMENT_CONCLUDED, Party
 from loopwright.database import Database
 from loopwright.testing.examples import an_event
 from loopwright.testing.records import a_raw_record, a_record
 from registry_svc.domain.models import VariantId
 from registry_svc.events import events
+from registry_svc.handlers.promotions import Order, promote
 from registry_svc.queries.lineage import read_lineage
 from registry_svc.store.tables import messaging, metadata
 
@@ -102,9 +103,7 @@ class TestOtherOutcomes:
         ("changes", "words"),
         [
             ({"task_id": "nobody-knows"}, "nothing serves the task"),
-            ({"champion_variant_id": "other:1"}, "other:1 is no longer in charge"),
             ({"candidate_variant_id": "other:1", "winner_variant_id": "other:1"}, "not among the candidates"),
-            ({"winner_variant_id": None}, "must name the candidate"),
             ({"candidate_variant_id": "no-variant-at-all"}, "not among the candidates"),
         ],
     )
@@ -119,6 +118,48 @@ class TestOtherOutcomes:
         assert words in row["note"]
         assert await trial.announced(DEPLOYMENT_CHANGED) == before
         assert await release_state(trial) == "on_trial"
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"champion_variant_id": "other:1"}, "other:1 is no longer in charge"),
+            ({"winner_variant_id": None}, "must name the candidate"),
+        ],
+    )
+    async def test_a_conclusion_that_no_longer_fits_leaves_no_candidate_deployed(
+        self, trial, base_model, changes, words
+    ):
+        await trial.handle(concluded(trial, base_model, **changes))
+
+        (row,) = await trial.rows("conclusions")
+        assert not row["applied"]
+        assert words in row["note"]
+        last = (await trial.announced(DEPLOYMENT_CHANGED))[-1]
+        assert (last.champion.variant.variant_id, last.candidates) == (f"{base_model}:1", ())
+        assert await release_state(trial) == "retired"
+
+
+class TestHarm:
+    async def test_a_candidate_that_did_harm_leaves_and_somebody_is_called(self, trial, base_model):
+        await trial.handle(concluded(trial, base_model, outcome="rollback", winner_variant_id=f"{base_model}:1"))
+
+        (alert,) = await trial.announced(ALERT_RAISED)
+        assert (alert.kind, alert.task_id) == ("experiment.candidate-harmful", trial.task_id)
+        assert (await trial.announced(DEPLOYMENT_CHANGED))[-1].candidates == ()
+
+    async def test_one_that_is_in_charge_by_then_is_rolled_back(self, trial, base_model):
+        candidate = f"{trial.task_id}:1"
+        order = Order(task_id=trial.task_id, revision=2, reason="I could not wait", by="somebody")
+        await promote(VariantId.parse(candidate), order, trial.means)
+
+        await trial.handle(concluded(trial, base_model, outcome="rollback", winner_variant_id=f"{base_model}:1"))
+        await trial.watcher.step()
+
+        last = (await trial.announced(DEPLOYMENT_CHANGED))[-1]
+        assert (last.champion.variant.variant_id, last.changed_by) == (f"{base_model}:1", "registry-svc")
+        assert "exp-5d2a41 ended as rollback" in last.reason
+        (alert,) = await trial.announced(ALERT_RAISED)
+        assert (alert.kind, alert.severity) == ("deployment.rolled-back", "critical")
 
 
 class TestDuplicate:

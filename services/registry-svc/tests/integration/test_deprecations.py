@@ -119,7 +119,7 @@ class TestErasedCandidate:
         await trial.handle(deprecated())
         variant = VariantId(trial.task_id, 1)
         with pytest.raises(Conflict) as refused:
-            await promote(variant, await order_of(trial), work=trial.work, serving=trial.serving)
+            await promote(variant, await order_of(trial), trial.means)
         assert refused.value.code == "model.data-erased"
 
     async def test_one_that_waits_for_its_gate_goes_no_further(self, served):
@@ -167,10 +167,10 @@ class TestErasedChampion:
 
     async def test_is_not_brought_back_once_it_left(self, trial, base_model):
         await trial.handle(concluded(trial, base_model))
-        await promote(VariantId(base_model, 1), await order_of(trial), work=trial.work, serving=trial.serving)
+        await promote(VariantId(base_model, 1), await order_of(trial), trial.means)
         await trial.handle(deprecated())
         with pytest.raises(Conflict) as refused:
-            await roll_back(await order_of(trial), work=trial.work, serving=trial.serving)
+            await roll_back(await order_of(trial), trial.means)
         assert refused.value.code == "model.data-erased"
 
 

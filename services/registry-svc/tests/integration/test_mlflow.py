@@ -8,7 +8,7 @@ from loopwright.errors import TrackingUnavailable
 from registry_svc.adapters.mlflow import MlflowRegistry, Registration, TrackedVersion
 from registry_svc.domain.models import VariantId
 from registry_svc.handlers.deployments import put_in_charge
-from registry_svc.jobs.reconciling import AliasReconciler
+from registry_svc.jobs.reconciling import MlflowReconciler
 from registry_svc.jobs.releases import ReleasePipeline
 from registry_svc.store.deployments import get_deployment
 
@@ -39,16 +39,16 @@ class TestPromises:
 
     async def test_aliases_are_set_moved_and_deleted(self, registry):
         name = f"m-{uuid.uuid4().hex[:8]}"
-        assert await registry.aliases(name) is None
+        assert name not in (await registry.everything()).aliases
         for subject in ("job:1", "job:2"):
             await registry.register(a_registration(name, subject))
-        assert await registry.aliases(name) == {}
+        assert (await registry.everything()).aliases[name] == {}
         await registry.set_alias(name, "staging", version=1)
         await registry.set_alias(name, "staging", version=2)
         await registry.set_alias(name, "production", version=1)
-        assert await registry.aliases(name) == {"staging": 2, "production": 1}
+        assert (await registry.everything()).aliases[name] == {"staging": 2, "production": 1}
         await registry.delete_alias(name, "staging")
-        assert await registry.aliases(name) == {"production": 1}
+        assert (await registry.everything()).aliases[name] == {"production": 1}
 
 
 class DyingAfterRegistration(MlflowRegistry):
@@ -65,9 +65,8 @@ class TestKilled:
         event = await tracked_world.a_finished_job()
         await tracked_world.handle(event)
         dying = ReleasePipeline(
-            tracked_world.work,
+            tracked_world.means,
             mlflow=DyingAfterRegistration(mlflow_uri),
-            serving=tracked_world.serving,
             evaluator=tracked_world.pipeline._evaluator,
         )
         for _ in range(2):
@@ -88,16 +87,16 @@ class TestAliases:
         await tracked_world.handle(await tracked_world.a_finished_job())
         await tracked_world.pipeline.step()
         await tracked_world.pipeline.step()
-        await tracked_world.aliasing.step()
-        assert await tracked_world.mlflow.aliases(tracked_world.task_id) == {"staging": 1}
+        await tracked_world.agreeing.step()
+        assert (await tracked_world.mlflow.everything()).aliases[tracked_world.task_id] == {"staging": 1}
 
         async with tracked_world.work() as unit:
             before = await get_deployment(unit.session, tracked_world.task_id, lock=True)
             after = before.with_champion(VariantId(tracked_world.task_id, 1), before.backend_urls)
             await put_in_charge(before, after, unit, reason="test", by="test")
-        await tracked_world.aliasing.step()
-        assert await tracked_world.mlflow.aliases(tracked_world.task_id) == {"production": 1}
-        assert await tracked_world.mlflow.aliases(base_model) == {"archived": 1}
+        await tracked_world.agreeing.step()
+        assert (await tracked_world.mlflow.everything()).aliases[tracked_world.task_id] == {"production": 1}
+        assert (await tracked_world.mlflow.everything()).aliases[base_model] == {"archived": 1}
 
     async def test_are_repaired_when_somebody_moved_them_and_foreign_ones_are_left_alone(self, tracked_world):
         await tracked_world.declare_and_serve()
@@ -106,15 +105,18 @@ class TestAliases:
         for alias in ("production", "theirs"):
             await tracked_world.mlflow.set_alias(tracked_world.task_id, alias, version=1)
 
-        await tracked_world.aliasing.step()
-        assert await tracked_world.mlflow.aliases(tracked_world.task_id) == {"staging": 1, "theirs": 1}
+        await tracked_world.agreeing.step()
+        assert (await tracked_world.mlflow.everything()).aliases[tracked_world.task_id] == {"staging": 1, "theirs": 1}
 
     async def test_wait_for_mlflow(self, tracked_world, base_model):
         await tracked_world.declare_and_serve()
         with pytest.raises(TrackingUnavailable):
-            await AliasReconciler(tracked_world.work, mlflow=MlflowRegistry("http://127.0.0.1:1")).step()
-        await tracked_world.aliasing.step()
-        assert await tracked_world.mlflow.aliases(base_model) == {"production": 1}
+            await MlflowReconciler(
+                tracked_world.work, mlflow=MlflowRegistry("http://127.0.0.1:1"), files=tracked_world.files,
+                base_models={},
+            ).step()  # fmt: skip
+        await tracked_world.agreeing.step()
+        assert (await tracked_world.mlflow.everything()).aliases[base_model] == {"production": 1}
 
 
 class TestRegistration:

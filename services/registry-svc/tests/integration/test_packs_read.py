@@ -77,7 +77,7 @@ class TestPacks:
         found = await packs.read()
 
         assert found["good.yaml"] == []
-        assert found["a-bad.yaml"] == ["gate.min_acuracy: no such field"]
+        assert found["a-bad.yaml"] == ["gate.min_acuracy: no such field; is min_accuracy_0_1 meant?"]
         assert "not YAML" in found["b-worse.yaml"][0]
         assert found["c-binary.yaml"] == ["pack: must be a mapping of fields"]
         assert await versions(world) == [1]

@@ -186,7 +186,7 @@ async def test_from_pack_to_promotion_over_kafka_with_a_kill_in_between(
         await eventually(promoted, timeout_s=PATIENCE_S)
 
         async def aliased() -> bool:
-            return await world.mlflow.aliases(task_id) == {"production": 1}
+            return (await world.mlflow.everything()).aliases[task_id] == {"production": 1}
 
         await eventually(aliased, timeout_s=PATIENCE_S)
         assert f"{task_id}-v1" in world.vllm.adapters  # given back after its restart

@@ -194,7 +194,7 @@ class TestPoison:
 
         state, reason = await state_of(world)
         assert state == "failed"
-        assert "adapter's tar" in reason
+        assert "archive" in reason or "lacks" in reason
         assert list(world.folder.iterdir()) == []
         assert not (world.folder.parent / "evil").exists()
         assert [e for e in await world.announced(MODEL_REGISTERED) if e.job_id] == []
@@ -277,10 +277,7 @@ class TestDependencyDown:
         await world.declare_and_serve()
         await world.handle(await world.a_finished_job())
         away = ReleasePipeline(
-            world.work,
-            mlflow=MlflowRegistry("http://127.0.0.1:1"),
-            serving=world.serving,
-            evaluator=world.pipeline._evaluator,
+            world.means, mlflow=MlflowRegistry("http://127.0.0.1:1"), evaluator=world.pipeline._evaluator
         )
         assert await away.step()
         state, reason = await state_of(world)

@@ -6,8 +6,9 @@ import pytest
 
 from loopwright.contracts.experiments import Outcome
 from loopwright.errors import Conflict
-from registry_svc.domain.conclusions import why_ignored
-from registry_svc.domain.deployments import Deployment, check_revision, previous_champion
+from registry_svc.domain.artefacts import ModelFormat
+from registry_svc.domain.conclusions import Consequence, Ruling, rule_on
+from registry_svc.domain.deployments import Deployment, check_revision, earlier_champion, previous_champion
 from registry_svc.domain.models import ModelStatus, ModelVersion, VariantId, wanted_aliases
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -40,7 +41,7 @@ class TestDeployment:
         check_revision(deployment(revision=4), 4)
         with pytest.raises(Conflict) as refused:
             check_revision(deployment(revision=4), 3)
-        assert refused.value.facts == {"revision": 4}
+        assert refused.value.facts == {"revision": 4, "changed_by": "", "champion": "base:1"}
 
     def test_finds_who_was_in_charge_before(self):
         history = [deployment(FIRST, revision=4), deployment(FIRST, revision=3), deployment(BASE, FIRST, revision=2)]
@@ -49,29 +50,52 @@ class TestDeployment:
         with pytest.raises(Conflict):
             previous_champion(history[:2], FIRST)
 
+    def test_only_a_champion_comes_back(self):
+        history = [deployment(SECOND, revision=3), deployment(BASE, FIRST, revision=2)]
 
-class TestWhyIgnored:
-    def reason(self, current: Deployment | None, outcome: Outcome = Outcome.PROMOTE, winner: str | None = "mood:1"):
-        return why_ignored(outcome, champion="base:1", candidate="mood:1", winner=winner, deployment=current)
+        assert earlier_champion(history, BASE) == BASE
+        with pytest.raises(Conflict, match="never in charge"):
+            earlier_champion(history, FIRST)
 
-    def test_follows_what_still_speaks_of_the_deployment(self):
-        assert self.reason(deployment(BASE, FIRST)) is None
-        assert self.reason(deployment(BASE, FIRST), Outcome.ROLLBACK, None) is None
 
-    def test_ignores_what_does_not(self):
-        assert self.reason(None) == "nothing serves the task"
-        assert "mood:2 is" in (self.reason(deployment(SECOND, FIRST)) or "")
-        assert "not among the candidates" in (self.reason(deployment(BASE, SECOND)) or "")
-        assert "must name the candidate" in (self.reason(deployment(BASE, FIRST), winner="base:1") or "")
-        assert "nobody" in (self.reason(deployment(BASE, FIRST), winner=None) or "")
+class TestConsequences:
+    def ruling(self, current: Deployment | None, outcome: Outcome = Outcome.PROMOTE, winner: str | None = "mood:1"):
+        return rule_on(outcome, champion="base:1", candidate="mood:1", winner=winner, deployment=current)
+
+    @pytest.mark.parametrize(
+        ("outcome", "consequence"),
+        [
+            (Outcome.PROMOTE, Consequence.PROMOTE),
+            (Outcome.ROLLBACK, Consequence.DISMISS),
+            (Outcome.INCONCLUSIVE, Consequence.DISMISS),
+            (Outcome.INVALID, Consequence.DISMISS),
+            (Outcome.STOPPED, Consequence.DISMISS),
+        ],
+    )
+    def test_follows_what_still_speaks_of_the_deployment(self, outcome, consequence):
+        assert self.ruling(deployment(BASE, FIRST), outcome) == Ruling(consequence)
+
+    def test_does_nothing_where_there_is_nothing_to_do(self):
+        assert self.ruling(None) == Ruling(Consequence.NOTHING, "nothing serves the task")
+        absent = self.ruling(deployment(BASE, SECOND))
+        assert (absent.consequence, absent.applied) == (Consequence.NOTHING, False)
+
+    def test_a_candidate_whose_trial_is_over_leaves_whatever_else_is_wrong(self):
+        for ruling in (self.ruling(deployment(SECOND, FIRST)), self.ruling(deployment(BASE, FIRST), winner=None)):
+            assert (ruling.consequence, ruling.applied) == (Consequence.RELEASE, False)
+
+    def test_harm_by_what_is_in_charge_by_then_is_rolled_back(self):
+        assert self.ruling(deployment(FIRST), Outcome.ROLLBACK) == Ruling(Consequence.ROLL_BACK)
+        assert self.ruling(deployment(FIRST), Outcome.STOPPED).consequence is Consequence.NOTHING
 
 
 def test_aliases_point_at_the_version_that_entered_the_status_last():
     def version(number: int, status: ModelStatus, minutes: int) -> ModelVersion:
         return ModelVersion(
-            variant=VariantId("mood", number), task_id="mood", base_model="base", format="lora", artifact=None,
+            variant=VariantId("mood", number), task_id="mood", base_model="base", format=ModelFormat.LORA, artifact=None,
             status=status, job_id=None, dataset_version_id=None, mlflow_version=number + 10, mlflow_run_id="r",
-            description="", created_by="", created_at=NOW, updated_at=NOW + timedelta(minutes=minutes),
+            description="", created_by="", created_at=NOW, updated_at=NOW, subject=f"job:{number}",
+            status_changed_at=NOW + timedelta(minutes=minutes),
         )  # fmt: skip
 
     versions = [

@@ -7,8 +7,8 @@ from scipy.stats import binomtest
 
 from loopwright.contracts.tasks import GatePolicy
 from registry_svc.domain.gate import cannot_be_judged, judge
+from registry_svc.domain.paired import mcnemar_exact
 from registry_svc.domain.scoring import CaseAnswer
-from registry_svc.domain.statistics import mcnemar_exact
 
 POLICY = GatePolicy(min_cases=10, min_accuracy_0_1=0.8, max_regression_0_1=0.0)
 

@@ -46,7 +46,20 @@ class TestParsePack:
     def test_refuses_fields_that_nobody_knows_at_any_depth(self):
         found = problems(colour="red", training={"hyperparameters": {"lora_rnak": 8}})
 
-        assert found == {"colour": "no such field", "training.hyperparameters.lora_rnak": "no such field"}
+        assert found == {
+            "colour": "no such field",
+            "training.hyperparameters.lora_rnak": "no such field; is lora_rank meant?",
+        }
+
+    def test_says_which_type_was_expected(self):
+        found = problems(
+            generation={"max_tokens": "many"}, prompt="hello", training={"method": "lorra"}, answer_schema=[]
+        )
+
+        assert "valid integer" in found["generation.max_tokens"]
+        assert "valid dictionary" in found["prompt"]
+        assert "'full', 'lora' or 'qlora'" in found["training.method"]
+        assert "valid dictionary" in found["answer_schema"]
 
     @pytest.mark.parametrize(
         ("changes", "field"),
@@ -115,5 +128,21 @@ def test_every_pack_that_ships_is_accepted(path: Path):
     assert parse_pack(path.read_text(), base_models={BASE}).task_id == path.stem
 
 
-def test_packs_ship():
-    assert list(SHIPPED.glob("*.yaml"))
+def test_a_pack_ships_for_every_task_of_the_platform():
+    assert {path.stem for path in SHIPPED.glob("*.yaml")} == {
+        "chat", "incident-repair", "log-anomaly", "log-sentiment", "log-summary", "math-label", "service-desk",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("task_id", "fields"),
+    [
+        ("service-desk", {"category", "reply"}),
+        ("log-anomaly", {"anomaly_status", "confidence", "detected_issues", "explanation"}),
+        ("math-label", {"대분류", "중분류", "하위 분류"}),
+    ],
+)
+def test_structured_answers_have_the_fields_that_clients_read(task_id: str, fields: set[str]):
+    pack = parse_pack((SHIPPED / f"{task_id}.yaml").read_text(), base_models={BASE})
+    assert pack.answer_schema is not None
+    assert set(pack.answer_schema["properties"]) == fields

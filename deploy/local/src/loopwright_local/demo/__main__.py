@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 
+from loopwright_local.demo.documents import draw_document, use_document
 from loopwright_local.demo.loop import Limits, LoopResult, turn_loop
 from loopwright_local.demo.raters import Raters
 from loopwright_local.demo.records import LabelledLine, load_bgl, own_records
@@ -72,6 +73,7 @@ async def run_demo(settings: DemoSettings, local: LocalSettings, console: Consol
         try:
             result = await turn_loop(watcher, raters, lines, limits=Limits(), say=say)
             await _report(console, local, watcher, result, data_from=data_from)
+            console.print(draw_document(await use_document(local, task_id=settings.task, say=say)))
             say("done")
             if settings.keep_running:
                 console.print("the stack keeps running; Ctrl-C ends it")

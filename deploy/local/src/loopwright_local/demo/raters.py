@@ -91,7 +91,7 @@ class Raters:
         rating: dict[str, object] = {"inference_id": answered.inference_id, "metric": "stars", "value": stars}
         if not right:
             # written as the servers write it: two spellings of one answer would teach neither
-            rating["correction"] = json.dumps({"status": line.label}, separators=(",", ":"))
+            rating["correction"] = json.dumps({"anomaly_status": line.label}, separators=(",", ":"))
             rating["comment"] = f"this line is {line.label}"
         await self._send(rating)
         self.ratings_sent += 1
@@ -129,5 +129,5 @@ def _status_in(content: str | None) -> str | None:
         answer = json.loads(content or "")
     except ValueError:
         return None
-    status = answer.get("status") if isinstance(answer, dict) else None
+    status = answer.get("anomaly_status") if isinstance(answer, dict) else None
     return status if isinstance(status, str) else None

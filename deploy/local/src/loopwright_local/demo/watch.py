@@ -30,7 +30,7 @@ class Watcher:
 
     Attributes:
         counts: Distinct events by topic.
-        last: Newest event of each class.
+        last: Newest event of each class, of the watched task where it is of one.
         moments: Monotonic seconds at which each stage was first seen.
         traces: Event ids and topics by trace id, in the order seen.
     """
@@ -102,7 +102,8 @@ class Watcher:
             return
         self._seen.add(received.envelope.event_id)
         self.counts[topic.name] += 1
-        self.last[topic.event] = received.event
+        if getattr(received.event, "task_id", self._task) == self._task:  # other tasks are served beside it
+            self.last[topic.event] = received.event
         if received.envelope.traceparent:
             self.traces.setdefault(received.envelope.traceparent.split("-")[1], []).append(topic.name)
         self._note(received.event)

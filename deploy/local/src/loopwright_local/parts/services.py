@@ -11,7 +11,7 @@ from loopwright_local.parts.kafka import bootstrap
 from loopwright_local.parts.mlflow import mlflow_uri
 from loopwright_local.parts.vllm import vllm_urls
 from loopwright_local.probes import http_probe
-from loopwright_local.settings import LocalSettings
+from loopwright_local.settings import ROOT, LocalSettings
 
 WITH_TABLES = ("dataset", "trainer", "registry", "feedback")
 USES = {"trainer": ("mlflow",), "registry": ("mlflow", "vllm"), "router": ("vllm",)}
@@ -110,6 +110,12 @@ def _own_env(settings: LocalSettings, around: Surroundings) -> dict[str, dict[st
             "REGISTRY_TASKS_DIR": str(settings.tasks_dir.resolve()),
             "REGISTRY_ADAPTER_DIR": str(_folder(settings, "adapters")),
             "REGISTRY_BASE_MODELS": base_models,
+            "REGISTRY_BENCHMARKS_DIR": str(ROOT / "deploy/benchmarks"),
+            "REGISTRY_BENCHMARK_DATA_DIR": str(_folder(settings, "benchmark-data")),
+            "REGISTRY_BENCHMARK_WORK_DIR": str(_folder(settings, "benchmarks")),
+            "REGISTRY_LM_EVAL_PYTHON": str(ROOT / ".venv-lm-eval/bin/python"),
+            "REGISTRY_ARTEFACT_KEYS_FILE": str(around.keys.artefacts_public),
+            "REGISTRY_WATERMARK_KEY_FILE": str(around.keys.watermark),
         },
         "router": {
             "ROUTER_PORT": str(settings.router_port),

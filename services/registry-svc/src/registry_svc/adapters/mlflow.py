@@ -9,15 +9,17 @@ from typing import TypeVar
 import mlflow.environment_variables as mlflow_env
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.store.entities.paged_list import PagedList
 from mlflow.tracking import MlflowClient
 
 from loopwright.errors import TrackingUnavailable
+from registry_svc.domain.agreement import STATUS_TAG, SUBJECT_TAG, UNKNOWN_TAG, Tracked, TrackedModel
 
 T = TypeVar("T")
 _EXPERIMENT = "loopwright-models"
-_SUBJECT = "loopwright.subject"
 _FOLDER = "model"
 _TIMEOUT_S = 20
+_LONGEST_DESCRIPTION = 5000  # characters that its table takes; the artifact has all of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,14 @@ class TrackedVersion:
 
     version: int
     run_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A model card in both forms."""
+
+    markdown: str
+    json: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +82,45 @@ class MlflowRegistry:
         """
         return await _in_thread(lambda: self._register(registration))
 
-    async def aliases(self, name: str) -> dict[str, int] | None:
-        """Aliases of a model with the versions that they point at; None if MLflow does not know the model.
+    async def everything(self) -> Tracked:
+        """All versions and aliases of all models, in a request for each thousand of them.
 
         Raises:
             TrackingUnavailable: MLflow does not answer.
         """
-        model = await _in_thread(lambda: _or_none(lambda: self._client.get_registered_model(name)))
-        return None if model is None else {alias: int(version) for alias, version in model.aliases.items()}
+        return await _in_thread(self._everything)
+
+    async def set_tag(self, name: str, key: str, value: str, *, version: int) -> None:
+        """Sets a tag of a version.
+
+        Raises:
+            TrackingUnavailable: MLflow does not answer, or refuses.
+        """
+        await _in_thread(lambda: self._client.set_model_version_tag(name, str(version), key, value))
+
+    async def delete_tag(self, name: str, key: str, *, version: int) -> None:
+        """Removes a tag of a version.
+
+        Raises:
+            TrackingUnavailable: MLflow does not answer, or refuses.
+        """
+        await _in_thread(lambda: self._client.delete_model_version_tag(name, str(version), key))
+
+    async def log_card(self, name: str, tracked: TrackedVersion, card: Card) -> None:
+        """Makes the beginning of a card the version's description, and keeps both forms of it beside the version's files.
+
+        Raises:
+            TrackingUnavailable: MLflow does not answer, or refuses.
+        """
+
+        def log() -> None:
+            self._client.log_text(tracked.run_id, card.markdown, f"{_FOLDER}/MODEL_CARD.md")
+            self._client.log_text(tracked.run_id, card.json, f"{_FOLDER}/model_card.json")
+            self._client.update_model_version(
+                name, str(tracked.version), description=card.markdown[:_LONGEST_DESCRIPTION]
+            )
+
+        await _in_thread(log)
 
     async def set_alias(self, name: str, alias: str, *, version: int) -> None:
         """Points an alias at a version.
@@ -97,11 +138,27 @@ class MlflowRegistry:
         """
         await _in_thread(lambda: self._client.delete_registered_model_alias(name, alias))
 
+    def _everything(self) -> Tracked:
+        client = self._client
+        models = _all_pages(lambda token: client.search_registered_models(max_results=1000, page_token=token))
+        versions = _all_pages(lambda token: client.search_model_versions(max_results=1000, page_token=token))
+        return Tracked(
+            aliases={model.name: {alias: int(at) for alias, at in model.aliases.items()} for model in models},
+            versions=tuple(
+                TrackedModel(
+                    name=version.name, version=int(version.version), run_id=version.run_id or "",
+                    subject=version.tags.get(SUBJECT_TAG), status=version.tags.get(STATUS_TAG),
+                    marked_unknown=UNKNOWN_TAG in version.tags,
+                )
+                for version in versions
+            ),
+        )  # fmt: skip
+
     def _register(self, registration: Registration) -> TrackedVersion:
         client = self._client
         _or_existing(lambda: client.create_registered_model(registration.name))
         found = client.search_model_versions(
-            f"name = '{registration.name}' and tags.`{_SUBJECT}` = '{registration.subject}'"
+            f"name = '{registration.name}' and tags.`{SUBJECT_TAG}` = '{registration.subject}'"
         )
         if found:
             first = min(found, key=lambda version: int(version.version))
@@ -114,7 +171,7 @@ class MlflowRegistry:
             registration.name,
             source=f"runs:/{run_id}/{_FOLDER}",
             run_id=run_id,
-            tags={_SUBJECT: registration.subject, **registration.tags},
+            tags={SUBJECT_TAG: registration.subject, **registration.tags},
             description=registration.description,
             await_creation_for=0,
         )
@@ -128,16 +185,27 @@ class MlflowRegistry:
             if _or_none(lambda: client.get_run(wanted)) is not None:
                 return wanted
         experiment_id = self._experiment_id()
-        runs = client.search_runs([experiment_id], f"tags.`{_SUBJECT}` = '{registration.subject}'", max_results=1)
+        runs = client.search_runs([experiment_id], f"tags.`{SUBJECT_TAG}` = '{registration.subject}'", max_results=1)
         if runs:
             return runs[0].info.run_id
-        run = client.create_run(experiment_id, run_name=registration.subject, tags={_SUBJECT: registration.subject})
+        run = client.create_run(experiment_id, run_name=registration.subject, tags={SUBJECT_TAG: registration.subject})
         client.set_terminated(run.info.run_id)
         return run.info.run_id
 
     def _experiment_id(self) -> str:
         experiment = self._client.get_experiment_by_name(_EXPERIMENT)
         return self._client.create_experiment(_EXPERIMENT) if experiment is None else experiment.experiment_id
+
+
+def _all_pages(ask: Callable[[str | None], PagedList[T]]) -> list[T]:
+    found: list[T] = []
+    token: str | None = None
+    while True:
+        page = ask(token)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 async def _in_thread(call: Callable[[], T]) -> T:

@@ -1,18 +1,16 @@
 """The door that users have, used for evaluation: router-svc's OpenAI-compatible API, one variant pinned."""
 
+import math
 import time
 from dataclasses import dataclass
-from http import HTTPStatus
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from loopwright.errors import ServingUnavailable
+from registry_svc.adapters.completions import LATER, read_completion
 
 _LIST_TIMEOUT_S = 5.0
-_LATER = frozenset(
-    {HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +26,30 @@ class GivenAnswer:
     error: str | None
     latency_ms: float
     inference_id: str | None
+    output_tokens: int | None = None
+    prompt_tokens: int | None = None
 
 
-class _Message(BaseModel):
-    content: str | None = None
+@dataclass(frozen=True, kw_only=True)
+class Likelihood:
+    """How likely a text was to a variant.
+
+    Attributes:
+        nats: Negative log-likelihood.
+    """
+
+    nats: float
+    tokens: int
 
 
-class _Choice(BaseModel):
-    message: _Message
+class _Token(BaseModel):
+    logprob: float
 
 
-class _Completion(BaseModel):
-    choices: list[_Choice] = Field(min_length=1)
+class _Scored(BaseModel):
+    """vLLM's answer to `prompt_logprobs`: for each token of the prompt, what the model thought of it."""
+
+    prompt_logprobs: list[dict[str, _Token] | None] | None = None
 
 
 class _Listed(BaseModel):
@@ -86,28 +96,61 @@ class RouterDoor:
         Raises:
             ServingUnavailable: nobody answered, or another variant did.
         """
-        body = {
-            "model": f"{task_id}@{variant_id}",
-            "messages": [{"role": "user", "content": text}],
-            "temperature": temperature,
-        }
+        messages: list[JsonValue] = [{"role": "user", "content": text}]
         started = time.perf_counter()
-        try:
-            response = await self._client.post(f"{self._url}/v1/chat/completions", json=body)
-        except httpx.HTTPError as error:
-            raise ServingUnavailable("router.unavailable", f"the router does not answer: {error!r}") from error
+        response = await self._post(task_id, variant_id, {"messages": messages, "temperature": temperature})
         latency_ms = (time.perf_counter() - started) * 1000
-        _check_answered(response, variant_id)
         inference_id = response.headers.get("x-loopwright-inference-id")
         if response.is_client_error:
             error = f"{response.status_code} {response.text[:500]}"
             return GivenAnswer(text=None, error=error, latency_ms=latency_ms, inference_id=inference_id)
-        content = _content_of(response)
-        return GivenAnswer(text=content, error=None, latency_ms=latency_ms, inference_id=inference_id)
+        said = read_completion(response, of="the router")
+        return GivenAnswer(
+            text=said.text,
+            error=None,
+            latency_ms=latency_ms,
+            inference_id=inference_id,
+            output_tokens=said.output_tokens,
+            prompt_tokens=said.prompt_tokens,
+        )
+
+    async def likelihood(
+        self, task_id: str, variant_id: str, text: str, *, answer: str, prompt_tokens: int
+    ) -> Likelihood | None:
+        """How likely an answer to a message was to a variant, under the chat template that users have.
+
+        The answer is put behind the message and the server asked what it thought of each token. The tokens of the
+        message are those that it counted when it was asked for an answer of its own.
+
+        Args:
+            prompt_tokens: Tokens of the message with everything that is put around it.
+
+        Returns:
+            None where the server does not say.
+
+        Raises:
+            ServingUnavailable: nobody answered, or another variant did.
+        """
+        messages: list[JsonValue] = [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
+        body: dict[str, JsonValue] = {
+            "messages": messages, "temperature": 0, "max_tokens": 1, "prompt_logprobs": 0,
+            "add_generation_prompt": False, "continue_final_message": True,
+        }  # fmt: skip
+        response = await self._post(task_id, variant_id, body)
+        return None if response.is_client_error else _likelihood_in(response.content, after=prompt_tokens)
+
+    async def _post(self, task_id: str, variant_id: str, body: dict[str, JsonValue]) -> httpx.Response:
+        asked = {"model": f"{task_id}@{variant_id}", **body}
+        try:
+            response = await self._client.post(f"{self._url}/v1/chat/completions", json=asked)
+        except httpx.HTTPError as error:
+            raise ServingUnavailable("router.unavailable", f"the router does not answer: {error!r}") from error
+        _check_answered(response, variant_id)
+        return response
 
 
 def _check_answered(response: httpx.Response, variant_id: str) -> None:
-    if response.is_server_error or response.status_code in _LATER:
+    if response.is_server_error or response.status_code in LATER:
         raise ServingUnavailable("router.unavailable", f"the router answers {response.status_code} for {variant_id}")
     answered_by = response.headers.get("x-loopwright-variant", variant_id)
     if answered_by != variant_id:
@@ -115,8 +158,15 @@ def _check_answered(response: httpx.Response, variant_id: str) -> None:
         raise ServingUnavailable("router.fallback", f"{answered_by} answered in place of {variant_id}")
 
 
-def _content_of(response: httpx.Response) -> str:
+def _likelihood_in(content: bytes, *, after: int) -> Likelihood | None:
     try:
-        return _Completion.model_validate_json(response.content).choices[0].message.content or ""
-    except ValidationError as error:
-        raise ServingUnavailable("router.unreadable", "the router's answer is not a chat completion") from error
+        scored = _Scored.model_validate_json(content).prompt_logprobs or []
+    except ValidationError:
+        return None
+    logprobs: list[float] = []
+    for token in scored[after:]:
+        if token is None or len(token) != 1:  # more than one: nobody can tell which of them stood there
+            return None
+        logprobs += [entry.logprob for entry in token.values()]
+    nats = -sum(logprobs)
+    return Likelihood(nats=nats, tokens=len(logprobs)) if logprobs and math.isfinite(nats) else None

@@ -7,8 +7,10 @@ from loopwright.pages import Page, Part
 from loopwright.problems import ADMIN_PROBLEMS
 from registry_svc.api.doors import Door, InPath
 from registry_svc.api.schemas import RollbackRequest
+from registry_svc.domain.models import VariantId
 from registry_svc.handlers.promotions import Order, roll_back
 from registry_svc.queries.deployments import (
+    DeploymentChangeView,
     DeploymentView,
     list_deployments,
     read_deployment,
@@ -31,7 +33,7 @@ async def get_deployment(_: Viewer, door: Door, task_id: InPath) -> DeploymentVi
 
 
 @routes.get("/{task_id}/history")
-async def get_history(_: Viewer, door: Door, task_id: InPath, part: Part) -> Page[DeploymentView]:
+async def get_history(_: Viewer, door: Door, task_id: InPath, part: Part) -> Page[DeploymentChangeView]:
     async with door.work() as unit:
         return await read_deployment_history(unit, task_id, part)
 
@@ -39,6 +41,7 @@ async def get_history(_: Viewer, door: Door, task_id: InPath, part: Part) -> Pag
 @routes.post("/{task_id}/rollback")
 async def post_rollback(principal: Admin, door: Door, task_id: InPath, body: RollbackRequest) -> DeploymentView:
     order = Order(task_id=task_id, revision=body.revision, reason=body.reason, by=principal.subject)
-    await roll_back(order, work=door.work, serving=door.serving)
+    to = None if body.variant_id is None else VariantId.parse(body.variant_id)
+    await roll_back(order, door.means, to=to)
     async with door.work() as unit:
         return await read_deployment(unit, task_id)

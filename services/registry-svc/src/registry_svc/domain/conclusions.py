@@ -1,13 +1,39 @@
-"""Whether the end of an experiment still speaks of what is deployed."""
+"""What follows here from the end of an experiment."""
+
+from dataclasses import dataclass
+from enum import StrEnum
 
 from loopwright.contracts.experiments import Evidence, Outcome
 from registry_svc.domain.deployments import Deployment
 
 
-def why_ignored(
+class Consequence(StrEnum):
+    """What is done."""
+
+    PROMOTE = "promote"  # the candidate is put in charge
+    DISMISS = "dismiss"  # the candidate leaves: live traffic did not speak for it
+    RELEASE = "release"  # the conclusion no longer fits, but the candidate's trial is over: it leaves as well
+    ROLL_BACK = "roll-back"  # the candidate does harm and is in charge by now
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A consequence, and why it is not the one that the outcome names; None if it is."""
+
+    consequence: Consequence
+    misfit: str | None = None
+
+    @property
+    def applied(self) -> bool:
+        """Whether the outcome was followed."""
+        return self.misfit is None
+
+
+def rule_on(
     outcome: Outcome, *, champion: str, candidate: str, winner: str | None, deployment: Deployment | None
-) -> str | None:
-    """Why a conclusion must not change the deployment; None if it should.
+) -> Ruling:
+    """Decides what follows.
 
     Args:
         champion: Variant that the experiment held to be in charge.
@@ -15,14 +41,29 @@ def why_ignored(
         winner: Variant that it names as better, if any.
     """
     if deployment is None:
-        return "nothing serves the task"
-    if str(deployment.champion) != champion:
-        return f"{champion} is no longer in charge, {deployment.champion} is"
+        return Ruling(Consequence.NOTHING, "nothing serves the task")
+    if outcome is Outcome.ROLLBACK and str(deployment.champion) == candidate:
+        return Ruling(Consequence.ROLL_BACK)
     if candidate not in {str(variant) for variant in deployment.candidates}:
-        return f"{candidate} is not among the candidates"
-    if outcome is Outcome.PROMOTE and winner != candidate:
-        return f"a promotion must name the candidate as winner, this one names {winner or 'nobody'}"
-    return None
+        return Ruling(
+            Consequence.NOTHING, _why_stale(champion, deployment) or f"{candidate} is not among the candidates"
+        )
+    misfit = _why_stale(champion, deployment) or _why_unclear(outcome, candidate=candidate, winner=winner)
+    if misfit is not None:
+        return Ruling(Consequence.RELEASE, misfit)
+    return Ruling(Consequence.PROMOTE if outcome is Outcome.PROMOTE else Consequence.DISMISS)
+
+
+def _why_stale(champion: str, deployment: Deployment) -> str | None:
+    if str(deployment.champion) == champion:
+        return None
+    return f"{champion} is no longer in charge, {deployment.champion} is"
+
+
+def _why_unclear(outcome: Outcome, *, candidate: str, winner: str | None) -> str | None:
+    if outcome is not Outcome.PROMOTE or winner == candidate:
+        return None
+    return f"a promotion must name the candidate as winner, this one names {winner or 'nobody'}"
 
 
 def in_figures(evidence: Evidence) -> str:

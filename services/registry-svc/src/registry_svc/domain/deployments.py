@@ -59,9 +59,26 @@ def check_revision(deployment: Deployment, seen: int) -> None:
     if deployment.revision != seen:
         raise Conflict(
             "deployment.changed-meanwhile",
-            f"the deployment of {deployment.task_id} is at revision {deployment.revision}, not {seen}: look again",
+            f"the deployment of {deployment.task_id} is at revision {deployment.revision}, not {seen}: "
+            f"{deployment.changed_by} changed it ({deployment.reason}), and {deployment.champion} is in charge",
             revision=deployment.revision,
+            changed_by=deployment.changed_by,
+            champion=str(deployment.champion),
         )
+
+
+def earlier_champion(history: Iterable[Deployment], wanted: VariantId) -> VariantId:
+    """A variant that was in charge once.
+
+    Args:
+        history: Changes of one task.
+
+    Raises:
+        Conflict: it never was.
+    """
+    if all(change.champion != wanted for change in history):
+        raise Conflict("deployment.never-in-charge", f"{wanted} was never in charge: promote it instead")
+    return wanted
 
 
 def previous_champion(history: Iterable[Deployment], current: VariantId) -> VariantId:

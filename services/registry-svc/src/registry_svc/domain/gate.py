@@ -1,13 +1,13 @@
-"""The gate between training and live traffic: what a candidate must show on held-out cases."""
+"""The gate between training and live traffic: what a candidate must show before it may meet users."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from loopwright.contracts.tasks import GatePolicy
+from registry_svc.domain.checks import ROUNDING, Check, Evidence, further_checks
+from registry_svc.domain.paired import agreement, mcnemar_exact
 from registry_svc.domain.scoring import CaseAnswer
-from registry_svc.domain.statistics import mcnemar_exact
-
-_ROUNDING = 1e-12  # 0.3 - 0.2 is a little above 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,8 @@ class VariantScore:
         return self.schema_valid / self.cases if self.cases else 0.0
 
 
-NO_SCORE = VariantScore(cases=0, right=0, schema_valid=0, mean_latency_ms=0.0)
+NO_SCORE: Final = VariantScore(cases=0, right=0, schema_valid=0, mean_latency_ms=0.0)
+_NOTHING_MORE: Final = Evidence()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,20 @@ def score_of(answers: Sequence[CaseAnswer]) -> VariantScore:
     )
 
 
-def judge(policy: GatePolicy, *, candidate: Sequence[CaseAnswer], champion: Sequence[CaseAnswer]) -> Verdict:
-    """Compares candidate and champion on the same cases; what cannot be computed has failed."""
+def judge(
+    policy: GatePolicy,
+    *,
+    candidate: Sequence[CaseAnswer],
+    champion: Sequence[CaseAnswer],
+    answer_field: str | None = None,
+    evidence: Evidence = _NOTHING_MORE,
+) -> Verdict:
+    """Compares candidate and champion on the same cases; what cannot be computed has failed.
+
+    Args:
+        answer_field: Field of a structured answer that names its class.
+        evidence: What the policy's further checks need.
+    """
     by_candidate = {answer.number: answer.correct for answer in candidate}
     by_champion = {answer.number: answer.correct for answer in champion}
     if by_candidate.keys() != by_champion.keys():
@@ -71,12 +84,16 @@ def judge(policy: GatePolicy, *, candidate: Sequence[CaseAnswer], champion: Sequ
         return cannot_be_judged("there are no held-out cases")
     ours, theirs = score_of(candidate), score_of(champion)
     checks = (_check_cases(policy, ours), _check_accuracy(policy, ours), _check_regression(policy, ours, theirs))
-    only_ours, only_theirs = _discordant(by_candidate, by_champion)
-    p = mcnemar_exact(only_ours, only_theirs)
-    paired = f"only the candidate was right on {only_ours} cases, only the champion on {only_theirs}; exact McNemar p = {p:.3g}"
+    further = further_checks(policy, candidate, champion, answer_field=answer_field, evidence=evidence)
+    counts = agreement(list(by_candidate.values()), [by_champion[number] for number in by_candidate])
+    p = mcnemar_exact(counts.only_first, counts.only_second)
+    paired = (
+        f"only the candidate was right on {counts.only_first} cases, only the champion on {counts.only_second}; "
+        f"exact McNemar p = {p:.3g}"
+    )
     return Verdict(
-        passed=all(passed for passed, _ in checks),
-        reasons=(*(f"{'passed' if passed else 'FAILED'}: {words}" for passed, words in checks), paired),
+        passed=all(check.passed for check in (*checks, *further)),
+        reasons=(*(str(check) for check in checks), paired, *(str(check) for check in further)),
         candidate=ours,
         champion=theirs,
         mcnemar_p=p,
@@ -88,35 +105,23 @@ def cannot_be_judged(why: str) -> Verdict:
     return Verdict(passed=False, reasons=(f"FAILED: {why}",), candidate=NO_SCORE, champion=NO_SCORE, mcnemar_p=None)
 
 
-def _check_cases(policy: GatePolicy, candidate: VariantScore) -> tuple[bool, str]:
-    return (
-        candidate.cases >= policy.min_cases,
-        f"{candidate.cases} held-out cases, at least {policy.min_cases} are needed",
-    )
+def _check_cases(policy: GatePolicy, candidate: VariantScore) -> Check:
+    words = f"{candidate.cases} held-out cases, at least {policy.min_cases} are needed"
+    return Check(candidate.cases >= policy.min_cases, words)
 
 
-def _check_accuracy(policy: GatePolicy, candidate: VariantScore) -> tuple[bool, str]:
+def _check_accuracy(policy: GatePolicy, candidate: VariantScore) -> Check:
     words = (
         f"candidate accuracy {candidate.accuracy_0_1:.3f} ({candidate.right} of {candidate.cases}), "
         f"at least {policy.min_accuracy_0_1:.3f} is needed"
     )
-    return candidate.accuracy_0_1 >= policy.min_accuracy_0_1 - _ROUNDING, words
+    return Check(candidate.accuracy_0_1 >= policy.min_accuracy_0_1 - ROUNDING, words)
 
 
-def _check_regression(policy: GatePolicy, candidate: VariantScore, champion: VariantScore) -> tuple[bool, str]:
+def _check_regression(policy: GatePolicy, candidate: VariantScore, champion: VariantScore) -> Check:
     change = candidate.accuracy_0_1 - champion.accuracy_0_1
     words = (
         f"candidate is {change:+.3f} against the champion's {champion.accuracy_0_1:.3f} "
         f"({champion.right} of {champion.cases}), at most {policy.max_regression_0_1:.3f} below is allowed"
     )
-    return change >= -policy.max_regression_0_1 - _ROUNDING, words
-
-
-def _discordant(candidate: Mapping[int, bool], champion: Mapping[int, bool]) -> tuple[int, int]:
-    return _count(candidate[n] and not champion[n] for n in candidate), _count(
-        champion[n] and not candidate[n] for n in candidate
-    )
-
-
-def _count(flags: Iterable[bool]) -> int:
-    return sum(flags)
+    return Check(change >= -policy.max_regression_0_1 - ROUNDING, words)

@@ -1,8 +1,9 @@
 """A task pack: what a person declares of a task in YAML or through the API, checked with reasons that help."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import yaml
 from jsonschema import SchemaError
@@ -132,8 +133,26 @@ def _unstorable(declared: object, *place: str) -> Iterator[PackProblem]:
 
 
 def _problem(entry: ErrorDetails) -> PackProblem:
-    reason = "no such field" if entry["type"] == "extra_forbidden" else entry["msg"]
+    reason = _no_such_field(entry["loc"]) if entry["type"] == "extra_forbidden" else entry["msg"]
     return PackProblem(".".join(str(part) for part in entry["loc"]) or "pack", reason)
+
+
+def _no_such_field(loc: tuple[int | str, ...]) -> str:
+    """Names the field that was probably meant."""
+    *path, written = loc
+    near = get_close_matches(str(written), _fields_at(path), n=1, cutoff=0.7)
+    return f"no such field; is {near[0]} meant?" if near else "no such field"
+
+
+def _fields_at(path: Sequence[int | str]) -> list[str]:
+    """Names of the fields that a declaration may have at a place."""
+    model: type[BaseModel] = TaskPack
+    for name in path:
+        inner = model.model_fields[name].annotation if name in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
 
 
 def _disagreements(pack: TaskPack) -> list[tuple[str, str]]:

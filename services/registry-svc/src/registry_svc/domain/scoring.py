@@ -1,13 +1,24 @@
 """Held-out cases, and what counts as a right answer to one."""
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from jsonschema.validators import validator_for
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, ValidationError
 
 from loopwright.contracts.base import ChatMessage, JsonObject, Value
 from loopwright.errors import InvalidPayload
+from registry_svc.domain.metrics.structured import NotJson, json_fields, parse_json, same_json
+from registry_svc.domain.metrics.texts import chrf, exact_match, rouge_l
+
+
+class Part(StrEnum):
+    """Which questions of an evaluation a case belongs to."""
+
+    CASES = "cases"  # held out, or of a suite
+    SAFETY = "safety"
+    GENERAL = "general"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +26,7 @@ class HeldOutCase:
     """One question with its right answer.
 
     Attributes:
-        number: Line of the split file, from 1; names the case within an evaluation.
+        number: Line of the split file, from 1; names the case within its part of an evaluation.
         input: What the user sent.
         expected: The right answer.
     """
@@ -24,6 +35,7 @@ class HeldOutCase:
     sample_id: str
     input: str
     expected: str
+    part: Part = Part.CASES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +53,9 @@ class CaseAnswer:
     Attributes:
         answer: Its text; None when the router refused the request for good, which `error` explains.
         latency_ms: Time until the answer was there, in milliseconds.
+        input: What was asked; None for answers from before it was kept.
+        output_tokens: Tokens of the answer; None where the server did not count them.
+        scores: Further metrics of this one answer by name; None for one that could not be computed.
     """
 
     variant_id: str
@@ -53,6 +68,10 @@ class CaseAnswer:
     schema_valid: bool
     latency_ms: float
     inference_id: str | None
+    part: Part = Part.CASES
+    input: str | None = None
+    output_tokens: int | None = None
+    scores: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
 
 
 class _SampleLine(Value):
@@ -95,34 +114,28 @@ def score_answer(answer: str, expected: str, *, schema: JsonObject | None, field
     """
     if schema is None:
         return Score(correct=answer.strip() == expected.strip(), schema_valid=True)
-    given, wanted = _parse(answer), _parse(expected)
-    if given is None:
+    try:
+        given = parse_json(answer)
+    except NotJson:
         return Score(correct=False, schema_valid=False)
-    valid = validator_for(schema)(schema).is_valid(given.value)
-    if wanted is None:
+    valid = validator_for(schema)(schema).is_valid(given)
+    try:
+        wanted = parse_json(expected)
+    except NotJson:
         return Score(correct=False, schema_valid=valid)
     if field is None:
-        return Score(correct=_same(given.value, wanted.value), schema_valid=valid)
-    if not isinstance(given.value, dict) or not isinstance(wanted.value, dict):
+        return Score(correct=same_json(given, wanted), schema_valid=valid)
+    if not isinstance(given, dict) or not isinstance(wanted, dict):
         return Score(correct=False, schema_valid=valid)
-    present = field in given.value and field in wanted.value
-    return Score(correct=present and _same(given.value[field], wanted.value[field]), schema_valid=valid)
+    present = field in given and field in wanted
+    return Score(correct=present and same_json(given[field], wanted[field]), schema_valid=valid)
 
 
-@dataclass(frozen=True)
-class _Json:
-    """Tells a parsed `null` from no JSON at all."""
-
-    value: JsonValue
-
-
-def _parse(text: str) -> _Json | None:
-    try:
-        return _Json(json.loads(text))
-    except (ValueError, RecursionError):  # a model may write nothing but opening brackets
-        return None
-
-
-def _same(one: JsonValue, other: JsonValue) -> bool:
-    # Python holds True == 1; JSON does not
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+def compare_texts(answer: str, expected: str, *, schema: JsonObject | None) -> dict[str, float]:
+    """How near an answer comes to the right one, by each metric that a single answer has."""
+    return {
+        "exact_match": exact_match(answer, expected),
+        "rouge_l": rouge_l(answer, expected),
+        "chrf": chrf(answer, expected),
+        **json_fields(answer, expected, schema=schema),
+    }

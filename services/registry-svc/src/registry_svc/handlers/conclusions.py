@@ -1,14 +1,16 @@
-"""Ends of experiments: the winner is put in charge, anything else takes the candidate away."""
+"""Ends of experiments: the winner is put in charge, harm is rolled back, anything else takes the candidate away."""
 
 from datetime import UTC, datetime
 
 from loopwright.contracts.experiments import ExperimentConcluded, Outcome
+from loopwright.contracts.records import Severity
 from loopwright.unit_of_work import Work
-from registry_svc.domain.conclusions import in_figures, why_ignored
+from registry_svc.domain.conclusions import Consequence, in_figures, rule_on
 from registry_svc.domain.deployments import Deployment
 from registry_svc.domain.models import VariantId
 from registry_svc.domain.releases import ReleaseState
-from registry_svc.handlers.deployments import SERVICE, dismiss_candidate, end_release, put_in_charge
+from registry_svc.handlers.deployments import SERVICE, dismiss_candidate, end_release, put_in_charge, withdraw_candidate
+from registry_svc.handlers.watches import HARMED, begin_watch, order_rollback, raise_alert
 from registry_svc.store.conclusions import Conclusion, add_conclusion, is_concluded
 from registry_svc.store.deployments import find_deployment
 
@@ -18,17 +20,16 @@ async def conclude_experiment(event: ExperimentConcluded, work: Work) -> None:
     deployment = await find_deployment(work.session, event.task_id, lock=True)
     if await is_concluded(work.session, event.experiment_id):
         return
-    refusal = why_ignored(
+    ruling = rule_on(
         event.outcome,
         champion=event.champion_variant_id,
         candidate=event.candidate_variant_id,
         winner=event.winner_variant_id,
         deployment=deployment,
     )
-    note = f"ignored: {refusal}"
-    if refusal is None:
-        assert deployment is not None, "why_ignored refuses without one"
-        note = await _follow(event, deployment, work)
+    note = "" if ruling.misfit is None else f"ignored: {ruling.misfit}; "
+    if deployment is not None and ruling.consequence is not Consequence.NOTHING:
+        note += await _follow(event, deployment, work, consequence=ruling.consequence)
     await add_conclusion(
         work.session,
         Conclusion(
@@ -37,8 +38,8 @@ async def conclude_experiment(event: ExperimentConcluded, work: Work) -> None:
             outcome=event.outcome,
             champion=event.champion_variant_id,
             candidate=event.candidate_variant_id,
-            applied=refusal is None,
-            note=note,
+            applied=ruling.applied,
+            note=note.removesuffix("; "),
             evidence=event.evidence,
             concluded_at=event.concluded_at,
             recorded_at=datetime.now(UTC),
@@ -46,13 +47,24 @@ async def conclude_experiment(event: ExperimentConcluded, work: Work) -> None:
     )
 
 
-async def _follow(event: ExperimentConcluded, deployment: Deployment, work: Work) -> str:
+async def _follow(event: ExperimentConcluded, deployment: Deployment, work: Work, *, consequence: Consequence) -> str:
     candidate = VariantId.parse(event.candidate_variant_id)
     reason = f"experiment {event.experiment_id} ended as {event.outcome}: {event.reason} ({in_figures(event.evidence)})"
-    if event.outcome is Outcome.PROMOTE:
+    if consequence is Consequence.PROMOTE:
         promoted = deployment.with_champion(candidate, deployment.backend_urls)
         await put_in_charge(deployment, promoted, work, reason=reason, by=SERVICE)
+        await begin_watch(event.task_id, work, champion=candidate, revision=promoted.revision)
         return f"{candidate} was put in charge"
-    await dismiss_candidate(deployment, candidate, work, reason=reason)
-    await end_release(candidate, work, ReleaseState.RETIRED, reason=reason)
+    if consequence is Consequence.ROLL_BACK:
+        await order_rollback(event.task_id, work, champion=candidate, revision=deployment.revision, reason=reason)
+        return f"{candidate}, in charge by now, is rolled back"
+    if event.outcome is Outcome.ROLLBACK:
+        detail = f"{candidate} did harm on live traffic and leaves: {reason}"
+        raise_alert(work, kind=HARMED, severity=Severity.WARNING, task_id=event.task_id, detail=detail)
+    if consequence is Consequence.RELEASE:
+        reason = f"its trial is over, and {deployment.champion} is in charge by now: {reason}"
+        await withdraw_candidate(deployment, candidate, work, reason=reason, by=SERVICE)
+    else:
+        await dismiss_candidate(deployment, candidate, work, reason=reason)
+        await end_release(candidate, work, ReleaseState.RETIRED, reason=reason)
     return f"{candidate} was taken out of the deployment"

@@ -1,6 +1,6 @@
 """Changes of what serves a task. Every one is a new revision, a line of history and a `deployment.changed`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -8,11 +8,14 @@ from loopwright.contracts.deployments import DeployedVariant, DeploymentChanged,
 from loopwright.contracts.tasks import GenerationParameters
 from loopwright.unit_of_work import Work
 from registry_svc.domain.deployments import Deployment
-from registry_svc.domain.models import BASE_VERSION, ModelStatus, ModelVersion, VariantId, check_status_change
-from registry_svc.domain.releases import ReleaseState
+from registry_svc.domain.models import BASE_VERSION, ModelStatus, ModelVersion, VariantId
+from registry_svc.domain.releases import WORKED_ON, ReleaseState
+from registry_svc.handlers.uses import change_status, log_deployment_change
 from registry_svc.store.deployments import find_deployment, list_deployments, save_deployment
-from registry_svc.store.models import get_model, list_variants, save_status
+from registry_svc.store.model_servers import urls_by_variant
+from registry_svc.store.models import list_variants
 from registry_svc.store.releases import find_release_of, save_release
+from registry_svc.store.replicas import let_go
 from registry_svc.store.tasks import get_task
 
 SERVICE = "registry-svc"
@@ -24,12 +27,13 @@ async def deploy_base(task_id: str, work: Work, *, backend_urls: tuple[str, ...]
     if await find_deployment(work.session, task_id, lock=True) is not None:
         return
     base = VariantId(task.pack.base_model, BASE_VERSION)
-    await set_status(base, work, ModelStatus.PRODUCTION)
+    reason = "the base model is served and nothing better is known"
+    await change_status(base, work, ModelStatus.PRODUCTION, reason=reason, by=SERVICE)
     first = Deployment(
         task_id=task_id, revision=1, champion=base, candidates=(), backend_urls=backend_urls,
         reason="", changed_at=datetime.now(UTC), changed_by="",
     )  # fmt: skip
-    await change_deployment(first, work, reason="the base model is served and nothing better is known", by=SERVICE)
+    await change_deployment(first, work, reason=reason, by=SERVICE)
 
 
 async def refresh_backends(task_id: str, work: Work, *, backend_urls: tuple[str, ...]) -> None:
@@ -43,20 +47,29 @@ async def refresh_backends(task_id: str, work: Work, *, backend_urls: tuple[str,
 async def change_deployment(deployment: Deployment, work: Work, *, reason: str, by: str) -> None:
     """Saves a new revision and says so. The caller holds the lock on the deployment."""
     changed = replace(deployment, reason=reason, changed_at=datetime.now(UTC), changed_by=by)
+    await log_deployment_change(await find_deployment(work.session, changed.task_id), changed, work)
     await save_deployment(work.session, changed)
+    await let_go(work.session, changed.variants)
     models = await list_variants(work.session, changed.variants)
     generation = (await get_task(work.session, changed.task_id)).pack.generation
-    work.announce(deployment_changed(changed, models, generation))
+    own_servers = await urls_by_variant(work.session)
+    work.announce(deployment_changed(changed, models, generation, own_servers=own_servers))
 
 
 def deployment_changed(
-    deployment: Deployment, models: dict[VariantId, ModelVersion], generation: GenerationParameters
-) -> DeploymentChanged:
-    """The fact that a deployment is what it is."""
+    deployment: Deployment, models: Mapping[VariantId, ModelVersion], generation: GenerationParameters, *,
+    own_servers: Mapping[VariantId, str],
+) -> DeploymentChanged:  # fmt: skip
+    """The fact that a deployment is what it is.
+
+    Args:
+        own_servers: Addresses of whole models that a vLLM of their own serves.
+    """
 
     def deployed(variant: VariantId) -> DeployedVariant:
         served = variant_of(models[variant], deployment.task_id, generation)
-        return DeployedVariant(variant=served, backend_urls=deployment.backend_urls)
+        own = own_servers.get(variant)
+        return DeployedVariant(variant=served, backend_urls=deployment.backend_urls if own is None else (own,))
 
     return DeploymentChanged(
         task_id=deployment.task_id,
@@ -85,10 +98,22 @@ def variant_of(model: ModelVersion, task_id: str, generation: GenerationParamete
 
 async def put_in_charge(before: Deployment, after: Deployment, work: Work, *, reason: str, by: str) -> None:
     """Changes the champion and archives the old one. The caller holds the lock on the deployment."""
-    await set_status(after.champion, work, ModelStatus.PRODUCTION)
+    await change_status(after.champion, work, ModelStatus.PRODUCTION, reason=reason, by=by)
     await change_deployment(after, work, reason=reason, by=by)
-    await archive_if_unused(before.champion, work)
+    await archive_if_unused(before.champion, work, reason=f"{after.champion} is in charge: {reason}", by=by)
     await end_release(after.champion, work, ReleaseState.PROMOTED, reason=reason)
+
+
+async def withdraw_candidate(deployment: Deployment, variant: VariantId, work: Work, *, reason: str, by: str) -> None:
+    """Takes a candidate out of a deployment. What was on its way to a verdict has lost it, and goes to the archive.
+
+    The caller holds the lock on the deployment.
+    """
+    await change_deployment(deployment.without_candidate(variant), work, reason=reason, by=by)
+    release = await find_release_of(work.session, variant, lock=True)
+    if release is not None and release.state in {*WORKED_ON, ReleaseState.ON_TRIAL}:
+        await end_release(variant, work, ReleaseState.RETIRED, reason=reason)
+        await archive_if_unused(variant, work)
 
 
 async def dismiss_candidate(deployment: Deployment, variant: VariantId, work: Work, *, reason: str) -> None:
@@ -97,22 +122,12 @@ async def dismiss_candidate(deployment: Deployment, variant: VariantId, work: Wo
     await archive_if_unused(variant, work)
 
 
-async def archive_if_unused(variant: VariantId, work: Work) -> None:
+async def archive_if_unused(
+    variant: VariantId, work: Work, *, reason: str = "it leaves the deployment", by: str = SERVICE
+) -> None:
     """Archives a version unless it is in charge of another task, as a base model may be."""
     if not _in_charge(variant, await list_deployments(work.session)):
-        await set_status(variant, work, ModelStatus.ARCHIVED)
-
-
-async def set_status(variant: VariantId, work: Work, status: ModelStatus) -> None:
-    """Moves a version to a status; the reconciler moves the MLflow aliases after it.
-
-    Raises:
-        Conflict: the status cannot follow from the current one.
-    """
-    model = await get_model(work.session, variant)
-    check_status_change(variant, model.status, status)
-    if model.status is not status:
-        await save_status(work.session, replace(model, status=status, updated_at=datetime.now(UTC)))
+        await change_status(variant, work, ModelStatus.ARCHIVED, reason=reason, by=by)
 
 
 async def end_release(variant: VariantId, work: Work, state: ReleaseState, *, reason: str) -> None:

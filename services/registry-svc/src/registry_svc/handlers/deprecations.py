@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from loopwright.contracts.datasets import DatasetDeprecated
+from loopwright.contracts.datasets import DatasetDeprecated, DeprecationReason
 from loopwright.contracts.records import AlertRaised, Severity
 from loopwright.unit_of_work import Work
 from registry_svc.domain.deployments import Deployment
@@ -13,6 +13,7 @@ from registry_svc.domain.deprecations import deprecation_of, outweighs, why_not_
 from registry_svc.domain.models import ModelVersion
 from registry_svc.domain.releases import WORKED_ON, ReleaseState
 from registry_svc.handlers.deployments import archive_if_unused, dismiss_candidate, end_release
+from registry_svc.store.answers import forget_texts
 from registry_svc.store.deployments import find_deployment
 from registry_svc.store.deprecations import find_deprecation, keep_deprecation, lock_deprecations
 from registry_svc.store.models import list_models_of_data, mark_models_of_data
@@ -26,9 +27,11 @@ async def deprecate_data(event: DatasetDeprecated, work: Work) -> None:
     """Marks every model of a dataset version; what is not registered yet will find the mark when it is.
 
     A candidate whose data was erased leaves its deployment. A champion stays, for users must be answered, and a person
-    is called.
+    is called. What evaluations kept of erased cases goes; their figures stay.
     """
     session, version_id, deprecation = work.session, event.version_id, deprecation_of(event)
+    if event.reason is DeprecationReason.ERASURE:
+        await forget_texts(session, event.held_out_sha256)
     await lock_deprecations(session)
     if not outweighs(deprecation, await find_deprecation(session, version_id)):
         return

@@ -1,13 +1,17 @@
 """What should be true outside of our rows: which adapters are loaded, which aliases MLflow has, what lacks a champion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loopwright.unit_of_work import Work
 from registry_svc.domain.deployments import Deployment
-from registry_svc.domain.models import BASE_VERSION, ModelVersion, VariantId, wanted_aliases
+from registry_svc.domain.models import BASE_VERSION, ModelVersion, VariantId
+from registry_svc.domain.replicas import Replica
 from registry_svc.store.deployments import list_deployments
-from registry_svc.store.models import find_model, list_model_names, list_models, list_variants
+from registry_svc.store.models import find_model, list_variants
+from registry_svc.store.replicas import save_replicas
 from registry_svc.store.tasks import list_tasks
+from registry_svc.store.wanted import wanted_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,16 @@ async def wanted_serving(work: Work) -> tuple[WantedServing, ...]:
     return tuple(found)
 
 
+async def needed_names(work: Work) -> frozenset[str]:
+    """Names under which vLLM must know what is deployed, or about to be."""
+    return await wanted_names(work.session)
+
+
+async def keep_replicas(seen: Sequence[Replica], work: Work) -> None:
+    """Remembers the servers as they were seen, for whoever asks for the deployments."""
+    await save_replicas(work.session, seen)
+
+
 async def unserved_tasks(work: Work) -> tuple[Unserved, ...]:
     """Tasks without a deployment."""
     served = {deployment.task_id for deployment in await list_deployments(work.session)}
@@ -51,9 +65,3 @@ async def unserved_tasks(work: Work) -> tuple[Unserved, ...]:
             model = await find_model(work.session, VariantId(base, BASE_VERSION))
             found.append(Unserved(task_id=task.task_id, base_model=base, registered=model is not None))
     return tuple(found)
-
-
-async def aliases_by_model(work: Work) -> dict[str, dict[str, int]]:
-    """MLflow aliases that every model should have."""
-    names = await list_model_names(work.session)
-    return {name: wanted_aliases(await list_models(work.session, name)) for name in names}

@@ -4,12 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from loopwright.contracts.jobs import JobFinished
-from loopwright.contracts.models import ModelRegistered
 from loopwright.errors import ServingUnavailable
 from loopwright.telemetry import current_traceparent
 from loopwright.unit_of_work import Work
+from registry_svc.adapters.adapter_files import Files
+from registry_svc.adapters.mlflow import TrackedVersion
+from registry_svc.domain.artefacts import ModelFormat
 from registry_svc.domain.deprecations import check_may_serve, why_not_served
-from registry_svc.domain.models import BASE_VERSION, ModelStatus, ModelVersion, VariantId
+from registry_svc.domain.models import BASE_VERSION, ModelVersion, VariantId
+from registry_svc.domain.registrations import Origin
 from registry_svc.domain.releases import (
     WORKED_ON,
     Release,
@@ -18,6 +21,7 @@ from registry_svc.domain.releases import (
     retry_delay,
     why_not_released,
 )
+from registry_svc.handlers.admission import Admission, admit
 from registry_svc.handlers.deployments import (
     SERVICE,
     archive_if_unused,
@@ -26,8 +30,8 @@ from registry_svc.handlers.deployments import (
     end_release,
 )
 from registry_svc.store.deployments import find_deployment
-from registry_svc.store.deprecations import find_deprecation, lock_deprecations
-from registry_svc.store.models import add_model, find_model, get_model, next_version
+from registry_svc.store.deprecations import lock_deprecations
+from registry_svc.store.models import find_model, get_model, next_version
 from registry_svc.store.releases import add_release, find_due_release, get_release, save_release
 from registry_svc.store.tasks import find_task
 
@@ -103,60 +107,60 @@ async def fail_release(job_id: str, work: Work, *, reason: str) -> None:
         await archive_if_unused(release.variant, work)
 
 
-async def register_release(job_id: str, work: Work, *, mlflow_version: int, mlflow_run_id: str) -> None:
+async def register_release(job_id: str, work: Work, *, tracked: TrackedVersion, files: Files) -> None:
     """Makes the adapter of a job a model version, once MLflow knows it; one that learned from erased data goes no further."""
     await lock_deprecations(work.session)
     release = await get_release(work.session, job_id, lock=True)
     if release.state is not ReleaseState.RECEIVED:
         return
-    name = release.task_id
-    now = datetime.now(UTC)
-    deprecation = await find_deprecation(work.session, release.training_data.version_id)
-    model = ModelVersion(
-        variant=VariantId(name, await next_version(work.session, name)),
-        task_id=release.task_id,
-        base_model=release.base_model,
-        format="lora",
-        artifact=release.adapter,
-        status=ModelStatus.STAGING,
-        job_id=job_id,
-        dataset_version_id=release.training_data.version_id,
-        mlflow_version=mlflow_version,
-        mlflow_run_id=mlflow_run_id,
-        description=f"LoRA adapter of job {release.job_name}",
-        created_by=SERVICE,
-        created_at=now,
-        updated_at=now,
-        training_data_deprecated=deprecation,
+    origin = origin_of_release(release)
+    model = await admit(
+        Admission(origin=origin, tracked=tracked, files=files, announced_for=release.task_id, by=SERVICE), work
     )
-    await add_model(work.session, model)
     await _advance(release, work, ReleaseState.REGISTERED, variant=model.variant)
-    work.announce(_model_registered(model, task_id=release.task_id))
-    refusal = why_not_served(str(model.variant), deprecation)
+    refusal = why_not_served(str(model.variant), model.training_data_deprecated)
     if refusal is not None:
         await end_release(model.variant, work, ReleaseState.FAILED, reason=refusal)
-        await archive_if_unused(model.variant, work)
+        await archive_if_unused(model.variant, work, reason=refusal)
 
 
-async def register_base_model(name: str, work: Work, *, task_id: str, mlflow_version: int, mlflow_run_id: str) -> None:
+def origin_of_release(release: Release) -> Origin:
+    """What the version of a training job will be."""
+    return Origin(
+        name=release.task_id,
+        subject=f"job:{release.job_id}",
+        task_id=release.task_id,
+        base_model=release.base_model,
+        format=ModelFormat.LORA,
+        artifact=release.adapter,
+        job_id=release.job_id,
+        dataset_version_id=release.training_data.version_id,
+        mlflow_run_id=release.mlflow_run_id,
+        description=f"LoRA adapter of job {release.job_name}",
+    )
+
+
+def origin_of_base_model(name: str) -> Origin:
+    """What a base model is as a version."""
+    return Origin(
+        name=name, subject=f"base:{name}", task_id=None, base_model=name, format=ModelFormat.HUGGINGFACE,
+        artifact=None, job_id=None, dataset_version_id=None, mlflow_run_id=None,
+        description=f"Base model {name}, served from its own folder",
+    )  # fmt: skip
+
+
+async def register_base_model(name: str, work: Work, *, task_id: str, tracked: TrackedVersion) -> None:
     """Makes a base model version 1 of itself, once MLflow knows it.
 
     Args:
         task_id: The first task that starts from it.
     """
-    variant = VariantId(name, BASE_VERSION)
+    await lock_deprecations(work.session)
     await next_version(work.session, name)  # waits for whoever else registers it
-    if await find_model(work.session, variant) is not None:
+    if await find_model(work.session, VariantId(name, BASE_VERSION)) is not None:
         return
-    now = datetime.now(UTC)
-    model = ModelVersion(
-        variant=variant, task_id=None, base_model=name, format="huggingface", artifact=None,
-        status=ModelStatus.STAGING, job_id=None, dataset_version_id=None, mlflow_version=mlflow_version,
-        mlflow_run_id=mlflow_run_id, description="base model, served from its own folder", created_by=SERVICE,
-        created_at=now, updated_at=now,
-    )  # fmt: skip
-    await add_model(work.session, model)
-    work.announce(_model_registered(model, task_id=task_id))
+    origin = origin_of_base_model(name)
+    await admit(Admission(origin=origin, tracked=tracked, files=None, announced_for=task_id, by=SERVICE), work)
 
 
 async def deploy_candidate(job_id: str, work: Work, *, backend_urls: tuple[str, ...]) -> None:
@@ -197,18 +201,3 @@ async def _advance(
             updated_at=now,
         ),
     )  # fmt: skip
-
-
-def _model_registered(model: ModelVersion, *, task_id: str) -> ModelRegistered:
-    return ModelRegistered(
-        model_name=model.variant.model_name,
-        model_version=model.variant.version,
-        task_id=task_id,
-        base_model=model.base_model,
-        format=model.format,
-        artifact=model.artifact,
-        job_id=model.job_id,
-        dataset_version_id=model.dataset_version_id,
-        mlflow_uri=model.mlflow_uri,
-        registered_at=model.created_at,
-    )

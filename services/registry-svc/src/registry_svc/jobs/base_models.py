@@ -7,11 +7,12 @@ import structlog
 
 from loopwright.errors import ServingUnavailable
 from loopwright.unit_of_work import WorkFactory
-from registry_svc.adapters.mlflow import MlflowRegistry, Registration
-from registry_svc.adapters.vllm import VllmServers
+from registry_svc.adapters.mlflow import MlflowRegistry
+from registry_svc.adapters.vllm import AdapterRefused, VllmServers
 from registry_svc.handlers.deployments import deploy_base
 from registry_svc.handlers.reconciliation import Unserved, unserved_tasks
-from registry_svc.handlers.releases import register_base_model
+from registry_svc.handlers.releases import origin_of_base_model, register_base_model
+from registry_svc.jobs.describing import describe
 
 _log = structlog.get_logger()
 
@@ -39,7 +40,9 @@ class BaseModels:
         for task in waiting:
             try:
                 backend_urls = await self._servers.backends_of(task.base_model)
-            except ServingUnavailable as error:
+                for url in backend_urls:
+                    await self._servers.probe(url, task.base_model)
+            except (ServingUnavailable, AdapterRefused) as error:
                 # a starting vLLM is no failure that should slow the next look down
                 self._say_once(task.task_id, error.detail)
                 continue
@@ -58,17 +61,7 @@ class BaseModels:
     async def _register(self, task: Unserved) -> None:
         name = task.base_model
         tracked = await self._mlflow.register(
-            Registration(
-                name=name,
-                subject=f"base:{name}",
-                run_id=None,
-                reference={"kind": "huggingface", "name": name, "folder": str(self._folders.get(name, "unknown"))},
-                files=None,
-                tags={"loopwright.format": "huggingface"},
-                description=f"Base model {name}, served from its own folder",
-            )
+            describe(origin_of_base_model(name), None, base_folder=self._folders.get(name))
         )
         async with self._work() as unit:
-            await register_base_model(
-                name, unit, task_id=task.task_id, mlflow_version=tracked.version, mlflow_run_id=tracked.run_id
-            )
+            await register_base_model(name, unit, task_id=task.task_id, tracked=tracked)

@@ -6,21 +6,24 @@ that the step is still due. A crash anywhere repeats work, never effects.
 
 import structlog
 
-from loopwright.errors import ContractError, DependencyError, RuleRefused
+from loopwright.errors import ContractError, DependencyError, RuleRefused, ServingUnavailable
 from loopwright.telemetry import continued_span
-from loopwright.unit_of_work import WorkFactory
-from registry_svc.adapters.mlflow import MlflowRegistry, Registration
-from registry_svc.adapters.serving import Serving
+from registry_svc.adapters.mlflow import MlflowRegistry
+from registry_svc.adapters.serving import ServerFull
+from registry_svc.adapters.verification import ArtefactRefused, Claim
 from registry_svc.domain.models import ModelVersion
 from registry_svc.domain.releases import Release, ReleaseState
 from registry_svc.handlers.releases import (
     deploy_candidate,
     fail_release,
     next_due_release,
+    origin_of_release,
     postpone_release,
     register_release,
     released_model,
 )
+from registry_svc.handlers.room import Means, bring_up, hold_adapter
+from registry_svc.jobs.describing import describe
 from registry_svc.jobs.evaluating import Evaluator
 
 _log = structlog.get_logger()
@@ -30,10 +33,11 @@ _REFUSALS = 3  # a server that says no thrice in a row means it
 class ReleasePipeline:
     """Works on whichever release is due."""
 
-    def __init__(self, work: WorkFactory, *, mlflow: MlflowRegistry, serving: Serving, evaluator: Evaluator) -> None:
-        self._work = work
+    def __init__(self, means: Means, *, mlflow: MlflowRegistry, evaluator: Evaluator) -> None:
+        self._means = means
+        self._work = means.work
         self._mlflow = mlflow
-        self._serving = serving
+        self._serving = means.serving
         self._evaluator = evaluator
 
     async def step(self) -> bool:
@@ -48,7 +52,7 @@ class ReleasePipeline:
                 _log.info("release.step-done", job_id=release.job_id, step=str(release.state))
             except DependencyError as error:
                 await self._postpone(release, error.detail)
-            except ContractError as error:
+            except (ContractError, ArtefactRefused) as error:
                 await self._fail(release, error.detail)
             except RuleRefused as error:
                 refused_for_good = release.attempts + 1 >= _REFUSALS
@@ -66,45 +70,27 @@ class ReleasePipeline:
     async def _register(self, release: Release) -> None:
         adapter = release.adapter
         assert adapter is not None, "a release without an adapter is failed from the start"
-        # unpacked first: what is not an adapter must not be registered
-        folder = await self._serving.files.ensure(adapter)
-        data = release.training_data
-        tracked = await self._mlflow.register(
-            Registration(
-                name=release.task_id,
-                subject=f"job:{release.job_id}",
-                run_id=release.mlflow_run_id,
-                reference={
-                    "kind": "lora",
-                    "base_model": release.base_model,
-                    "uri": adapter.uri,
-                    "sha256": adapter.sha256,
-                    "size_bytes": adapter.size_bytes,
-                },
-                files=folder,
-                tags={
-                    "loopwright.format": "lora",
-                    "loopwright.job_id": release.job_id,
-                    "loopwright.task_id": release.task_id,
-                    "loopwright.base_model": release.base_model,
-                    "loopwright.dataset_version_id": data.version_id,
-                    "loopwright.adapter_sha256": adapter.sha256,
-                },
-                description=f"LoRA adapter of job {release.job_name}",
-            )
-        )
+        # unpacked and verified first: what is not an adapter, or not ours, must not be registered
+        claim = Claim(job_id=release.job_id, base_model=release.base_model)
+        files = await self._serving.files.ensure(adapter, claim)
+        tracked = await self._mlflow.register(describe(origin_of_release(release), files))
         async with self._work() as unit:
-            await register_release(release.job_id, unit, mlflow_version=tracked.version, mlflow_run_id=tracked.run_id)
+            await register_release(release.job_id, unit, tracked=tracked, files=files)
 
     async def _load(self, release: Release) -> None:
         model = await self._model_of(release)
-        backend_urls = await self._serving.ensure_served(model)
+        try:
+            backend_urls = await bring_up(model, self._means)
+        except ServerFull as full:  # no refusal of this adapter: it waits until another one leaves
+            raise ServingUnavailable(full.code, full.detail) from full
         async with self._work() as unit:
             await deploy_candidate(release.job_id, unit, backend_urls=backend_urls)
 
     async def _model_of(self, release: Release) -> ModelVersion:
         async with self._work() as unit:
-            return await released_model(release, unit)
+            model = await released_model(release, unit)
+            await hold_adapter(model.variant, unit)
+            return model
 
     async def _postpone(self, release: Release, reason: str) -> None:
         _log.info("release.waits", job_id=release.job_id, step=str(release.state), reason=reason)

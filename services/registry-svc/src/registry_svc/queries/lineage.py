@@ -9,10 +9,13 @@ from loopwright.contracts.experiments import Evidence
 from loopwright.contracts.jobs import TrainingData
 from loopwright.pages import Window
 from loopwright.unit_of_work import Work
+from registry_svc.domain.lineage import EdgeKind, NodeKind
 from registry_svc.domain.models import ModelVersion, VariantId
 from registry_svc.domain.releases import Release, ReleaseState
-from registry_svc.queries.deployments import DeploymentView, view_deployment
-from registry_svc.queries.models import EvaluationView, ModelView, view_evaluation, view_model
+from registry_svc.queries.deployments import DeploymentChangeView, view_change
+from registry_svc.queries.evaluations import EvaluationView, view_evaluation
+from registry_svc.queries.lineage_graph import Origins, draw_graph
+from registry_svc.queries.models import ModelView, view_model
 from registry_svc.queries.pages import View
 from registry_svc.store.conclusions import list_conclusions_of
 from registry_svc.store.deployments import list_changes_with
@@ -46,6 +49,23 @@ class ExperimentView(View):
     concluded_at: datetime
 
 
+class NodeView(View):
+    """One thing in the graph."""
+
+    node_id: str = Field(description="`<kind>:<its own id>`")
+    kind: NodeKind
+    label: str = Field(description="for people")
+    more: str | None = Field(description="path of the API that knows more of it, and walks on")
+
+
+class EdgeView(View):
+    """One step of the way."""
+
+    source: str
+    target: str
+    kind: EdgeKind
+
+
 class LineageView(View):
     """Everything that a version came from and led to."""
 
@@ -57,7 +77,9 @@ class LineageView(View):
     mlflow_uri: str
     evaluations: tuple[EvaluationView, ...] = Field(description="newest first, without the answers")
     experiments: tuple[ExperimentView, ...] = Field(description="newest first")
-    deployments: tuple[DeploymentView, ...] = Field(description="states in which it was deployed, newest first")
+    deployments: tuple[DeploymentChangeView, ...] = Field(description="states in which it was deployed, newest first")
+    nodes: tuple[NodeView, ...] = Field(description="the same as a graph: what it came from and led to")
+    edges: tuple[EdgeView, ...] = Field(description="each from what came before to what came of it")
 
 
 async def read_lineage(work: Work, variant: VariantId) -> LineageView:
@@ -72,6 +94,8 @@ async def read_lineage(work: Work, variant: VariantId) -> LineageView:
     evaluations = await page_evaluations_of(session, variant, _ALL)
     experiments = await list_conclusions_of(session, variant)
     changes = await list_changes_with(session, variant)
+    origin = Origins(model=model, release=release)
+    graph = draw_graph(origin, evaluations=evaluations.items, experiments=experiments, changes=changes)
     return LineageView(
         model=view_model(model),
         base_model=model.base_model,
@@ -81,7 +105,9 @@ async def read_lineage(work: Work, variant: VariantId) -> LineageView:
         mlflow_uri=model.mlflow_uri,
         evaluations=tuple(view_evaluation(evaluation, ()) for evaluation in evaluations.items),
         experiments=tuple(ExperimentView.model_validate(conclusion) for conclusion in experiments),
-        deployments=tuple(view_deployment(change) for change in changes),
+        deployments=tuple(view_change(change) for change in changes),
+        nodes=tuple(NodeView.model_validate(node) for node in graph.nodes.values()),
+        edges=tuple(EdgeView.model_validate(edge) for edge in graph.edges),
     )
 
 

@@ -1,86 +1,66 @@
-"""Evaluations, and every answer that was given in them."""
+"""Evaluations as they stand: of the gate, and those that somebody asked for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from loopwright.contracts.base import Artifact
+from loopwright.errors import NotFound
 from loopwright.pages import Window
+from registry_svc.domain.evaluations import Evaluation, EvaluationFilter, EvaluationKind, EvaluationState, Extra
 from registry_svc.domain.gate import VariantScore
+from registry_svc.domain.metrics.measuring import Measurements
 from registry_svc.domain.models import VariantId
-from registry_svc.domain.scoring import CaseAnswer
 from registry_svc.store.pages import Paged, fetch_page
-from registry_svc.store.tables import evaluation_answers, evaluations
+from registry_svc.store.tables import evaluations
 
 _score = TypeAdapter(VariantScore)
-
-
-class EvaluationState(StrEnum):
-    """Running, or ended by a verdict or by a change of the champion."""
-
-    RUNNING = "running"
-    FINISHED = "finished"
-    SUPERSEDED = "superseded"  # the champion changed meanwhile
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One comparison of a candidate with the champion.
-
-    Attributes:
-        task_version: Version of the task whose schema and gate apply.
-        candidate_score: None until it is finished, as are the other figures.
-    """
-
-    evaluation_id: str
-    job_id: str
-    task_id: str
-    task_version: int
-    candidate: VariantId
-    champion: VariantId
-    held_out_sha256: str
-    state: EvaluationState
-    candidate_score: VariantScore | None
-    champion_score: VariantScore | None
-    mcnemar_p: float | None
-    passed: bool | None
-    reasons: tuple[str, ...]
-    started_at: datetime
-    finished_at: datetime | None
+_measurements = TypeAdapter(Measurements)
 
 
 def _evaluation(row: sa.Row[tuple[object, ...]]) -> Evaluation:
     return Evaluation(
         evaluation_id=row.evaluation_id,
+        kind=EvaluationKind(row.kind),
         job_id=row.job_id,
+        suite_id=row.suite_id,
         task_id=row.task_id,
         task_version=row.task_version,
         candidate=VariantId.parse(row.candidate),
         champion=VariantId.parse(row.champion),
         held_out_sha256=row.held_out_sha256,
+        cases=None if row.cases is None else Artifact.model_validate(row.cases),
+        extras=frozenset(Extra(name) for name in row.extras),
         state=EvaluationState(row.state),
+        attempts=row.attempts,
+        due_at=row.due_at,
+        waits_for=row.waits_for,
+        traceparent=row.traceparent,
         candidate_score=None if row.candidate_score is None else _score.validate_python(row.candidate_score),
         champion_score=None if row.champion_score is None else _score.validate_python(row.champion_score),
         mcnemar_p=row.mcnemar_p,
+        metrics=None if row.metrics is None else _measurements.validate_python(row.metrics),
         passed=row.passed,
         reasons=tuple(row.reasons),
+        requested_by=row.requested_by,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
 
 
-def _outcome(evaluation: Evaluation) -> dict[str, object]:
-    ours, theirs = evaluation.candidate_score, evaluation.champion_score
+def _progress(evaluation: Evaluation) -> dict[str, object]:
+    ours, theirs, metrics = evaluation.candidate_score, evaluation.champion_score, evaluation.metrics
     return {
         "state": evaluation.state,
+        "attempts": evaluation.attempts,
+        "due_at": evaluation.due_at,
+        "waits_for": evaluation.waits_for,
         "candidate_score": None if ours is None else _score.dump_python(ours, mode="json"),
         "champion_score": None if theirs is None else _score.dump_python(theirs, mode="json"),
         "mcnemar_p": evaluation.mcnemar_p,
+        "metrics": None if metrics is None else _measurements.dump_python(metrics, mode="json"),
         "passed": evaluation.passed,
         "reasons": list(evaluation.reasons),
         "finished_at": evaluation.finished_at,
@@ -88,88 +68,91 @@ def _outcome(evaluation: Evaluation) -> dict[str, object]:
 
 
 async def find_running_evaluation(session: AsyncSession, job_id: str) -> Evaluation | None:
+    """The gate's open evaluation of what a job made."""
     query = sa.select(evaluations).where(evaluations.c.job_id == job_id, evaluations.c.state == EvaluationState.RUNNING)
     row = (await session.execute(query)).one_or_none()
     return None if row is None else _evaluation(row)
 
 
-async def page_evaluations_of(session: AsyncSession, variant: VariantId, window: Window) -> Paged[Evaluation]:
-    """Evaluations in which a version was candidate or champion, newest first."""
+async def find_due_evaluation(session: AsyncSession, now: datetime) -> Evaluation | None:
+    """The asked-for evaluation that has waited longest, if one is due."""
     query = (
         sa.select(evaluations)
-        .where((evaluations.c.candidate == str(variant)) | (evaluations.c.champion == str(variant)))
-        .order_by(evaluations.c.started_at.desc())
+        .where(
+            evaluations.c.state == EvaluationState.RUNNING,
+            evaluations.c.kind != EvaluationKind.GATE,
+            evaluations.c.due_at <= now,
+        )
+        .order_by(evaluations.c.due_at)
+        .limit(1)
     )
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else _evaluation(row)
+
+
+async def get_evaluation(session: AsyncSession, evaluation_id: str, *, lock: bool = False) -> Evaluation:
+    """One evaluation.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    query = sa.select(evaluations).where(evaluations.c.evaluation_id == evaluation_id)
+    row = (await session.execute(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise NotFound("evaluation.not-found", f"no evaluation {evaluation_id} is known", evaluation_id=evaluation_id)
+    return _evaluation(row)
+
+
+async def page_evaluations(session: AsyncSession, wanted: EvaluationFilter, window: Window) -> Paged[Evaluation]:
+    """Evaluations that a filter lets through, newest first."""
+    query = sa.select(evaluations)
+    if wanted.variant is not None:
+        name = str(wanted.variant)
+        query = query.where((evaluations.c.candidate == name) | (evaluations.c.champion == name))
+    for column, value in (
+        (evaluations.c.task_id, wanted.task_id),
+        (evaluations.c.kind, wanted.kind),
+        (evaluations.c.state, wanted.state),
+        (evaluations.c.suite_id, wanted.suite_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    query = query.order_by(evaluations.c.started_at.desc(), evaluations.c.evaluation_id)
     return await fetch_page(session, query, window, build=_evaluation)
 
 
+async def page_evaluations_of(session: AsyncSession, variant: VariantId, window: Window) -> Paged[Evaluation]:
+    """Evaluations in which a version was candidate or champion, newest first."""
+    return await page_evaluations(session, EvaluationFilter(variant=variant), window)
+
+
 async def add_evaluation(session: AsyncSession, evaluation: Evaluation) -> None:
+    cases = evaluation.cases
     await session.execute(
         sa.insert(evaluations).values(
             evaluation_id=evaluation.evaluation_id,
+            kind=evaluation.kind,
             job_id=evaluation.job_id,
+            suite_id=evaluation.suite_id,
             task_id=evaluation.task_id,
             task_version=evaluation.task_version,
             candidate=str(evaluation.candidate),
             champion=str(evaluation.champion),
             held_out_sha256=evaluation.held_out_sha256,
+            cases=None if cases is None else cases.model_dump(mode="json"),
+            extras=sorted(evaluation.extras),
+            traceparent=evaluation.traceparent,
+            requested_by=evaluation.requested_by,
             started_at=evaluation.started_at,
-            **_outcome(evaluation),
+            **_progress(evaluation),
         )
     )
 
 
-async def save_outcome(session: AsyncSession, evaluation: Evaluation) -> None:
+async def save_evaluation(session: AsyncSession, evaluation: Evaluation) -> None:
+    """Keeps how far an evaluation has come, and what came out of it."""
     await session.execute(
         sa.update(evaluations)
         .where(evaluations.c.evaluation_id == evaluation.evaluation_id)
-        .values(**_outcome(evaluation))
+        .values(**_progress(evaluation))
     )
-
-
-async def add_answer(session: AsyncSession, evaluation_id: str, answer: CaseAnswer, *, answered_at: datetime) -> None:
-    """Keeps an answer; a second one to the same case by the same variant is dropped."""
-    statement = insert(evaluation_answers).values(
-        evaluation_id=evaluation_id,
-        variant_id=answer.variant_id,
-        number=answer.number,
-        sample_id=answer.sample_id,
-        expected=_storable(answer.expected),
-        answer=None if answer.answer is None else _storable(answer.answer),
-        error=answer.error,
-        correct=answer.correct,
-        schema_valid=answer.schema_valid,
-        latency_ms=answer.latency_ms,
-        inference_id=answer.inference_id,
-        answered_at=answered_at,
-    )
-    await session.execute(statement.on_conflict_do_nothing())
-
-
-async def list_answers(session: AsyncSession, evaluation_id: str) -> Sequence[CaseAnswer]:
-    """Every answer of an evaluation, by case and variant."""
-    query = (
-        sa.select(evaluation_answers)
-        .where(evaluation_answers.c.evaluation_id == evaluation_id)
-        .order_by(evaluation_answers.c.number, evaluation_answers.c.variant_id)
-    )
-    return [
-        CaseAnswer(
-            variant_id=row.variant_id,
-            number=row.number,
-            sample_id=row.sample_id,
-            expected=row.expected,
-            answer=row.answer,
-            error=row.error,
-            correct=row.correct,
-            schema_valid=row.schema_valid,
-            latency_ms=row.latency_ms,
-            inference_id=row.inference_id,
-        )
-        for row in await session.execute(query)
-    ]
-
-
-def _storable(text: str) -> str:
-    # PostgreSQL's text holds neither NUL nor halves of surrogate pairs; a model may write both
-    return text.replace("\x00", "�").encode("utf-8", "replace").decode()

@@ -107,6 +107,18 @@ async def find_release_of(session: AsyncSession, variant: VariantId, *, lock: bo
     return None if row is None else _release(row)
 
 
+async def find_newest_release(session: AsyncSession, task_id: str) -> Release | None:
+    """The release of the task's last job that made a model version."""
+    query = (
+        sa.select(releases)
+        .where(releases.c.task_id == task_id, releases.c.model_name.is_not(None))
+        .order_by(releases.c.created_at.desc())
+        .limit(1)
+    )
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else _release(row)
+
+
 async def find_due_release(session: AsyncSession, now: datetime) -> Release | None:
     """The release whose next step has waited longest, if one is due."""
     query = (
@@ -122,3 +134,9 @@ async def find_due_release(session: AsyncSession, now: datetime) -> Release | No
 async def page_releases(session: AsyncSession, window: Window) -> Paged[Release]:
     """Every release, newest first."""
     return await fetch_page(session, sa.select(releases).order_by(releases.c.created_at.desc()), window, build=_release)
+
+
+async def list_received(session: AsyncSession) -> list[Release]:
+    """Releases that are not registered yet, so that MLflow may know them before our rows do."""
+    query = sa.select(releases).where(releases.c.state == ReleaseState.RECEIVED)
+    return [_release(row) for row in await session.execute(query)]
