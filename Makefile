@@ -112,7 +112,7 @@ lineage: ## walk from one answer back to the ratings it was learned from: make l
 replay: ## put dead letters back after a fix: make replay TOPIC=<topic> [ARGS=--dry-run]
 	@$(RUN) loopwright_local run loopwright.replay $(TOPIC) $(ARGS)
 
-rotate-keys: ## seal stored objects under a new key, while everything runs
+rotate-keys: ## seal stored objects and texts in rows under a new key, while everything runs
 	@$(RUN) loopwright_local run loopwright.rotation
 
 token: ## print a bearer token: make token [ROLE=admin]

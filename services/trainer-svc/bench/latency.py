@@ -42,15 +42,14 @@ async def define_task(bootstrap: str, base_model: str) -> None:
 
 
 async def upload(client: httpx.AsyncClient, base: str, lines: str) -> str:
-    """The dataset that a file becomes."""
+    """The dataset version that a file becomes."""
     form = {"task_id": _TASK, "dataset_name": _TASK}
     answer = await client.post(base + _DATASETS, data=form, files={"file": ("train.jsonl", lines.encode())})
     answer.raise_for_status()
     while True:
         state = (await client.get(base + answer.headers["location"])).raise_for_status().json()
-        if state["state"] == "validated":
-            (dataset,) = (await client.get(base + _DATASETS)).raise_for_status().json()["items"]
-            return str(dataset["dataset_id"])
+        if state["version_id"] is not None:
+            return str(state["version_id"])
         if state["rejected_because"]:
             raise RuntimeError("; ".join(state["rejected_because"]))
         await asyncio.sleep(0.2)

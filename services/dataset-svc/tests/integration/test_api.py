@@ -78,10 +78,13 @@ class TestUploads:
         assert accepted.headers["location"] == f"{PREFIX}/requests/{accepted.json()['request_id']}"
         pending = (await api.get(accepted.headers["location"], headers=viewer)).json()
         assert (pending["state"], pending["origin"], pending["requested_by"]) == ("pending", "upload", "somebody")
+        assert pending["version_id"] is None
         await world.build_all()
         done = (await api.get(accepted.headers["location"], headers=viewer)).json()
         assert (done["state"], done["attempts"]) == ("validated", 1)
         [announced] = await world.announced(DATASET_VALIDATED)
+        [listed] = (await api.get(f"{PREFIX}/requests", headers=viewer)).json()["items"]
+        assert done["version_id"] == listed["version_id"] == announced.version_id
         assert (announced.dataset_name, announced.task_id) == ("by-hand", "log-anomaly")
         assert {row.source for row in await world.rows("samples")} == {"upload"}
         [dataset] = (await api.get(PREFIX, headers=viewer)).json()["items"]

@@ -98,7 +98,7 @@ async def everything(world, existing):
 
 async def test_every_route_answers_as_its_openapi_says(world, make_service, mint, tmp_path: Path):
     service = make_service(pairs_url=UNREACHABLE, pairs_model="writer")
-    admin = mint.token("admin", ttl_s=600)
+    admin = mint.token("admin")
     folder = tmp_path / "probe"
     folder.mkdir()
     transport = httpx.ASGITransport(app=service.app)

@@ -60,7 +60,7 @@ async def test_every_route_answers_as_its_openapi_says(
         ("POST", f"{TESTS}/{{experiment_id}}/conclude"): {"winner_variant_id": BASE},
     }
     service = build(common, Settings())
-    probing = Probing(token=mint.token("admin", ttl_s=600), known=known, bodies=bodies, spent_by=("/stop$",))
+    probing = Probing(token=mint.token("admin"), known=known, bodies=bodies, spent_by=("/stop$",))
     report = await probe(service.app, probing, folder)
     assert service.database is not None
     await service.database.close()

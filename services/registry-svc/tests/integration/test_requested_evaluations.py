@@ -30,7 +30,7 @@ pytestmark = pytest.mark.integration
 MINT = TokenMint()
 ADMIN = "/api/v1/admin"
 # the suite collects all of its files first, and may come to this one minutes later
-ENGINEER, VIEWER = ({"Authorization": f"Bearer {MINT.token(role, ttl_s=3600)}"} for role in ("engineer", "viewer"))
+ENGINEER, VIEWER = (MINT.header(role) for role in ("engineer", "viewer"))
 
 
 class ScriptedJudge:

@@ -20,7 +20,7 @@ MINT = TokenMint()
 ADMIN = "/api/v1/admin"
 SUITES = f"{ADMIN}/suites"
 # the suite collects all of its files first, and may come to this one minutes later
-ENGINEER, VIEWER = ({"Authorization": f"Bearer {MINT.token(role, ttl_s=3600)}"} for role in ("engineer", "viewer"))
+ENGINEER, VIEWER = (MINT.header(role) for role in ("engineer", "viewer"))
 CSV = ENGINEER | {"content-type": "text/csv; charset=utf-8"}
 JSONL = ENGINEER | {"content-type": "application/x-ndjson"}
 RIGHT = '{"status": "alert"}'

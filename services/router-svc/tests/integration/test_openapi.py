@@ -32,7 +32,7 @@ async def test_every_route_answers_as_its_openapi_says(
     )  # fmt: skip
     inference_id = ids.sign(facts, nonce=b"123456")
     probing = Probing(
-        token=mint.token("admin", ttl_s=600),
+        token=mint.token("admin"),
         known={"body.inference_id": [inference_id]},
         bodies={("POST", "/v1/ratings"): {"inference_id": inference_id, "value": 4}},
     )

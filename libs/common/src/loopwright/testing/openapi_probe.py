@@ -55,7 +55,7 @@ class Probing:
     """What is asked, and for how long.
 
     Attributes:
-        token: Of an admin, and long enough for the whole run.
+        token: Of an admin.
         known: Values that exist, for three requests in four, by place: `path.dataset_id`, `body.document_ids[*]`.
         bodies: Requests that succeed, where those that schemas allow rarely do.
         examples: Random requests to each operation, beside those at the edges of its schema.

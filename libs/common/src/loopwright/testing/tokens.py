@@ -22,8 +22,10 @@ class TokenMint:
         """Public half, JSON Web Key Set."""
         return json.dumps({"keys": [self.key.as_dict(private=False)]})
 
-    def token(self, *roles: str, ttl_s: int = 60, **claims: JsonValue) -> str:
+    def token(self, *roles: str, ttl_s: int = 3600, **claims: JsonValue) -> str:
         """A token for `roles`; a negative time to live makes one that has expired already.
+
+        It lives for an hour by default: one that is made while tests are collected is used many minutes later.
 
         Args:
             claims: Replace or add claims; None leaves a claim out.

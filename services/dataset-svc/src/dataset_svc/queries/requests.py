@@ -1,13 +1,14 @@
 """Requests for versions as readers see them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 from pydantic import Field
 
 from dataset_svc.domain.requests import Origin, Purpose, RequestState
-from dataset_svc.queries.pages import View, read_page
-from dataset_svc.store.tables import MappingDocument, RequestRow
+from dataset_svc.queries.pages import View, read_rows
+from dataset_svc.store.tables import MappingDocument, RequestRow, VersionRow
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.errors import NotFound
@@ -38,13 +39,16 @@ class RequestView(View):
     report: Artifact | None = Field(description="quality report, once the source was read; `requests/{id}/report`")
     rejects: Artifact | None = Field(description="records that are no samples, verbatim; `requests/{id}/rejects`")
     finished_at: datetime | None
+    version_id: str | None = Field(default=None, description="the version that it became, if it became one")
 
 
 async def list_requests(unit: Work, window: Window, *, state: RequestState | None) -> Page[RequestView]:
     statement = sa.select(RequestRow).order_by(RequestRow.requested_at.desc(), RequestRow.request_id)
     if state is not None:
         statement = statement.where(RequestRow.state == state)
-    return await read_page(unit.session, statement, window, RequestView)
+    rows, total = await read_rows(unit.session, statement, window)
+    items = await _with_versions(unit, rows)
+    return Page(items=items, total=total, limit=window.limit, offset=window.offset)
 
 
 async def read_request(unit: Work, request_id: str) -> RequestView:
@@ -56,7 +60,17 @@ async def read_request(unit: Work, request_id: str) -> RequestView:
     row = await unit.session.get(RequestRow, request_id)
     if row is None:
         raise NotFound("dataset.request-not-found", "there is no such request", request_id=request_id)
-    return RequestView.model_validate(row)
+    (view,) = await _with_versions(unit, [row])
+    return view
+
+
+async def _with_versions(unit: Work, rows: Sequence[RequestRow]) -> tuple[RequestView, ...]:
+    made = sa.select(VersionRow.request_id, VersionRow.version_id)
+    found = await unit.session.execute(made.where(VersionRow.request_id.in_([row.request_id for row in rows])))
+    versions: dict[str, str] = {row.request_id: row.version_id for row in found}
+    return tuple(
+        RequestView.model_validate(row).model_copy(update={"version_id": versions.get(row.request_id)}) for row in rows
+    )
 
 
 async def find_report(unit: Work, request_id: str) -> Artifact:
