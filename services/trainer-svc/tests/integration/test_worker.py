@@ -184,7 +184,7 @@ class TestKinds:
         async with world.worker():
             job = await world.ended()
         assert job["state"] == RunState.FAILED
-        assert "cannot be unpacked" in job["reason"]
+        assert "'../escaped' in the archive leaves its folder" in job["reason"]
         assert not await _exists(world.work_dir / "job-1" / "escaped")
 
     async def test_a_distillation_is_told_where_its_teacher_is(self, world: World) -> None:
@@ -209,14 +209,14 @@ class TestAnotherProjectsTrainer:
             "sample_id": "s",
             "messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}],
         }
-        await world.a_job(json.dumps(sample).encode(), hyperparameters={"trainer": "llama_factory", "num_epochs": 4})
+        await world.a_job(json.dumps(sample).encode(), hyperparameters={"trainer": "llama_factory", "num_epochs": 2})
         async with world.worker(recipe=None, installed=Installed(folders=MODELS)):
             await eventually(lambda: self._waits_for(world, "trainer llama_factory, which worker here does not have"))
         async with world.worker(recipe=None):
             job = await world.ended()
         assert (job["state"], job["reason"]) == (RunState.SUCCEEDED, None)
         (finished,) = await world.finished()
-        assert (job["step"], finished.final_loss, finished.validation_loss) == (4, 0.5, 1.25)
+        assert (job["step"], finished.final_loss, finished.validation_loss) == (2, 0.5, 1.25)
         with tarfile.open(fileobj=BytesIO(await world.storage.read_bytes(job["adapter"]))) as tar:
             assert "adapter_model.safetensors" in tar.getnames()
 
