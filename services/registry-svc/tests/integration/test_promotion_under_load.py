@@ -54,20 +54,22 @@ class Loaded:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def loaded(world, base_model, kafka_bootstrap, mlflow_uri, tmp_path: Path) -> AsyncGenerator[Loaded]:
+async def loaded(world, base_model, mlflow_uri, tmp_path: Path) -> AsyncGenerator[Loaded]:
     (tmp_path / "packs").mkdir()
     gate = {"min_cases": 1, "min_accuracy_0_1": 0.0, "max_regression_0_1": 1.0}
     pack = world.pack(gate=gate, answer_schema=None, answer_field=None)
     (tmp_path / "packs" / "mood.yaml").write_text(yaml.safe_dump(pack.model_dump(mode="json")))
     settings = LocalSettings(
-        dir=tmp_path / "stack", postgres_fsync=False, kafka_bootstrap=kafka_bootstrap, mlflow_uri=mlflow_uri,
+        dir=tmp_path / "stack", postgres_fsync=False, mlflow_uri=mlflow_uri,
         vllm_urls=(world.vllm.url, world.second_vllm.url), tasks_dir=tmp_path / "packs", base_model=base_model,
         service_env={
             "REGISTRY_ARTEFACT_POLICY": "off", "REGISTRY_RECONCILE_S": "0.2", "REGISTRY_PACK_SCAN_S": "0.2",
             "REGISTRY_UNLOAD_GRACE_S": "1",
         },
     )  # fmt: skip
-    settings = settings.with_free_ports().with_only("postgres", "migrations", "topics", "registry", "router")
+    # a broker of its own: what registries with other databases said elsewhere is not this router's to follow
+    parts = ("postgres", "kafka", "migrations", "topics", "registry", "router")
+    settings = settings.with_free_ports().with_only(*parts)
     async with LocalStack(settings, quiet=True) as stack:
         headers = {"Authorization": f"Bearer {stack.token('admin')}"}
         async with httpx.AsyncClient(headers=headers, timeout=30) as client:
