@@ -10,7 +10,7 @@ from loopwright.unit_of_work import PostgresWork
 from registry_svc.adapters.adapter_files import AdapterFiles
 from registry_svc.adapters.bare_models import BareModels
 from registry_svc.adapters.judge import Judge
-from registry_svc.adapters.lm_eval import LmEval
+from registry_svc.adapters.lm_eval import HarnessLimits, LmEval
 from registry_svc.adapters.metric_plugins import load_metrics
 from registry_svc.adapters.mlflow import MlflowRegistry
 from registry_svc.adapters.router import RouterDoor
@@ -131,8 +131,11 @@ def _harness(settings: Settings) -> LmEval:
         tasks_dir=settings.benchmarks_dir,
         data_dir=settings.benchmark_data_dir,
         work_dir=settings.benchmark_work_dir,
-        timeout_s=settings.benchmark_timeout_s,
-        concurrency=settings.benchmark_concurrency,
+        limits=HarnessLimits(
+            timeout_s=settings.benchmark_timeout_s,
+            concurrency=settings.benchmark_concurrency,
+            prompt_likelihoods=settings.prompt_likelihoods,
+        ),
     )
 
 

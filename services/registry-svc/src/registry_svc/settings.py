@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     )
     max_upload_bytes: int = Field(default=32 << 30, gt=0, description="longest upload of model files")
     pack_scan_s: float = Field(default=2.0, gt=0, description="seconds between looks at the task packs")
+    prompt_likelihoods: bool = Field(
+        default=False,
+        description="servers survive being asked for likelihoods of prompts, as benchmarks do; vLLM 0.32 on CPUs does not",
+    )
     reconcile_s: float = Field(default=2.0, gt=0, description="seconds between looks at vLLM for missing adapters")
     max_loras: int | None = Field(
         default=None, ge=1, description="most adapters in one vLLM server; none: what the server's metrics say"

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from loopwright.errors import Conflict, Invalid
 from loopwright.pages import Window
 from loopwright.testing.waiting import eventually
-from registry_svc.adapters.lm_eval import LmEval
+from registry_svc.adapters.lm_eval import HarnessLimits, LmEval
 from registry_svc.adapters.serving import Serving
 from registry_svc.adapters.vllm import VllmServers
 from registry_svc.domain.models import VariantId
@@ -97,7 +97,7 @@ class Bench:
     def connect(self, python: Path = PYTHON) -> None:
         self.harness = LmEval(
             python, tasks_dir=ROOT / "deploy/benchmarks", data_dir=self.data, work_dir=self._folder / "runs",
-            timeout_s=240, concurrency=2,
+            limits=HarnessLimits(timeout_s=240, concurrency=2, prompt_likelihoods=True),
         )  # fmt: skip
         self.servers = VllmServers((self.server.url,), timeout_s=5)
         folders = {self.variant.model_name: self._folder / "tokenizer"}
@@ -196,6 +196,15 @@ async def test_says_what_keeps_a_benchmark_from_being_run(bench: Bench):
         await bench.ask_for("kobest_copa")
     with pytest.raises(Invalid, match="no benchmark mmlu is known"):
         await bench.ask_for("mmlu")
+
+
+async def test_is_refused_where_its_questions_would_kill_the_server(bench: Bench):
+    bench.harness = LmEval(
+        PYTHON, tasks_dir=ROOT / "deploy/benchmarks", data_dir=bench.data, work_dir=bench.data,
+        limits=HarnessLimits(timeout_s=1, concurrency=1, prompt_likelihoods=False),
+    )  # fmt: skip
+    with pytest.raises(Conflict, match="which servers here may die of"):
+        await bench.ask_for("klue_nli")
 
 
 async def test_ends_after_three_tries_with_what_the_harness_said(bench: Bench):

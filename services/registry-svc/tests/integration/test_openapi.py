@@ -116,6 +116,7 @@ async def test_every_route_answers_as_its_openapi_says(promoted, base_model, sto
     settings = Settings(
         vllm_urls=(world.vllm.url, world.second_vllm.url), router_url=world.router.url, adapter_dir=world.folder,
         tasks_dir=tmp_path, base_models={base_model: Path("/models/base")}, benchmark_data_dir=tmp_path / "data",
+        prompt_likelihoods=True,
     )  # fmt: skip
     service = build(common, settings)
     run_id = await a_benchmark_run(base_model, world, settings)

@@ -67,7 +67,10 @@ def _timeouts(settings: Settings) -> UpstreamTimeouts:
 
 
 def _limits(settings: Settings) -> Limits:
-    return Limits(copy_bytes=settings.max_answer_copy_bytes, event_bytes=settings.max_event_bytes)
+    return Limits(
+        copy_bytes=settings.max_answer_copy_bytes, event_bytes=settings.max_event_bytes,
+        prompt_likelihoods=settings.prompt_likelihoods,
+    )  # fmt: skip
 
 
 def main() -> None:

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
         default=900_000, ge=10_000, description="largest event with its conversation; Kafka takes 1 MiB by default"
     )
     concurrency_limit: int = Field(default=512, ge=1, description="requests in flight; more get 503")
+    prompt_likelihoods: bool = Field(
+        default=False, description="pass on questions for likelihoods of prompts; vLLM 0.32 on CPUs dies of them"
+    )
     rating_max_age_days: float = Field(
         default=90, gt=0, description="age at which an inference cannot be rated any more"
     )

@@ -1,6 +1,7 @@
 """A task is put around a request; what the client chose itself, and every field that we do not know, stays."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from pydantic import JsonValue
@@ -10,7 +11,7 @@ from loopwright.errors import Invalid
 from loopwright.testing.examples import an_event
 from router_svc.adapters.board import Board
 from router_svc.domain.prompts import Prompt, Turn, apply_task
-from router_svc.domain.questions import Endpoint, read_question
+from router_svc.domain.questions import Endpoint, read_question, refuse_prompt_likelihoods
 from router_svc.handlers.updating import take_in
 
 SYSTEM = "You read one log line and answer with JSON."
@@ -157,6 +158,20 @@ def test_a_bare_prompt_gets_the_task_around_it(sent: JsonValue, asked: JsonValue
 def test_a_body_that_cannot_be_read_is_refused(body: bytes) -> None:
     with pytest.raises(Invalid):
         read_question(Endpoint.CHAT, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        ({"prompt_logprobs": 0}, True), ({"prompt_logprobs": 5}, True), ({"echo": True, "logprobs": 1}, True),
+        ({"prompt_logprobs": None}, False), ({"echo": True}, False), ({"echo": False, "logprobs": 1}, False),
+        ({"echo": None, "logprobs": 1}, False), ({"logprobs": True}, False), ({}, False),
+    ],
+)  # fmt: skip
+def test_what_kills_a_model_server_is_kept_from_it(*, body: dict[str, JsonValue], refused: bool) -> None:
+    fields = read_question(Endpoint.COMPLETION, json.dumps({"model": "a", **body}).encode()).fields
+    with pytest.raises(Invalid) if refused else nullcontext():
+        refuse_prompt_likelihoods(fields)
 
 
 @pytest.mark.parametrize(

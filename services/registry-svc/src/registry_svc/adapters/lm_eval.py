@@ -96,6 +96,21 @@ class _Tagless(yaml.SafeLoader):
 _Tagless.add_multi_constructor("!", lambda loader, _, node: loader.construct_scalar(node))
 
 
+@dataclass(frozen=True, kw_only=True)
+class HarnessLimits:
+    """What the harness may do.
+
+    Attributes:
+        timeout_s: Longest run.
+        concurrency: Requests that are out at the same time.
+        prompt_likelihoods: Whether servers survive what every benchmark asks; if not, none can be run.
+    """
+
+    timeout_s: float
+    concurrency: int
+    prompt_likelihoods: bool
+
+
 class LmEval:
     """The harness, with task files of ours over local data.
 
@@ -104,20 +119,15 @@ class LmEval:
         tasks_dir: Task files.
         data_dir: What their `data_files` are below.
         work_dir: Place for caches of unfinished runs.
-        timeout_s: Longest run.
-        concurrency: Requests that are out at the same time.
     """
 
-    def __init__(
-        self, python: Path, *, tasks_dir: Path, data_dir: Path, work_dir: Path, timeout_s: float, concurrency: int
-    ) -> None:
+    def __init__(self, python: Path, *, tasks_dir: Path, data_dir: Path, work_dir: Path, limits: HarnessLimits) -> None:
         # absolute, for the process runs elsewhere; not resolved, for an environment's interpreter is a link
         self._python = python.absolute()
         self._tasks_dir = tasks_dir.absolute()
         self._data_dir = data_dir.absolute()
         self._work_dir = work_dir.absolute()
-        self._timeout_s = timeout_s
-        self._concurrency = concurrency
+        self._limits = limits
 
     def catalogue(self) -> tuple[Benchmark, ...]:
         """Task files by name, with what keeps them from being run."""
@@ -133,6 +143,8 @@ class LmEval:
             return Benchmark(name=path.stem, task_version="unknown", data_file="unknown", problem=problem)
         data_file = next(iter(task.dataset_kwargs.data_files.values()))
         problem = None if (self._data_dir / data_file).is_file() else f"there is no {data_file} in the data folder"
+        if not self._limits.prompt_likelihoods:
+            problem = "it asks for likelihoods of prompts, which servers here may die of (REGISTRY_PROMPT_LIKELIHOODS)"
         return Benchmark(name=path.stem, task_version=str(task.metadata.version), data_file=data_file, problem=problem)
 
     async def run(self, order: Order) -> Figures:
@@ -173,7 +185,7 @@ class LmEval:
                 "base_url": f"{order.server_url}/v1/completions",
                 "tokenizer": str(order.tokenizer.absolute()),
                 "tokenizer_backend": "huggingface",
-                "num_concurrent": self._concurrency,
+                "num_concurrent": self._limits.concurrency,
                 "max_length": order.max_tokens,
                 "max_retries": 3,
             },
@@ -198,10 +210,12 @@ class LmEval:
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=folder,
             )  # fmt: skip
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._limits.timeout_s):
                 status = await process.wait()
         except TimeoutError as error:
-            raise BenchmarkFailed("benchmark.too-slow", f"it did not end within {self._timeout_s:g} s") from error
+            raise BenchmarkFailed(
+                "benchmark.too-slow", f"it did not end within {self._limits.timeout_s:g} s"
+            ) from error
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):

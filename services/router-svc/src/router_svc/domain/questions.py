@@ -90,6 +90,19 @@ def read_question(endpoint: Endpoint, body: bytes) -> Question:
     )
 
 
+def refuse_prompt_likelihoods(fields: Fields) -> None:
+    """Keeps a question from the servers that asks what the model thinks of each token of the prompt.
+
+    vLLM 0.32 on CPUs with adapters loaded dies of the first one, with everybody's answers.
+
+    Raises:
+        Invalid: it asks so, by vLLM's `prompt_logprobs`, or by `echo` with `logprobs`.
+    """
+    echoed = is_sent(fields, "logprobs") and bytes(fields.get("echo", msgspec.Raw(b"false"))).strip() != b"false"
+    if is_sent(fields, "prompt_logprobs") or (echoed and is_sent(fields, "echo")):
+        raise Invalid("router.prompt-likelihoods-refused", "Likelihoods of the prompt are not given out here")
+
+
 def read_messages(fields: Fields) -> tuple[Message, ...]:
     """The conversation of a chat request.
 

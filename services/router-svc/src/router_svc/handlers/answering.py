@@ -12,7 +12,7 @@ from loopwright.telemetry import current_traceparent
 from router_svc.adapters.metrics import IN_FLIGHT, OVERLOADED
 from router_svc.adapters.upstream import BackendFailed, StreamBroken, UpstreamAnswer
 from router_svc.domain.prompts import apply_task
-from router_svc.domain.questions import Endpoint, read_question
+from router_svc.domain.questions import Endpoint, read_question, refuse_prompt_likelihoods
 from router_svc.domain.splicing import StreamSplicer, with_id
 from router_svc.handlers.recording import record_completed
 from router_svc.handlers.serving import BROKEN_OFF, CLIENT_GONE, Exchange, Serving, open_exchange
@@ -75,6 +75,8 @@ async def answer(serving: Serving, ask: Ask, reply: Reply) -> None:
     if not serving.board.loaded:
         raise ServingUnavailable("router.not-ready", "the router does not know the tasks yet")
     question = read_question(ask.endpoint, ask.body)
+    if not serving.limits.prompt_likelihoods:
+        refuse_prompt_likelihoods(question.fields)
     unit = question.user or ask.unit or f"anonymous-{secrets.token_hex(16)}"
     route = serving.board.snapshot.route(question.model, unit)
     exchange = open_exchange(serving, route, apply_task(route.task, question), unit=unit)

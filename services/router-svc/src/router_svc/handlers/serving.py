@@ -17,15 +17,17 @@ BROKEN_OFF = 502
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What of an answer is put on record.
+    """What may be asked, and what of an answer is put on record.
 
     Attributes:
         copy_bytes: Longer answers pass through but are not recorded with their text.
         event_bytes: Larger events lose their conversation: Kafka takes no larger records.
+        prompt_likelihoods: Whether servers survive being asked for likelihoods of prompts.
     """
 
     copy_bytes: int
     event_bytes: int
+    prompt_likelihoods: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
