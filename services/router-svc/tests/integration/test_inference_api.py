@@ -305,6 +305,14 @@ class TestRefusals:
         assert response.status_code == 400
         assert response.json()["error"]["code"] == "router.malformed-request"
 
+    async def test_a_question_that_kills_model_servers_is_a_bad_request(self, router) -> None:
+        async with router.http as http:
+            response = await http.post(
+                "/v1/chat/completions", json={"model": "x", "messages": [], "prompt_logprobs": 0}
+            )
+        assert response.status_code == 400
+        assert response.json()["error"]["code"] == "router.prompt-likelihoods-refused"
+
     async def test_a_body_over_the_limit_is_too_large(self, start_router, bootstrap) -> None:
         router = await start_router(bootstrap, max_body_bytes=1024)
         async with router.http as http:
