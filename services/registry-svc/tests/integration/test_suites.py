@@ -19,7 +19,6 @@ pytestmark = pytest.mark.integration
 MINT = TokenMint()
 ADMIN = "/api/v1/admin"
 SUITES = f"{ADMIN}/suites"
-# the suite collects all of its files first, and may come to this one minutes later
 ENGINEER, VIEWER = (MINT.header(role) for role in ("engineer", "viewer"))
 CSV = ENGINEER | {"content-type": "text/csv; charset=utf-8"}
 JSONL = ENGINEER | {"content-type": "application/x-ndjson"}

@@ -98,8 +98,8 @@ def refuse_prompt_likelihoods(fields: Fields) -> None:
     Raises:
         Invalid: it asks so, by vLLM's `prompt_logprobs`, or by `echo` with `logprobs`.
     """
-    echoed = is_sent(fields, "logprobs") and bytes(fields.get("echo", msgspec.Raw(b"false"))).strip() != b"false"
-    if is_sent(fields, "prompt_logprobs") or (echoed and is_sent(fields, "echo")):
+    echoed = is_sent(fields, "echo") and bytes(fields["echo"]).strip() != b"false"
+    if is_sent(fields, "prompt_logprobs") or (echoed and is_sent(fields, "logprobs")):
         raise Invalid("router.prompt-likelihoods-refused", "Likelihoods of the prompt are not given out here")
 
 
