@@ -84,3 +84,11 @@ def test_a_breach_of_an_import_rule_is_found(model: Path, contract: str, module:
 
     assert result.returncode == 1, result.stdout
     assert "BROKEN" in result.stdout
+
+
+def test_the_router_loads_neither_database_nor_ciphers() -> None:
+    """They would be half of each worker's memory; who needs them loads them by himself."""
+    heavy = ["sqlalchemy", "asyncpg", "faststream", "cryptography", "joserfc", "aiohttp"]
+    found = f"import sys, router_svc.main; print(*[name for name in {heavy} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []

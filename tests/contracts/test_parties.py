@@ -34,13 +34,25 @@ def topics_subscribed_by(party: Party) -> set[str]:
 
 
 def topics_announced_by(party: Party) -> set[str]:
-    """Topics whose events the service's code makes."""
-    return {
-        EVENT_TOPICS[node.func.id]
+    """Topics whose events the service's code makes, or writes as records."""
+    calls = [
+        node
         for module in sources_of(party)
         for node in ast.walk(module)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in EVENT_TOPICS
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    made = {EVENT_TOPICS[call.func.id] for call in calls if call.func.id in EVENT_TOPICS}
+    written = {
+        TOPIC_CONSTANTS[word.value.value.id].name
+        for call in calls
+        if call.func.id == "OutboxRecord"
+        for word in call.keywords
+        if word.arg == "topic"
+        and isinstance(word.value, ast.Attribute)
+        and isinstance(word.value.value, ast.Name)
+        and word.value.value.id in TOPIC_CONSTANTS
     }
+    return made | written
 
 
 @pytest.mark.parametrize("party", SERVICES)

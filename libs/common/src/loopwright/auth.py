@@ -1,6 +1,6 @@
 """Who is asking: bearer tokens (JWT, RFC 7519) checked against a JWKS, and the three roles of admin routes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -8,9 +8,6 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, JoseError
-from joserfc.jwk import KeySet
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from loopwright.errors import NotAuthenticated, NotPermitted
@@ -45,6 +42,9 @@ class TokenVerifier:
     """
 
     def __init__(self, jwks: str, *, issuer: str, audience: str) -> None:
+        from joserfc import jwt  # noqa: PLC0415 - 10 MB that a service without keys does without
+        from joserfc.jwk import KeySet  # noqa: PLC0415
+
         self._keys = KeySet.import_key_set(_key_set.validate_json(jwks))  # pyright: ignore[reportArgumentType] - a JWKS is this shape
         self._claims = jwt.JWTClaimsRegistry(
             leeway=5,
@@ -59,12 +59,24 @@ class TokenVerifier:
         return cls(path.read_text(), issuer=issuer, audience=audience)
 
     def verify(self, token: str) -> Principal:
-        """Reads a token.
+        """Reads a token of somebody with a role.
 
         Raises:
             NotAuthenticated: it is expired, forged, meant for others, or not a token.
             NotPermitted: it carries none of our roles.
         """
+        claims = self.claims_of(token)
+        return Principal(subject=str(claims["sub"]), role=_highest_role(claims.get("roles")))
+
+    def claims_of(self, token: str) -> Mapping[str, JsonValue]:
+        """What a token says, of which `sub`, `iss`, `aud` and `exp` are there.
+
+        Raises:
+            NotAuthenticated: it is expired, forged, meant for others, or not a token.
+        """
+        from joserfc import jwt  # noqa: PLC0415 - as above
+        from joserfc.errors import ExpiredTokenError, JoseError  # noqa: PLC0415
+
         try:
             decoded = jwt.decode(token, self._keys, algorithms=_ALGORITHMS)
             self._claims.validate(decoded.claims)
@@ -72,7 +84,7 @@ class TokenVerifier:
             raise NotAuthenticated("auth.token-expired", "the token has expired") from error
         except (JoseError, ValueError) as error:
             raise NotAuthenticated("auth.token-invalid", "the token cannot be trusted") from error
-        return Principal(subject=str(decoded.claims["sub"]), role=_highest_role(decoded.claims.get("roles")))
+        return decoded.claims
 
 
 def _highest_role(claim: object) -> Role:

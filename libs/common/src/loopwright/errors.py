@@ -1,7 +1,8 @@
 """The one error tree. `problems.py` maps it to HTTP, `broker.py` to retry, dead letter or stop.
 
 PlatformError
-├─ RuleRefused      an expected "no":  NotFound · Conflict · NotPermitted · NotAuthenticated · Expired · Invalid
+├─ RuleRefused      an expected "no":  NotFound · Conflict · NotPermitted · NotAuthenticated · Expired · Invalid · TooLarge
+│                                       · RateLimited
 ├─ DependencyError  try again later:   StoreUnavailable · BrokerUnavailable · TrackingUnavailable · ServingUnavailable
 ├─ ContractError    cannot be read:    UnknownEvent · InvalidPayload
 └─ OutOfOrder       speaks of something whose own event has not arrived yet
@@ -52,6 +53,14 @@ class Expired(RuleRefused):
 
 class Invalid(RuleRefused):
     """The request is well-formed JSON but breaks a rule of its own schema."""
+
+
+class TooLarge(RuleRefused):
+    """It has more bytes than are taken."""
+
+
+class RateLimited(RuleRefused):
+    """More than somebody may ask; the fact `retry_after_s` says when to come back."""
 
 
 class DependencyError(PlatformError):

@@ -1,16 +1,18 @@
 """Facts that committed with the rows that they speak of, waiting for the relay."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
+import msgspec
 
 from loopwright.contracts.envelope import Headers
 
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from sqlalchemy.ext.asyncio import AsyncSession
 
-@dataclass(frozen=True, kw_only=True)
-class OutboxRecord:
+
+class OutboxRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A Kafka record to be: bytes and headers, ready to send."""
 
     topic: str
@@ -19,10 +21,10 @@ class OutboxRecord:
     headers: Headers
 
 
-async def insert_records(session: AsyncSession, outbox: sa.Table, records: Sequence[OutboxRecord]) -> None:
+async def insert_records(session: "AsyncSession", outbox: "sa.Table", records: Sequence[OutboxRecord]) -> None:
     """Writes records in order, inside the caller's transaction."""
     await session.execute(
-        sa.insert(outbox),
+        outbox.insert(),
         [
             {
                 "topic": record.topic,

@@ -1,6 +1,6 @@
 """The shape of every list of the admin APIs: `{items, total, limit, offset}`."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar
 
@@ -40,10 +40,24 @@ async def read_page(
     session: AsyncSession, statement: sa.Select[*tuple[object, ...]], window: Window, view: Callable[[sa.RowMapping], V]
 ) -> Page[V]:
     """Runs an ordered query for one part of its rows, and counts all of them."""
+
+    async def views(rows: Sequence[sa.RowMapping]) -> tuple[V, ...]:
+        return tuple(map(view, rows))
+
+    return await read_opened_page(session, statement, window, views)
+
+
+async def read_opened_page(
+    session: AsyncSession,
+    statement: sa.Select[*tuple[object, ...]],
+    window: Window,
+    views: Callable[[Sequence[sa.RowMapping]], Awaitable[tuple[V, ...]]],
+) -> Page[V]:
+    """As `read_page`, where rows are viewed all together: what lies sealed in them is opened at once."""
     count = sa.select(sa.func.count()).select_from(statement.order_by(None).subquery())
     total = (await session.execute(count)).scalar_one()
-    rows = (await session.execute(statement.limit(window.limit).offset(window.offset))).mappings()
-    return Page(items=tuple(view(row) for row in rows), total=total, limit=window.limit, offset=window.offset)
+    rows = (await session.execute(statement.limit(window.limit).offset(window.offset))).mappings().all()
+    return Page(items=await views(rows), total=total, limit=window.limit, offset=window.offset)
 
 
 def _window(

@@ -22,7 +22,9 @@ from loopwright.errors import (
     NotFound,
     NotPermitted,
     PlatformError,
+    RateLimited,
     RuleRefused,
+    TooLarge,
 )
 from loopwright.telemetry import current_trace_id
 
@@ -37,6 +39,8 @@ _STATUS: tuple[tuple[type[PlatformError], HTTPStatus], ...] = (
     (NotPermitted, HTTPStatus.FORBIDDEN),
     (Expired, HTTPStatus.GONE),
     (Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (RateLimited, HTTPStatus.TOO_MANY_REQUESTS),
     (RuleRefused, HTTPStatus.CONFLICT),
     (ContractError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (DependencyError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -73,6 +77,8 @@ def problem_response(request: Request, problem: Problem, *, headers: Mapping[str
     sent = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent["Retry-After"] = str(_RETRY_AFTER_S)
+    if problem.status == HTTPStatus.TOO_MANY_REQUESTS and problem.facts:
+        sent["Retry-After"] = str(problem.facts.get("retry_after_s", _RETRY_AFTER_S))
     if problem.status == HTTPStatus.UNAUTHORIZED:
         sent["WWW-Authenticate"] = f'Bearer error="{problem.code}"'
     return JSONResponse(

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from loopwright.broker import KafkaRecord
 from loopwright.contracts.registry import TOPICS, topic_named
+from loopwright.dead_letters import KafkaRecord
 from loopwright.settings import CommonSettings
 
 _GROUP = "loopwright.replay"

@@ -7,14 +7,16 @@ nonce. Without a key file values lie plain behind a number of zero.
 
 import os
 import struct
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
+from sqlalchemy.sql.dml import ReturningInsert
 
 from loopwright.errors import InvalidPayload, StoreUnavailable
 from loopwright.sealing import KEY_BYTES, KeyFile, KeyRing, data_key_in, header_of, rewrap
@@ -25,6 +27,8 @@ _INFO = "column_keys"  # where a session keeps what its columns are sealed with
 _PLACE = struct.Struct(">QI")  # 96 bits, as GCM wants a nonce
 _PLAIN = bytes(_PLACE.size)
 _AT_ONCE = 1_000
+_STANDS_S = 86_400.0  # a key for a day of a process: a table of keys that grows by no traffic
+_MOST_VALUES = 1 << 24  # under a standing key, far from the 2^32 that numbers and GCM allow
 
 
 def data_keys_table(metadata: sa.MetaData) -> sa.Table:
@@ -38,12 +42,44 @@ def data_keys_table(metadata: sa.MetaData) -> sa.Table:
     )
 
 
+class ColumnSealer:
+    """Seals values of one table under one data key.
+
+    Args:
+        data_key: 32 bytes that nothing else uses; None leaves values plain.
+    """
+
+    def __init__(self, table: str, *, key_id: int = 0, data_key: bytes | None = None) -> None:
+        self._table = table.encode()
+        self.key_id = key_id
+        self.cipher = None if data_key is None else AESGCM(data_key)
+        self._number = 0
+        self._since = time.monotonic()
+
+    @property
+    def worn(self) -> bool:
+        """Whether it has sealed for so long, or so much, that another key should take its place."""
+        return self._number >= _MOST_VALUES or time.monotonic() - self._since >= _STANDS_S
+
+    def seal(self, content: bytes) -> bytes:
+        if self.cipher is None:
+            return _PLAIN + content
+        place = _PLACE.pack(self.key_id, self._number)
+        self._number += 1
+        return place + self.cipher.encrypt(place, content, self._table)
+
+
 @dataclass(frozen=True)
 class ColumnKeys:
-    """What a service's columns are sealed with; without a key file they are written plain."""
+    """What a service's columns are sealed with; without a key file they are written plain.
+
+    Attributes:
+        standing: By table, what seals for many transactions; its key is in this process alone.
+    """
 
     table: sa.Table
     file: KeyFile | None
+    standing: dict[str, ColumnSealer] = field(default_factory=dict[str, ColumnSealer], compare=False)
 
     def as_info(self) -> dict[str, object]:
         """For sessions to carry."""
@@ -59,35 +95,37 @@ def open_column_keys(table: sa.Table, common: CommonSettings) -> ColumnKeys:
     return ColumnKeys(table, None if common.storage_keys_file is None else KeyFile(common.storage_keys_file))
 
 
-class ColumnSealer:
-    """Seals values of one table under one data key.
-
-    Args:
-        data_key: 32 bytes that nothing else uses; None leaves values plain.
-    """
-
-    def __init__(self, table: str, *, key_id: int = 0, data_key: bytes | None = None) -> None:
-        self._table = table.encode()
-        self._key_id = key_id
-        self._cipher = None if data_key is None else AESGCM(data_key)
-        self._number = 0
-
-    def seal(self, content: bytes) -> bytes:
-        if self._cipher is None:
-            return _PLAIN + content
-        place = _PLACE.pack(self._key_id, self._number)
-        self._number += 1
-        return place + self._cipher.encrypt(place, content, self._table)
-
-
 async def sealer_for(session: AsyncSession, table: str) -> ColumnSealer:
     """A sealer with a data key of its own, kept in the session's transaction."""
     keys = session.info.get(_INFO)
     if not isinstance(keys, ColumnKeys) or keys.file is None:
         return ColumnSealer(table)
     data_key = os.urandom(KEY_BYTES)
-    kept = sa.insert(keys.table).values(header=header_of(keys.file.ring(), data_key)).returning(keys.table.c.key_id)
-    return ColumnSealer(table, key_id=(await session.execute(kept)).scalar_one(), data_key=data_key)
+    key_id = (await session.execute(_kept(keys.table, keys.file, data_key))).scalar_one()
+    return ColumnSealer(table, key_id=key_id, data_key=data_key)
+
+
+async def standing_sealer(session: AsyncSession, table: str) -> ColumnSealer:
+    """A sealer for small writes that never end: its data key is kept at once, and serves this process for a day.
+
+    Whatever becomes of the session's transaction, others may have used the key by then.
+    """
+    keys = session.info.get(_INFO)
+    if not isinstance(keys, ColumnKeys) or keys.file is None:
+        return ColumnSealer(table)
+    sealer = keys.standing.get(table)
+    if sealer is None or sealer.worn:
+        assert isinstance(session.bind, AsyncEngine)
+        data_key = os.urandom(KEY_BYTES)
+        async with session.bind.begin() as connection:
+            key_id = (await connection.execute(_kept(keys.table, keys.file, data_key))).scalar_one()
+        sealer = keys.standing[table] = ColumnSealer(table, key_id=key_id, data_key=data_key)
+    return sealer
+
+
+def _kept(table: sa.Table, file: KeyFile, data_key: bytes) -> ReturningInsert[int]:
+    """Keeps a data key under the current key, and says its number."""
+    return sa.insert(table).values(header=header_of(file.ring(), data_key)).returning(table.c.key_id)
 
 
 class ColumnOpener:
@@ -95,6 +133,7 @@ class ColumnOpener:
 
     def __init__(self, session: AsyncSession, table: str) -> None:
         self._session = session
+        self._name = table
         self._table = table.encode()
         self._ciphers: dict[int, AESGCM] = {}
 
@@ -109,6 +148,11 @@ class ColumnOpener:
         await self._fetch({key_id for key_id, _ in places} - self._ciphers.keys() - {0})
         return [self._open(key_id, value) for (key_id, _), value in zip(places, values, strict=True)]
 
+    async def open_known(self, values: Sequence[bytes | None]) -> list[bytes | None]:
+        """As `open_all`; nothing where there is nothing."""
+        found = iter(await self.open_all([value for value in values if value is not None]))
+        return [None if value is None else next(found) for value in values]
+
     async def open(self, value: bytes) -> bytes:
         [content] = await self.open_all([value])
         return content
@@ -119,6 +163,12 @@ class ColumnOpener:
         keys = self._session.info.get(_INFO)
         if not isinstance(keys, ColumnKeys) or keys.file is None:
             raise StoreUnavailable("storage.key-missing", "columns are sealed, and no key file is configured")
+        standing = keys.standing.get(self._name)
+        if standing is not None and standing.cipher is not None and standing.key_id in key_ids:
+            self._ciphers[standing.key_id] = standing.cipher
+            key_ids = key_ids - {standing.key_id}
+            if not key_ids:
+                return
         ring, columns = keys.file.ring(), keys.table.c
         found = await self._session.execute(
             sa.select(columns.key_id, columns.header).where(columns.key_id.in_(key_ids))
@@ -142,6 +192,37 @@ def _place_of(value: bytes) -> tuple[int, int]:
         raise InvalidPayload("storage.seal-broken", "a sealed value was cut off")
     key_id, number = _PLACE.unpack_from(value)
     return key_id, number
+
+
+def seal_rows(
+    connection: sa.Connection, file: KeyFile, table: str, *, schema: str, keys: Sequence[str], columns: Sequence[str]
+) -> None:
+    """Seals the plain values of a table under one data key, for migrations.
+
+    Args:
+        keys: Columns of the primary key.
+        columns: Where values lie plain, or are absent.
+    """
+    data_key = os.urandom(KEY_BYTES)
+    wrapped = sa.text(f"INSERT INTO {schema}.{_TABLE} (header) VALUES (:header) RETURNING key_id")  # noqa: S608 - of names
+    key_id = connection.execute(wrapped, {"header": header_of(file.ring(), data_key)}).scalar_one()
+    sealer = ColumnSealer(table, key_id=key_id, data_key=data_key)
+    names, values = ", ".join(keys), ", ".join(columns)
+    after = f"AND ({names}) > ({', '.join(f':{key}' for key in keys)})"
+    changed = ", ".join(f"{column} = :{column}" for column in columns)
+    same = " AND ".join(f"{key} = :{key}" for key in keys)
+    some = f"SELECT {names}, {values} FROM {schema}.{table} WHERE num_nonnulls({values}) > 0"  # noqa: S608 - of names
+    update = sa.text(f"UPDATE {schema}.{table} SET {changed} WHERE {same}")  # noqa: S608 - of names
+    last: dict[str, object] = {}
+    while True:
+        query = sa.text(f"{some} {after if last else ''} ORDER BY {names} LIMIT {_AT_ONCE}")
+        rows = [dict(row) for row in connection.execute(query, last).mappings()]
+        if not rows:
+            return
+        last = {key: rows[-1][key] for key in keys}
+        for row in rows:
+            row |= {column: row[column] and sealer.seal(row[column][_PLACE.size :]) for column in columns}
+        connection.execute(update, rows)
 
 
 class DataKeys:

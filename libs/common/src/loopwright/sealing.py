@@ -148,6 +148,28 @@ def rewrap(header: bytes, ring: KeyRing) -> bytes | None:
     return header_of(ring, data_key_in(header, ring), header[-_PREFIX_BYTES:])
 
 
+def seal_bytes(content: bytes, ring: KeyRing, *, bound_to: bytes) -> bytes:
+    """Encrypts something small under a data key of its own; it opens only for what it is bound to."""
+    data_key, nonce = os.urandom(KEY_BYTES), bytes(_NONCE_BYTES)  # the key is used once, so its nonce may be fixed
+    return header_of(ring, data_key) + AESGCM(data_key).encrypt(nonce, content, bound_to)
+
+
+def unseal_bytes(sealed: bytes, ring: KeyRing, *, bound_to: bytes) -> bytes:
+    """Decrypts what `seal_bytes` made.
+
+    Raises:
+        StoreUnavailable: sealed under a key that is not on the ring (code `storage.key-missing`).
+        InvalidPayload: it was changed, cut off, or is bound to something else.
+    """
+    header, ciphertext = sealed[:HEADER_BYTES], sealed[HEADER_BYTES:]
+    if not (header.startswith(_MAGIC) and len(ciphertext) >= _TAG_BYTES):
+        raise InvalidPayload("storage.seal-broken", "what should be sealed is not")
+    try:
+        return AESGCM(data_key_in(header, ring)).decrypt(bytes(_NONCE_BYTES), ciphertext, bound_to)
+    except InvalidTag as error:
+        raise InvalidPayload("storage.seal-broken", "what was sealed was changed") from error
+
+
 class _Frames:
     """Opens the frames of one object, in order."""
 

@@ -4,36 +4,44 @@
 """
 
 import asyncio
+import gc
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import structlog
 import uvicorn
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI, Response
-from faststream.kafka import KafkaBroker  # noqa: TID251 - owns the broker on behalf of main
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loopwright.auth import TokenVerifier
-from loopwright.broker import Consumer, EventRouter, RetryPolicy
 from loopwright.contracts.registry import Party
-from loopwright.database import Database
 from loopwright.problems import install_problem_handlers
-from loopwright.relay import Relay
 from loopwright.settings import CommonSettings
 from loopwright.telemetry import HTTP_REQUESTS, HTTP_SECONDS, set_up_logging, set_up_tracing
+
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
+    from faststream.kafka import KafkaBroker  # noqa: TID251 - owns the broker on behalf of main
+
+    from loopwright.broker import EventRouter
+    from loopwright.database import Database
 
 _log = structlog.get_logger()
 _GRACE_S = 10
 _BROKER_DELAY_S = 1  # between attempts to reach Kafka when a service starts
 Probe = Callable[[], Awaitable[str | None]]
+ProtocolFactory = Callable[..., asyncio.Protocol]
+ServerFactory = Callable[[uvicorn.Config], uvicorn.Server]
+Preparation = Callable[[], Awaitable[None]]
 
 
 class Readiness(BaseModel):
@@ -57,7 +65,7 @@ class Service:
         database: None for router-svc, which owns nothing that must outlive it.
     """
 
-    def __init__(self, party: Party, common: CommonSettings, *, database: Database | None) -> None:
+    def __init__(self, party: Party, common: CommonSettings, *, database: "Database | None") -> None:
         self.party = party
         self.common = common
         self.database = database
@@ -67,8 +75,14 @@ class Service:
         self._failure: BaseException | None = None
         self._broker: KafkaBroker | None = None
         self._admin: AIOKafkaAdminClient | None = None
+        self._protocol: ProtocolFactory | None = None
+        self._make_server: ServerFactory = uvicorn.Server
+        self._preparations: list[Preparation] = []
+        self._figures: Collector = REGISTRY
         self.app = self._build_app()
         if database is not None:
+            from loopwright.relay import Relay  # noqa: PLC0415 - 30 MB that a service without a database does without
+
             self._probes["database"] = database.ping
             self.add_background("relay", Relay(database, common.kafka_bootstrap).run)
 
@@ -86,8 +100,30 @@ class Service:
         """
         self._probes[name] = probe
 
-    def add_events(self, router: EventRouter) -> None:
+    def speak_by(self, protocol: ProtocolFactory, *, server: ServerFactory) -> None:
+        """Lets a protocol of the service's own answer connections.
+
+        Args:
+            protocol: Called as uvicorn calls its HTTP protocols; it may give requests on to the application.
+            server: Makes the server that listens, and that ends its connections.
+        """
+        self._protocol = protocol
+        self._make_server = server
+
+    def prepare_by(self, preparation: Preparation) -> None:
+        """Has something done, in order, before the service listens; what runs in the background runs already."""
+        self._preparations.append(preparation)
+
+    def measure_by(self, figures: Collector) -> None:
+        """Shows other figures on /metrics than this process's own."""
+        self._figures = figures
+
+    def add_events(self, router: "EventRouter") -> None:
         """Subscribes a service's event handlers."""
+        from faststream.kafka import KafkaBroker  # noqa: PLC0415, TID251 - as above; owns the broker on behalf of main
+
+        from loopwright.broker import Consumer, RetryPolicy  # noqa: PLC0415 - as above
+
         assert self.database is not None, "consumers need an inbox"
         common = self.common
         policy = RetryPolicy(
@@ -119,21 +155,30 @@ class Service:
         """Whether it was asked to end; answers that have no end of their own end by it."""
         return self._server is not None and self._server.should_exit
 
-    def run(self, *, port: int) -> None:
-        """Serves until a signal or a failure; exits with 1 after a failure."""
+    def make_server(self, *, port: int) -> uvicorn.Server:
+        """The server that listens for this service."""
+        return self._make_server(
+            uvicorn.Config(
+                self.app, host=self.common.host, port=port, log_config=None, access_log=False, loop="uvloop",
+                http=cast("type[asyncio.Protocol]", self._protocol or "auto"), timeout_graceful_shutdown=_GRACE_S,
+            )
+        )  # fmt: skip
+
+    def run(self, *, port: int, listening: socket.socket | None = None) -> None:
+        """Serves until a signal or a failure; exits with 1 after a failure.
+
+        Args:
+            listening: Bound already, to the port, by whoever started this process.
+        """
         common = self.common
         set_up_logging(common.log_level)
         tracing = set_up_tracing(str(self.party), otlp_endpoint=common.otlp_endpoint, trace_dir=common.trace_dir)
-        config = uvicorn.Config(
-            self.app, host=common.host, port=port, log_config=None, access_log=False, loop="uvloop",
-            timeout_graceful_shutdown=_GRACE_S,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
+        self._server = self.make_server(port=port)
         for number in (signal.SIGINT, signal.SIGTERM):
             # once it has shut down, uvicorn raises the signal again for whoever listened before: that must not kill
             signal.signal(number, _ignore_signal)
         _log.info("service.starts", service=str(self.party), port=port)
-        self._server.run()
+        self._server.run(sockets=None if listening is None else [listening])
         tracing.shutdown()
         if self._failure is not None or not self._server.started:
             sys.exit(1)
@@ -150,13 +195,18 @@ class Service:
         app.add_api_route("/health", self._health, methods=["GET"], include_in_schema=True)
         unready: dict[int | str, dict[str, object]] = {503: {"model": Readiness, "description": "a part is away"}}
         app.add_api_route("/ready", self._ready, methods=["GET"], response_model=Readiness, responses=unready)
-        app.add_api_route("/metrics", _metrics, methods=["GET"], include_in_schema=False)
+        app.add_api_route("/metrics", self._metrics, methods=["GET"], include_in_schema=False)
         return app
 
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncGenerator[None]:
         running = [asyncio.create_task(self._supervise(task), name=task.name) for task in self._tasks]
         try:
+            for prepare in self._preparations:
+                await prepare()
+            if self._server is not None:  # this process is the service's own
+                gc.collect()
+                gc.freeze()  # a look at all that the start left behind takes 0.3 s, in the midst of a request
             yield
         finally:
             for task in reversed(running):
@@ -174,6 +224,9 @@ class Service:
             self.fail(RuntimeError(f"{task.name} ended"))
 
     async def _consume(self) -> None:
+        from aiokafka.admin import AIOKafkaAdminClient  # noqa: PLC0415 - only who consumes needs it
+        from aiokafka.errors import KafkaError  # noqa: PLC0415
+
         assert self._broker is not None
         admin: AIOKafkaAdminClient | None = None
         try:
@@ -214,13 +267,14 @@ class Service:
         response.status_code = 200 if ready else 503
         return Readiness(ready=ready, parts=parts)
 
+    async def _metrics(self) -> Response:
+        # a registry is asked for nothing but what a collector has
+        text = generate_latest(cast("CollectorRegistry", self._figures))
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
 
 def _ignore_signal(_number: int, _frame: object) -> None:
     pass
-
-
-async def _metrics() -> Response:
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 class _CountRequests:

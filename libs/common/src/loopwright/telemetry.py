@@ -6,8 +6,9 @@ Traces continue through HTTP, outbox, Kafka headers and training processes by W3
 import base64
 import logging
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -27,13 +28,16 @@ from structlog.typing import EventDict, WrappedLogger
 EVENTS_HANDLED = Counter(
     "loopwright_events_handled_total", "Events taken from Kafka, by what became of them", ["topic", "outcome"]
 )
-EVENT_SECONDS = Histogram("loopwright_event_handling_seconds", "Seconds from opening an event to its commit", ["topic"])
+EVENT_SECONDS = Histogram(
+    "loopwright_event_handling_seconds", "Seconds from opening an event, or a batch of them, to its commit", ["topic"]
+)
 OUTBOX_PUBLISHED = Counter("loopwright_outbox_published_total", "Outbox records acknowledged by Kafka", ["topic"])
 OUTBOX_PENDING = Gauge("loopwright_outbox_pending_records", "Outbox records that the relay last saw waiting")
 HTTP_REQUESTS = Counter("loopwright_http_requests_total", "HTTP requests answered", ["method", "route", "status"])
 HTTP_SECONDS = Histogram("loopwright_http_request_seconds", "Seconds from request to last byte", ["method", "route"])
 
 _tracer = trace.get_tracer("loopwright")
+_MAX_LINKS = 128
 
 
 class JsonLinesSpanExporter(SpanExporter):
@@ -139,4 +143,23 @@ def continued_span(
     """A span that continues the trace of `traceparent`, or the current trace without one."""
     context = extract({"traceparent": traceparent}) if traceparent else otel_context.get_current()
     with _tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as span:
+        yield span
+
+
+@contextmanager
+def linked_span(
+    name: str,
+    traceparents: Iterable[str | None],
+    *,
+    kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+    attributes: Mapping[str, str | int | float | bool] | None = None,
+) -> Generator[trace.Span]:
+    """A span for work on many things at once: it links to the trace of each, of the first 128 if there are more.
+
+    (OpenTelemetry semantic conventions for messaging, batch processing; 128 is the SDK's limit of links of a span.)
+    """
+    distinct = islice((one for one in dict.fromkeys(traceparents) if one), _MAX_LINKS)
+    contexts = (trace.get_current_span(extract({"traceparent": one})).get_span_context() for one in distinct)
+    links = [trace.Link(context) for context in contexts if context.is_valid]
+    with _tracer.start_as_current_span(name, kind=kind, links=links, attributes=attributes) as span:
         yield span

@@ -105,12 +105,14 @@ class PostgresWork:
                     await session.execute(sa.select(sa.func.pg_notify(database.outbox_channel, "")))
         except _DATABASE_AWAY as error:
             raise StoreUnavailable("store.unavailable", "the database cannot be reached") from error
-        except DBAPIError as error:
-            if error.connection_invalidated or _state_of(error).startswith(_TRY_LATER):
+        except (DBAPIError, asyncpg.PostgresError) as error:
+            away = isinstance(error, DBAPIError) and error.connection_invalidated
+            if away or _state_of(error).startswith(_TRY_LATER):
                 raise StoreUnavailable("store.unavailable", "the database cannot do this now") from error
             raise
 
 
-def _state_of(error: DBAPIError) -> str:
-    """SQLSTATE of the server's answer; empty if it gave none."""
-    return getattr(error.orig, "sqlstate", None) or ""
+def _state_of(error: DBAPIError | asyncpg.PostgresError) -> str:
+    """SQLSTATE of the server's answer, through SQLAlchemy or from asyncpg itself; empty if it gave none."""
+    answer = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(answer, "sqlstate", None) or ""

@@ -43,7 +43,7 @@ class Handler:
 
 
 def erase(handler: Handle) -> Subscription[Event]:
-    return Subscription(USER_ERASED, handler)
+    return Subscription(USER_ERASED, USER_ERASED.event.model_validate_json, handler)
 
 
 def outcome_count(outcome: str) -> float:
@@ -228,7 +228,7 @@ class TestTooManyDeadLetters:
         consumer = a_consumer(probe)
         for offset in range(5):
             await consumer.consume_record(erase(Handler(probe)), a_raw_record(USER_ERASED, b"poison", offset=offset))
-        logs = Subscription(LOG_RECEIVED, Handler(probe))
+        logs = Subscription(LOG_RECEIVED, LOG_RECEIVED.event.model_validate_json, Handler(probe))
         await consumer.consume_record(logs, a_raw_record(LOG_RECEIVED, b"poison"))
         now = 61.0
         await consumer.consume_record(erase(Handler(probe)), a_raw_record(USER_ERASED, b"poison", offset=5))

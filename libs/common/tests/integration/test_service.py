@@ -151,7 +151,7 @@ class TestAnswers:
 
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, gc, sys
 from fastapi import APIRouter
 from loopwright.contracts.registry import Party
 from loopwright.service import Service
@@ -166,6 +166,14 @@ async def slow() -> str:
     started.set()
     await asyncio.sleep(1)
     return "done"
+
+@routes.get("/set-aside")
+async def set_aside() -> int:
+    return gc.get_freeze_count()
+
+@routes.get("/begun")
+async def begun() -> bool:
+    return started.is_set()
 
 async def fail() -> None:
     await started.wait()
@@ -196,6 +204,9 @@ class Process:
                 return (await client.get(f"{self.url}/health")).status_code == 200
             except httpx.HTTPError:
                 return False
+
+    async def has_begun(self) -> bool:
+        return (await self.ask("/begun")).json()
 
     async def ask(self, path: str) -> httpx.Response:
         async with httpx.AsyncClient(timeout=30) as client:
@@ -243,6 +254,13 @@ class TestProcess:
         [failure] = [line for line in lines if line["event"] == "service.failed"]
         assert reason in failure["reason"]
 
+    async def test_sets_aside_what_its_start_left_so_that_no_request_waits_while_that_is_looked_through(
+        self, start: Start
+    ) -> None:
+        service = await start("live")
+        await eventually(service.lives, timeout_s=90)
+        assert (await service.ask("/set-aside")).json() > 10_000
+
     async def test_ends_with_an_error_when_its_port_is_taken(self, start: Start) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             service = await start("live", port=taken.getsockname()[1])
@@ -256,7 +274,7 @@ class TestProcess:
         service = await start("live")
         await eventually(service.lives, timeout_s=90)
         asking = asyncio.create_task(service.ask("/slow"))
-        await asyncio.sleep(0.3)  # the request is on its way
+        await eventually(service.has_begun)
         service.process.send_signal(number)
 
         assert (await asking).text == '"done"'

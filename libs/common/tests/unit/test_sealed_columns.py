@@ -6,8 +6,16 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy as sa
 
+from loopwright import sealed_columns
 from loopwright.errors import InvalidPayload, StoreUnavailable
-from loopwright.sealed_columns import ColumnKeys, ColumnOpener, ColumnSealer, data_keys_table, sealer_for
+from loopwright.sealed_columns import (
+    ColumnKeys,
+    ColumnOpener,
+    ColumnSealer,
+    data_keys_table,
+    sealer_for,
+    standing_sealer,
+)
 from loopwright.sealing import KeyFile, header_of
 
 TEXT = "홍길동의 전화번호".encode()
@@ -75,3 +83,27 @@ class TestSealedValues:
         sealer = await sealer_for(Session({}), "cases")
         assert sealer.seal(TEXT) == bytes(12) + TEXT
         assert await ColumnOpener(Session({}), "cases").open(sealer.seal(TEXT)) == TEXT
+
+
+class TestStandingKeys:
+    async def test_open_without_a_query_in_the_process_that_seals_with_them(self, file: KeyFile) -> None:
+        keys = ColumnKeys(data_keys_table(sa.MetaData(schema="s")), file)
+        sealer = keys.standing["cases"] = ColumnSealer("cases", key_id=7, data_key=os.urandom(32))
+        older_key = os.urandom(32)
+        older = ColumnSealer("cases", key_id=3, data_key=older_key).seal(TEXT)
+        session = Session(keys.as_info(), [(3, header_of(file.ring(), older_key))])
+        assert await standing_sealer(session, "cases") is sealer
+        assert await ColumnOpener(session, "cases").open(sealer.seal(TEXT)) == TEXT
+        assert session.queries == 0
+        assert await ColumnOpener(session, "cases").open_all([older, sealer.seal(b"")]) == [TEXT, b""]
+        assert session.queries == 1
+
+    async def test_are_worn_after_many_values_or_a_day(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sealer = ColumnSealer("cases", key_id=7, data_key=os.urandom(32))
+        monkeypatch.setattr(sealed_columns, "_MOST_VALUES", 2)
+        sealer.seal(TEXT)
+        assert not sealer.worn
+        sealer.seal(TEXT)
+        assert sealer.worn
+        monkeypatch.setattr(sealed_columns, "_STANDS_S", 0.0)
+        assert ColumnSealer("cases").worn

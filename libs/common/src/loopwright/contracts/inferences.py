@@ -2,7 +2,9 @@
 
 from pydantic import Field
 
-from loopwright.contracts.base import ChatMessage, Event, Identifier, Moment
+from loopwright.contracts.base import ChatMessage, Event, Identifier, Moment, Share
+
+LARGEST_VALUE = 1e12  # of a named number, either way: sums of squares of many stay exact enough and finite
 
 
 class InferenceCompleted(Event):
@@ -21,6 +23,21 @@ class InferenceCompleted(Event):
     pinned: bool = Field(
         default=False, description="the client asked for this variant by name; no experiment counts it"
     )
+    arm: int | None = Field(
+        default=None,
+        ge=0,
+        le=9,
+        description="arm of that experiment: 0 the champion's, 1 the candidate's, from 2 on the further candidates' in "
+        "the order of experiment.changed; all that tells the arms apart in an A/A of one variant",
+    )
+    epoch: int | None = Field(default=None, ge=1, description="epoch of the experiment that assigned it")
+    propensity_0_1: Share | None = Field(
+        default=None, description="probability with which the experiment gives this unit's like the assigned variant"
+    )
+    shadow_of: Identifier | None = Field(
+        default=None, description="inference whose request was copied to ask this variant; nobody saw the answer"
+    )
+    tenant: Identifier | None = Field(default=None, description="tenant of the caller's key; none where keys have none")
     fallback: bool = Field(default=False, description="the assigned variant failed before its first byte")
     unit_hash: Identifier = Field(description="keyed hash of the user or session that was assigned")
     input: str | None = Field(
@@ -28,6 +45,11 @@ class InferenceCompleted(Event):
     )
     messages: tuple[ChatMessage, ...] | None = Field(default=None, description="conversation as the model saw it")
     answer: str | None = Field(default=None, description="text of the answer")
+    sealed_content: str | None = Field(
+        default=None,
+        description="input, messages and answer as JSON, sealed (AES-256-GCM, envelope key, base64), in their place "
+        "where the task's privacy says so",
+    )
     http_status: int = Field(ge=100, le=599, description="status that the client received")
     finish_reason: str | None = Field(default=None, description="why generation ended, in the server's words")
     prompt_tokens: int | None = Field(default=None, ge=0, description="tokens read")
@@ -45,6 +67,9 @@ class InferenceRated(Event):
     task_id: Identifier = Field(description="task, read from the signed id")
     experiment_id: Identifier | None = Field(default=None, description="experiment, read from the signed id")
     variant_id: Identifier = Field(description="assigned variant, read from the signed id")
+    arm: int | None = Field(default=None, ge=0, le=9, description="arm of the experiment, read from the signed id")
+    epoch: int | None = Field(default=None, ge=1, description="epoch of the experiment, read from the signed id")
+    tenant: Identifier | None = Field(default=None, description="tenant of the rater's key, if it has one")
     unit_hash: Identifier = Field(description="unit that was assigned, read from the signed id")
     rater_hash: Identifier = Field(description="keyed hash of who rated; the unit itself unless said otherwise")
     metric: Identifier = Field(description="`stars`, `thumb` or a named metric")

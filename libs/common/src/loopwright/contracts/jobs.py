@@ -8,6 +8,8 @@ from loopwright.contracts.base import Artifact, Event, Identifier, Moment, RunSt
 from loopwright.contracts.datasets import Split
 from loopwright.contracts.tasks import Hyperparameters, Method, Objective
 
+BY_POLICY = "policy"  # who asked for a job that nobody asked for
+
 
 class TrainingData(Value):
     """The splits that a job uses, and where they come from."""
@@ -17,6 +19,7 @@ class TrainingData(Value):
     train: Split = Field(description="to learn from")
     validation: Split = Field(description="to watch by")
     held_out: Split = Field(description="passed on to evaluation; never read by training")
+    request_id: Identifier | None = Field(default=None, description="request for a dataset that it answers")
 
 
 class JobKind(StrEnum):
@@ -87,5 +90,6 @@ class JobFinished(Event):
     mlflow_run_id: str | None = Field(default=None, description="run in MLflow")
     attempts: int = Field(ge=1, description="times it was started")
     reason: str | None = Field(default=None, description="why it failed or stopped, for people")
+    requested_by: str | None = Field(default=None, description="`policy`, or the subject")
     started_at: Moment | None = Field(default=None, description="first start")
     finished_at: Moment = Field(description="when")

@@ -133,7 +133,7 @@ JOB_PROGRESSED = Topic(
 JOB_FINISHED = Topic(
     name="job.finished", event=JobFinished, key="job_id", retention=90 * _DAY,
     description="Results of fine-tuning runs.",
-    producers=(Party.TRAINER,), consumers=(Party.REGISTRY,),
+    producers=(Party.TRAINER,), consumers=(Party.REGISTRY, Party.FEEDBACK),
 )  # fmt: skip
 MODEL_REGISTERED = Topic(
     name="model.registered", event=ModelRegistered, key="model_name", retention=90 * _DAY,
@@ -157,8 +157,8 @@ LOG_RECEIVED = Topic(
 )  # fmt: skip
 FEEDBACK_RECEIVED = Topic(
     name="feedback.received", event=FeedbackReceived, key="record_id",
-    description="Feedback records of upstream apps.",
-    producers=(Party.UPSTREAM,), consumers=(Party.FEEDBACK,),
+    description="Feedback records of upstream apps; those that come over HTTP pass feedback-svc first.",
+    producers=(Party.UPSTREAM, Party.FEEDBACK), consumers=(Party.FEEDBACK,),
 )  # fmt: skip
 ALERT_RAISED = Topic(
     name="alert.raised", event=AlertRaised, key="kind", retention=90 * _DAY,

@@ -1,11 +1,14 @@
 """A task: one job that the loop improves, declared as data and owned by registry-svc."""
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from loopwright.contracts.base import Event, Identifier, JsonObject, Moment, Share, Value
+from loopwright.contracts.experiments import Allocation
+from loopwright.contracts.schedules import CronSchedule
 
 
 class PromptTemplate(Value):
@@ -148,6 +151,35 @@ class TrainingPolicy(Value):
     )
 
 
+class QualityDropPolicy(Value):
+    """When ratings have fallen: a one-sided CUSUM of the success metric, in standard deviations."""
+
+    reference: int = Field(default=100, ge=20, le=1000, description="ratings that say what is usual")
+    slack: float = Field(default=0.5, gt=0, le=5, description="half the fall, in standard deviations, to be found soon")
+    limit: float = Field(default=5.0, gt=0, le=100, description="sum of falls, in standard deviations, that is a drop")
+
+
+class DriftPolicy(Value):
+    """When inputs have become others: the population stability index of their length, language and words."""
+
+    inputs: int = Field(default=300, ge=50, le=1000, description="inputs that are compared, from then and from now")
+    limit: float = Field(default=0.25, gt=0, le=10, description="index that is a drift, if chance does not explain it")
+
+
+class CurationPolicy(Value):
+    """Whose word teaches, and how much of it; the rest is quarantined or waits."""
+
+    max_rater_share_0_1: Share = Field(default=0.01, description="share of a training set that one rater may teach")
+    rater_allowance: int = Field(default=20, ge=1, description="samples that a rater may teach in any case")
+    tenure_days: float = Field(default=7, ge=0, le=3650, description="days since the first rating of a tenured rater")
+    tenure_ratings: int = Field(default=5, ge=1, description="ratings that it has given at least")
+    established_raters: int = Field(
+        default=20, ge=1, description="tenured raters of the task from which on newcomers' samples are quarantined"
+    )
+    burst_ratings: int = Field(default=120, ge=1, description="ratings in `burst_s` that no person gives")
+    burst_s: float = Field(default=60, gt=0, le=86_400, description="seconds in which they are counted")
+
+
 class RetrainingPolicy(Value):
     """When feedback has taught enough to ask for a new dataset version."""
 
@@ -155,6 +187,16 @@ class RetrainingPolicy(Value):
     min_new_samples: int = Field(default=100, ge=1, description="learnable samples since the last request")
     min_stars: float = Field(default=4, ge=1, le=5, description="a rating from here on makes the answer a sample")
     cooldown_s: int = Field(default=0, ge=0, description="least seconds between two requests")
+    curation: CurationPolicy = Field(default_factory=CurationPolicy, description="whose word teaches")
+    schedule: CronSchedule | None = Field(
+        default=None, description="also ask at these times, if there is anything new; none: not"
+    )
+    quality_drop: QualityDropPolicy | None = Field(default=None, description="also ask when ratings fall; none: not")
+    drift: DriftPolicy | None = Field(default=None, description="also ask when inputs become others; none: not")
+    patience_s: int = Field(
+        default=21_600, ge=0, le=31_536_000,
+        description="seconds that a request waits at most for the one before it to end; 0: it does not wait",
+    )  # fmt: skip
 
 
 class GatePolicy(Value):
@@ -199,16 +241,98 @@ class GuardrailPolicy(Value):
     min_requests: int = Field(default=20, ge=1, description="no judgement before so many requests")
     max_error_rate_0_1: Share = Field(default=0.1, description="share of requests that may fail on the server's side")
     max_p95_s: float | None = Field(
-        default=None, gt=0, le=300, description="seconds that 95% of the task's answers may take; none: no limit"
+        default=None, gt=0, le=300, description="seconds that 95% of its answers may take; none: no limit"
     )
+
+
+class DecisionRule(StrEnum):
+    """What may name a winner."""
+
+    ALWAYS_VALID = "always_valid"
+    GROUP_SEQUENTIAL = "group_sequential"
+    FIXED = "fixed"
+
+
+class TrialMargins(Value):
+    """How much worse than the champion a candidate on trial may be; none: not watched.
+
+    More than the margin, and it is rolled back whatever its ratings; a promotion waits until each is shown to hold.
+    """
+
+    max_latency_rise_ms: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="milliseconds of mean latency, above the champion's"
+    )
+    max_error_rise_0_1: Share | None = Field(
+        default=None, description="share of requests that fail on the server's side, above the champion's"
+    )
+    max_refusal_rise_0_1: Share | None = Field(
+        default=None, description="share of answers that refuse, above the champion's"
+    )
+    max_toxicity_rise_0_1: Share | None = Field(
+        default=None, description="mean toxicity score, above the champion's; without scores nothing is promoted"
+    )
+    max_response_drop_0_1: Share | None = Field(
+        default=None, description="share of units that rate, below the champion's"
+    )
+
+
+class RampStep(Value):
+    """A larger share for the candidates, once all that it names has come."""
+
+    share_0_1: Share = Field(gt=0, description="share of units that get a candidate from then on")
+    after_users: int | None = Field(default=None, ge=1, description="rated users in all arms, from the start on")
+    after_s: int | None = Field(default=None, ge=1, le=31_536_000, description="seconds, from the start on")
+
+    @model_validator(mode="after")
+    def _has_a_time(self) -> Self:
+        if self.after_users is None and self.after_s is None:
+            raise ValueError("a step needs users or seconds after which it is taken")
+        return self
+
+
+class Prelude(Value):
+    """A trial before the experiment itself: the champion against itself, or the candidate unseen."""
+
+    kind: Literal["aa", "shadow"] = Field(
+        description="aa: both halves get the champion, and must not differ; shadow: the candidate answers unseen"
+    )
+    units: int = Field(ge=1, description="units seen at which it is over")
 
 
 class RolloutPolicy(Value):
     """How a candidate that passed its gate meets live traffic."""
 
-    candidate_share_0_1: Share = Field(default=0.5, description="share of units that get the candidate")
+    candidate_share_0_1: Share = Field(default=0.5, description="share of units that get the candidate, at first")
+    ramp: tuple[RampStep, ...] = Field(default=(), max_length=20, description="larger shares, in order")
+    preludes: tuple[Prelude, ...] = Field(default=(), max_length=2, description="trials before it, in order")
+    rule: DecisionRule = Field(
+        default=DecisionRule.ALWAYS_VALID,
+        description="always_valid: at any time; group_sequential: at planned looks; fixed: once, at planned_users",
+    )
+    looks: int = Field(default=10, ge=1, le=100, description="planned looks of the group-sequential rule")
+    smallest_effect: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False,
+        description="smallest difference that matters; an interval inside of it ends the experiment as equivalent",
+    )  # fmt: skip
+    min_run_s: int = Field(default=0, ge=0, le=31_536_000, description="seconds before which nothing is promoted")
+    max_run_s: int | None = Field(
+        default=None, ge=1, le=31_536_000, description="seconds at which it ends without a winner; none: never"
+    )
+    coverage_0_1: Share = Field(default=1.0, gt=0, description="share of the task's units that take part")
+    hold_out_share_0_1: Share = Field(
+        default=0.0, lt=1, description="share of the task's units that never take part in any experiment"
+    )
+    allocation: Allocation = Field(default=Allocation.FIXED, description="how weights come about")
+    reallocate_every_users: int = Field(
+        default=100, ge=10, description="rated users after which an adaptive allocation draws weights anew"
+    )
+    margins: TrialMargins = Field(default_factory=TrialMargins, description="guardrails of the trial")
     min_users_per_arm: int = Field(default=50, ge=2, description="no decision before this many rated users in each arm")
-    planned_users: int = Field(default=200, ge=4, description="N* at which the confidence sequence is tightest")
+    planned_users: int = Field(
+        default=200,
+        ge=4,
+        description="users at which the always-valid interval is tightest; horizon of the other rules",
+    )
     max_users: int = Field(
         default=2000, ge=4, description="rated users at which an open experiment ends without a winner"
     )
@@ -217,11 +341,47 @@ class RolloutPolicy(Value):
         default_factory=GuardrailPolicy, description="live traffic after a promotion to rollback"
     )
 
+    @model_validator(mode="after")
+    def _has_a_ramp_that_fits(self) -> Self:
+        if self.ramp and self.allocation is not Allocation.FIXED:
+            raise ValueError("an adaptive allocation sets its shares by itself: it takes no ramp")
+        shares = (self.candidate_share_0_1, *(step.share_0_1 for step in self.ramp))
+        if any(after <= before for before, after in pairwise(shares)):
+            raise ValueError("each step of a ramp must be larger than the one before")
+        return self
+
 
 class PrivacyPolicy(Value):
     """What of a conversation may leave the router."""
 
     store_content: bool = Field(default=True, description="put request and answer into inference.completed")
+    seal_content: bool = Field(default=False, description="seal them there (AES-256-GCM); only feedback-svc opens them")
+    mask_content: bool = Field(default=False, description="mask personal data in them before they leave the router")
+
+
+class SourcePolicy(Value):
+    """A source of upstream records that a task learns from; feedback-svc says which there are."""
+
+    source: Identifier = Field(description="name of the source, as `incident-evidence`")
+    enabled: bool = Field(default=True, description="false: nothing is collected or exported")
+    options: JsonObject = Field(default_factory=dict[str, JsonValue], description="of the source; see feedback-svc")
+    collect: CronSchedule | None = Field(
+        default=None, description="when records become samples; none: as the source does"
+    )
+    export: CronSchedule | None = Field(default=None, description="when they are also written to a file; none: never")
+
+
+class Retrieval(Value):
+    """Similar cases that are looked up in the knowledge base and shown to the model beside the question."""
+
+    collection: Identifier = Field(description="knowledge base that is searched")
+    top_k: int = Field(default=4, ge=1, le=20, description="most passages that are shown")
+    min_score: float | None = Field(default=None, allow_inf_nan=False, description="passages below it are left out")
+    max_chars: int = Field(default=4_000, ge=100, le=100_000, description="most characters of all passages together")
+    template: str = Field(
+        default="{passages}\n\n{question}", max_length=20_000, description="user message; {passages}, {question}"
+    )
+    timeout_s: float = Field(default=0.5, gt=0, le=10, description="longer, and the model is asked without passages")
 
 
 class TaskDefined(Event):
@@ -242,6 +402,10 @@ class TaskDefined(Event):
     retraining: RetrainingPolicy = Field(description="feedback to dataset request")
     gate: GatePolicy = Field(description="evaluation to live traffic")
     rollout: RolloutPolicy = Field(description="live traffic to decision")
+    retrieval: Retrieval | None = Field(default=None, description="similar cases beside the question; none: not")
     privacy: PrivacyPolicy = Field(default_factory=PrivacyPolicy, description="what events may carry")
+    sources: tuple[SourcePolicy, ...] = Field(
+        default=(), max_length=20, description="upstream records that it learns from, beside ratings of its answers"
+    )
     defined_at: Moment = Field(description="when this version was declared")
     defined_by: str = Field(description="subject that declared it")

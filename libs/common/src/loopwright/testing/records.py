@@ -2,10 +2,10 @@
 
 from aiokafka import ConsumerRecord
 
-from loopwright.broker import KafkaRecord
 from loopwright.contracts.base import Event
 from loopwright.contracts.envelope import Envelope, seal
 from loopwright.contracts.registry import Topic, topic_of
+from loopwright.dead_letters import KafkaRecord
 
 
 def a_record(event: Event, *, envelope: Envelope | None = None, offset: int = 0) -> KafkaRecord:

@@ -1,0 +1,118 @@
+"""Kinds of personal data, and what a detector is: a shape, the words that it needs, and a test of what it matched."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Trait(StrEnum):
+    """What a text must have for some shape to stand in it."""
+
+    ANYTHING = "anything"
+    DIGITS_2 = "two digits"
+    LONG_NUMBER = "seven digits, with the signs that stand in numbers between them"
+    LONG_RUN = "sixteen letters, digits and signs as keys have them"
+    IPV4 = "four numbers with dots between"
+    IPV6 = "hexadecimal digits between colons"
+    PLACE = "a digit behind a syllable that ends the names of roads and villages"
+    HOUSE = "the word for a lot, or a number of a flat"
+    PLATE = "digits, a syllable, four digits"
+    STREET = "a number before a capital"
+    BORN = "a date before the word for birth"
+    # of texts with a long number only
+    RUN_13 = "a long number, and thirteen digits in a row"
+    ABROAD = "a long number, and a plus before a digit"
+    SIX_HYPHEN = "a long number, and six digits, a hyphen and a digit"
+    TWO_FIVE = "a long number, and two digits, two and five with hyphens between"
+    FOURS = "a long number, and digits in groups as cards have them"
+    GROUPED = "a long number, and the last two groups of a phone number behind a sign"
+    ACCOUNT = "a long number, and ten digits in a row or three groups with hyphens between"
+    IBAN = "a long number, and two capitals before two digits"
+
+
+class PersonalKind(StrEnum):
+    """What was found."""
+
+    SECRET = "secret"  # noqa: S105 - a kind, not a secret
+    EMAIL = "email"
+    RESIDENT_NUMBER = "resident_number"
+    FOREIGNER_NUMBER = "foreigner_number"
+    CARD_NUMBER = "card_number"
+    PHONE = "phone"
+    IP_ADDRESS = "ip_address"
+    NAME = "name"
+    ADDRESS = "address"
+    BANK_ACCOUNT = "bank_account"
+    BIRTH_DATE = "birth_date"
+    BUSINESS_NUMBER = "business_number"
+    CORPORATE_NUMBER = "corporate_number"
+    DRIVING_LICENCE = "driving_licence"
+    HEALTH_INSURANCE_NUMBER = "health_insurance_number"
+    PASSPORT = "passport"
+    VEHICLE_PLATE = "vehicle_plate"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A shape, what it means, and a test of what it matched; trait and anchors spare texts that cannot match.
+
+    Attributes:
+        shape: What it looks like, with what stands around it.
+        group: The group of the shape that is personal; 0 if all of it is.
+        trait: What the text must have.
+        anchors: Lower-case words of which the text must hold one; none means any text.
+    """
+
+    kind: PersonalKind
+    shape: re.Pattern[str]
+    accepts: Callable[[re.Match[str]], bool]
+    trait: Trait
+    anchors: tuple[str, ...]
+    group: str | int
+
+
+def anything(_match: re.Match[str]) -> bool:
+    return True
+
+
+def detectors(
+    kind: PersonalKind,
+    *shapes: str,
+    trait: Trait = Trait.LONG_NUMBER,
+    anchors: tuple[str, ...] = (),
+    accepts: Callable[[re.Match[str]], bool] = anything,
+) -> tuple[Detector, ...]:
+    """One detector for each shape; letters match in either case unless a shape says `(?-i:...)`."""
+    compiled = (re.compile(shape, re.IGNORECASE) for shape in shapes)
+    return tuple(
+        Detector(kind, shape, accepts, trait, anchors, "value" if "value" in shape.groupindex else 0)
+        for shape in compiled
+    )
+
+
+PLACEHOLDERS = {
+    PersonalKind.SECRET: "비밀키",
+    PersonalKind.EMAIL: "이메일",
+    PersonalKind.RESIDENT_NUMBER: "주민등록번호",
+    PersonalKind.FOREIGNER_NUMBER: "외국인등록번호",
+    PersonalKind.CARD_NUMBER: "카드번호",
+    PersonalKind.PHONE: "전화번호",
+    PersonalKind.IP_ADDRESS: "IP주소",
+    PersonalKind.NAME: "이름",
+    PersonalKind.ADDRESS: "주소",
+    PersonalKind.BANK_ACCOUNT: "계좌번호",
+    PersonalKind.BIRTH_DATE: "생년월일",
+    PersonalKind.BUSINESS_NUMBER: "사업자등록번호",
+    PersonalKind.CORPORATE_NUMBER: "법인등록번호",
+    PersonalKind.DRIVING_LICENCE: "운전면허번호",
+    PersonalKind.HEALTH_INSURANCE_NUMBER: "건강보험번호",
+    PersonalKind.PASSPORT: "여권번호",
+    PersonalKind.VEHICLE_PLATE: "차량번호",
+}
+# not inside a word or number, nor joined to one by a sign that belongs to it: blk_-12, 3.14, 12-34. LEFT stands behind the
+# first character of a shape, since a shape that begins with a character is looked for several times as fast
+LEFT = r"(?<![0-9A-Za-z_].)(?<![0-9_][.\-].)"
+RIGHT = r"(?![0-9A-Za-z_])(?![.\-][0-9])"
+# what may stand between a label and its value: "번호는", "No.", "number is", quotes of JSON
+LINK = r"(?:\s{0,2}(?:번호|number|no\.?|num|은|는|이|가|is|was)){0,3}[\"']?\s{0,3}[:=#(]?\s{0,3}[\"']?"

@@ -1,0 +1,54 @@
+"""Puts placeholders where personal data stood."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from loopwright.personal.findings import Finding
+from loopwright.personal.kinds import PLACEHOLDERS, PersonalKind
+
+_MOST_PASSES = 10
+# what stands for a value: of its kind, and perhaps of the value itself
+Naming = Callable[[PersonalKind, str], str]
+Kinds = Mapping[PersonalKind, int]
+_NONE: Kinds = {}
+
+
+class Finds(Protocol):
+    """Says where in texts something personal stands."""
+
+    def find(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]: ...
+
+
+def placeholder(kind: PersonalKind, _value: str = "") -> str:
+    return f"[{PLACEHOLDERS[kind]}]"
+
+
+def mask_texts(texts: Sequence[str], finder: Finds, naming: Naming = placeholder) -> list[tuple[str, Kinds]]:
+    """Each text with placeholders, and what they stand for; masking it again changes nothing.
+
+    A placeholder can uncover what its neighbour hid (two numbers joined by a hyphen), hence the passes; ten bound the
+    time that a hostile text can take.
+    """
+    masked: list[tuple[str, Kinds]] = [(text, _NONE) for text in texts]
+    open_places = list(range(len(texts)))
+    for _ in range(_MOST_PASSES):
+        findings = finder.find([masked[place][0] for place in open_places])
+        open_places = [place for place, found in zip(open_places, findings, strict=True) if found]
+        if not open_places:
+            break
+        for place, found in zip(open_places, filter(None, findings), strict=True):
+            text, kinds = masked[place]
+            counts = dict(kinds)
+            for one in found:
+                counts[one.kind] = counts.get(one.kind, 0) + 1
+            masked[place] = (_replaced(text, found, naming), counts)
+    return masked
+
+
+def _replaced(text: str, findings: Sequence[Finding], naming: Naming) -> str:
+    pieces: list[str] = []
+    end = 0
+    for finding in findings:
+        pieces += (text[end : finding.start], naming(finding.kind, text[finding.start : finding.end]))
+        end = finding.end
+    return "".join(pieces) + text[end:]
