@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dataset_svc.domain.personal.detectors import PersonalKind as K
+from loopwright.personal.kinds import PersonalKind as K
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,18 @@ import time
 from collections.abc import Callable, Sequence
 
 from dataset_svc.domain.quality import measuring
-from dataset_svc.domain.quality.characters import IMPLAUSIBLE
-from dataset_svc.domain.quality.disguises import squeezed
 from dataset_svc.domain.quality.measuring import measure
 from dataset_svc.domain.quality.profiles import profiles_of
 from dataset_svc.domain.quality.scoring import score_samples
-from dataset_svc.domain.quality.streams import stream_of
-from dataset_svc.domain.quality.terms import find_terms
 from dataset_svc.domain.quality.words import count_lines, count_words, overlaps, words_of
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 from loopwright.contracts.tasks import QualityPolicy
+from loopwright.toxicity.characters import IMPLAUSIBLE
+from loopwright.toxicity.disguises import squeezed
+from loopwright.toxicity.scoring import harm_trie
+from loopwright.toxicity.streams import stream_of
+from loopwright.toxicity.terms import find_terms
 
 SAMPLES = 4000
 RUNS = 7
@@ -73,7 +74,7 @@ def parts(questions: Sequence[str], answers: Sequence[str]) -> dict[str, Callabl
         "phrases": lambda: find_terms(stream, measuring.phrase_trie()),
         "overlap": lambda: overlaps(words, len(questions)),
         "disguises": lambda: squeezed(stream),
-        "harmful terms": lambda: find_terms(hidden, measuring.harm_trie()),
+        "harmful terms": lambda: find_terms(hidden, harm_trie()),
         "all measures": lambda: measure(questions, answers),
     }
 

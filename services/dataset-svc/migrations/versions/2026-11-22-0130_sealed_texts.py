@@ -4,14 +4,12 @@ Texts become bytes behind twelve zero bytes, which is how plain ones are told, a
 """
 # ruff: noqa: S608 - names of tables and columns are the revision's own
 
-import os
-
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from loopwright.sealed_columns import ColumnSealer
-from loopwright.sealing import KEY_BYTES, KeyFile, header_of
+from loopwright.sealed_columns import seal_rows
+from loopwright.sealing import KeyFile
 from loopwright.settings import CommonSettings
 
 revision = "dataset_0008"
@@ -22,7 +20,6 @@ depends_on = None
 SCHEMA = "dataset"
 _PLAIN = r"'\x000000000000000000000000'::bytea"
 _MARK_BYTES = 12
-_AT_ONCE = 1_000
 _DOCUMENT = "jsonb_build_object('text', text, 'headings', headings, 'page_starts', page_starts)::text"
 # (table, column, what it holds as text)
 _CHANGED = (
@@ -67,30 +64,7 @@ def upgrade() -> None:
     key_file = CommonSettings().storage_keys_file
     if key_file is not None:
         for table, (keys, columns) in _SEALED.items():
-            _seal(table, keys, columns, KeyFile(key_file))
-
-
-def _seal(table: str, keys: tuple[str, ...], columns: tuple[str, ...], file: KeyFile) -> None:
-    """Seals all values of a table under one data key."""
-    connection, data_key = op.get_bind(), os.urandom(KEY_BYTES)
-    wrapped = sa.text(f"INSERT INTO {SCHEMA}.data_keys (header) VALUES (:header) RETURNING key_id")
-    key_id = connection.execute(wrapped, {"header": header_of(file.ring(), data_key)}).scalar_one()
-    sealer = ColumnSealer(table, key_id=key_id, data_key=data_key)
-    names = ", ".join(keys)
-    after = f"WHERE ({names}) > ({', '.join(f':{key}' for key in keys)})"
-    changed = ", ".join(f"{column} = :{column}" for column in columns)
-    same = " AND ".join(f"{key} = :{key}" for key in keys)
-    update = sa.text(f"UPDATE {SCHEMA}.{table} SET {changed} WHERE {same}")
-    last: dict[str, object] = {}
-    while True:
-        some = f"SELECT {names}, {', '.join(columns)} FROM {SCHEMA}.{table} {after if last else ''} ORDER BY {names}"
-        rows = [dict(row) for row in connection.execute(sa.text(f"{some} LIMIT {_AT_ONCE}"), last).mappings()]
-        if not rows:
-            return
-        last = {key: rows[-1][key] for key in keys}
-        for row in rows:
-            row |= {column: row[column] and sealer.seal(row[column][_MARK_BYTES:]) for column in columns}
-        connection.execute(update, rows)
+            seal_rows(op.get_bind(), KeyFile(key_file), table, schema=SCHEMA, keys=keys, columns=columns)
 
 
 def downgrade() -> None:

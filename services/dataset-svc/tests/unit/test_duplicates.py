@@ -54,7 +54,7 @@ class TestDropExactCopies:
 
     def test_another_answer_or_question_is_no_copy(self, a_candidate: CandidateBuilder) -> None:
         samples = (a_candidate("q", "a"), a_candidate("q", "b"), a_candidate("p", "a"))
-        assert drop_exact_copies(samples).kept == samples
+        assert set(drop_exact_copies(samples).kept) == set(samples)
 
 
 def test_an_answer_to_avoid_stays_beside_the_one_to_imitate(a_candidate: CandidateBuilder) -> None:

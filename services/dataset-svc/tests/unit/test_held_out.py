@@ -178,7 +178,8 @@ def test_the_report_names_a_thousand_and_counts_all(a_candidate: CandidateBuilde
 
 def test_the_rest_of_a_cluster_stays(a_candidate: CandidateBuilder) -> None:
     cluster = Cluster(
-        samples=[a_candidate(CASE, sample_id="leak"), a_candidate("boot", sample_id="stays")], remembered={TRAIN}
+        samples=[a_candidate(CASE, sample_id="leak"), a_candidate("boot", sample_id="stays")],
+        remembered=frozenset({TRAIN}),
     )
     parts: dict[SplitName, list[Cluster]] = {HELD_OUT: [], VALIDATION: [], TRAIN: [cluster]}
     cleaned = without_giveaways(parts, [cases_of(CASE)], dataset_name="logs", threshold_0_1=0.9)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.personal.detectors import PersonalKind
 from dataset_svc.domain.personal.masking import Masked, Masker, mask_text
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 from loopwright.contracts.tasks import MaskingMode
+from loopwright.personal.kinds import PersonalKind
 
 SampleBuilder = Callable[..., Sample]
 KEY = b"a key of the dataset"

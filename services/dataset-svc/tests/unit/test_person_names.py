@@ -80,3 +80,9 @@ def test_a_name_alone_needs_more_in_technical_prose() -> None:
 @pytest.mark.timeout(20)
 def test_hostile_text_takes_bounded_time(text: str) -> None:
     names_in(text)
+
+
+def test_names_are_found_wherever_they_stand_in_a_long_text() -> None:
+    between = "그리고 나서 아주 긴 이야기가 계속 이어졌는데 " * 3
+    text = f"김철수가 왔다. {between}조니 뎁이 나왔다. {between}담당자 박서준, {between}이영희를 만났다."
+    assert names_in(text) == ["김철수", "조니 뎁", "박서준", "이영희"]

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.personal.detectors import PersonalKind
 from dataset_svc.domain.personal.masking import mask_text, placeholder
 from dataset_svc.domain.personal.personal_data import shared_finder
+from loopwright.personal.kinds import PersonalKind
 
 S, E, R, F, C, P, I = list(PersonalKind)[:7]  # noqa: E741 - in the order of the enumeration
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.quality.characters import CLASS_OF, HANGUL, JAMO, LOWER
-from dataset_svc.domain.quality.disguises import squeezed
 from dataset_svc.domain.quality.keyboard import as_korean, is_mistyped
 from dataset_svc.domain.quality.measuring import measure
 from dataset_svc.domain.quality.profiles import FENCES, LONGEST_RUN, LZ_UNITS, OPEN_BRACKETS
-from dataset_svc.domain.quality.streams import stream_of
-from dataset_svc.domain.quality.terms import find_terms, trie_of
 from dataset_svc.domain.quality.words import DISTINCT, REPEATED_3, REPEATED_LINE_CHARS, WORDS
+from loopwright.toxicity.characters import CLASS_OF, HANGUL, JAMO, LOWER
+from loopwright.toxicity.disguises import squeezed
+from loopwright.toxicity.streams import stream_of
+from loopwright.toxicity.terms import find_terms, trie_of
 
 TEXTS = st.text(alphabet="ab가나 다\n.(1", max_size=60)
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from dataset_svc.domain.personal.detectors import PersonalKind
 from dataset_svc.domain.report import (
     CaseSource,
     Check,
@@ -31,6 +30,7 @@ from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import SampleColumns
 from dataset_svc.domain.statistics.figures import Breakdown, Distribution, LengthPart, Statistics
 from loopwright.contracts.tasks import DataPolicy
+from loopwright.personal.kinds import PersonalKind
 
 HOSTILE = [
     "<script>alert(1)</script>",

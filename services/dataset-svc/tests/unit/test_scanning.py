@@ -8,25 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_svc.domain.personal import scanning
-from dataset_svc.domain.personal.scanning import anchors_of, capitalised, groups_anchored, scan, table_of
+from dataset_svc.domain.personal.anchors import anchors_of, groups_anchored
+from dataset_svc.domain.personal.scanning import capitalised, scan, table_of
+from loopwright.personal.findings import NUMBER_SHAPES, TRAIT_SHAPES
+from loopwright.personal.kinds import Trait
 
 # what each trait stands for, as a shape
 SHAPES = {
+    **{getattr(scanning, trait.name): shape for trait, shape in TRAIT_SHAPES.items()},
     scanning.ODD: re.compile("[\uff01-\uff5e\u2010-\u2014\u2212\u00a0\u3000]"),
-    scanning.DIGITS_2: re.compile(r"[0-9]{2}"),
-    scanning.LONG_NUMBER: re.compile(r"[0-9](?:[ .\-()]{0,3}[0-9]){6}"),
-    scanning.LONG_RUN: re.compile(r"[A-Za-z0-9+/_\-.=~]{16}"),
-    scanning.IPV4: re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"),
-    scanning.IPV6: re.compile(r"[0-9A-Fa-f]::|:[0-9A-Fa-f]{1,4}:"),
-    scanning.PLACE: re.compile(r"[읍면동리가로길산하]\s{0,2}[0-9]"),
-    scanning.HOUSE: re.compile(r"번지|[0-9]호"),
-    scanning.PLATE: re.compile(r"[0-9]\s?[가-힣]\s?[0-9]{4}"),
-    scanning.STREET: re.compile(r"[0-9][A-Z]?,? [A-Z0-9]"),
-    scanning.BORN: re.compile(r"[0-9일]\.?\s?(?:출?생|에\s태)"),
     scanning.CAPITAL: re.compile(r"[A-Z][a-z]"),
     scanning.HONOURED: re.compile("씨"),
 }
 EXACT = set(SHAPES) - {scanning.BORN}
+OF_NUMBERS = {getattr(scanning, trait.name): shape for trait, shape in NUMBER_SHAPES.items()}
 PIECES = st.sampled_from(
     ["1", "23", "4567", ".", "-", " ", "  ", "(", "::", ":", "a", "f", "Z", "Ab", ",", "+/=", "abcdefgh", "로", "동", "호",
      "번지", "일", "에", "출", "생", "태", "씨", "가", "나", "\n", "\u00a0", "\uff11", "\u2013", "😀", "\ud800", "0"]
@@ -41,6 +36,19 @@ def test_a_text_has_a_trait_where_its_shape_stands(texts: list[str]) -> None:
         for trait, shape in SHAPES.items():
             stands = shape.search(text if trait == scanning.ODD else text.translate(PLAIN)) is not None
             assert bool(traits & trait) == stands if trait in EXACT else bool(traits & trait) >= stands, (text, trait)
+
+
+NUMBER_PIECES = st.sampled_from(
+    ["1", "22", "333", "0333", "55555", "666666", "0000000", "-", "-", " ", " - ", ".", ")", "(", "+", "A", "AB", "가"]
+)
+
+
+@given(st.lists(st.lists(NUMBER_PIECES, max_size=12).map("".join), max_size=4))
+def test_what_numbers_are_grouped_like_is_told_of_texts_with_a_long_one(texts: list[str]) -> None:
+    for text, traits in zip(texts, scan(texts).traits.tolist(), strict=True):
+        long = TRAIT_SHAPES[Trait.LONG_NUMBER].search(text) is not None
+        for trait, shape in OF_NUMBERS.items():
+            assert bool(traits & trait) == (long and shape.search(text) is not None), (text, trait)
 
 
 @pytest.mark.parametrize("text", ["A씨", "B 군", "5 C(33) 씨", "D 기자", "서울의 E 모 씨"])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.samples import Sample, SplitName, Turn
+from dataset_svc.domain.samples import Sample, SplitName, Turn, encode
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import Measured, SampleColumns, columns_of
 from dataset_svc.domain.statistics.figures import (
@@ -144,20 +144,27 @@ def test_scores_are_in_twenty_bins_and_what_is_no_number_was_not_measured() -> N
 def test_characters_and_words_are_those_that_python_counts(text: str) -> None:
     sizes = WordScanner().scan(texts([text, text + " x"]))
     assert sizes.characters.tolist() == [len(text), len(text) + 2]
-    assert sizes.words.tolist() == [len(words_of(text)), len(words_of(text)) + 1]
+    (words,) = words_of([text])
+    assert sizes.words.tolist() == [len(words), len(words) + 1]
 
 
 def test_words_are_letters_digits_and_marks_in_lower_case() -> None:
-    assert words_of("Don't STOP: node-7, 서버가 É!") == ["don", "t", "stop", "node", "7", "서버가", "é"]
-    assert words_of("[이름]의 हिन्दी") == ["이름", "의", "हिन्दी"]
+    assert list(words_of(["Don't STOP: node-7,\n서버가 É!", "", "[이름]의 हिन्दी", "\U00020000\u4e00 𝔘"])) == [
+        ["don", "t", "stop", "node", "7", "서버가", "é"],
+        [],
+        ["이름", "의", "हिन्दी"],
+        ["\U00020000\u4e00", "𝔘"],
+    ]
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=80), max_size=30), st.integers(0, 5))
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=80), min_size=6, max_size=30), st.integers(0, 5)
+)
 def test_the_kernel_cuts_words_as_python_does(rows: list[str], skipped: int) -> None:
     scanner = WordScanner()
     sizes = scanner.scan(texts(rows)[skipped:])
-    cut = [words_of(text) for text in rows[skipped:]]
+    cut = list(words_of(rows[skipped:]))
     assert sizes.words.tolist() == [len(words) for words in cut]
     assert scanner.distinct() == (len(set().union(*cut)), 0.0)
 
@@ -261,11 +268,28 @@ def test_only_the_beginning_of_a_long_text_is_searched_for_terms() -> None:
     assert statistics.vocabulary.words == 5_003
 
 
+@pytest.mark.parametrize(
+    "said", [*ODD_TEXTS, 'a "quoted" \\ word', "two\nlines\tand \x7f \x01", "\\u0041", "</script>"]
+)
+@pytest.mark.parametrize("before", [(), ("system",), ("user", "assistant"), ("tool",)])
+def test_columns_hold_the_texts_of_lines_as_samples_say_them(
+    a_sample: SampleBuilder, said: str, before: tuple[str, ...]
+) -> None:
+    turns = (*(Turn(role, f"{said}!") for role in before), Turn("user", said), Turn("assistant", f"{said}?"))
+    sample = a_sample(said, f"{said}?", messages=turns)
+    columns = columns_of([encode(sample)], SplitName.TRAIN)
+    assert columns.questions.to_pylist() == [sample.question]
+    assert columns.answers.to_pylist() == [sample.answer]
+    assert columns.sample_ids.to_pylist() == [sample.sample_id]
+    assert columns.sources.to_pylist() == [sample.source.value]
+    assert columns.weights.tolist() == [sample.weight_0_1]
+
+
 def test_samples_become_columns_with_their_roles_and_measures(a_sample: SampleBuilder) -> None:
     turns = (Turn("system", "s"), Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
     samples = [a_sample("disk", "alert"), a_sample("c", "d", messages=turns, weight_0_1=0.25)]
     measured = Measured(languages=["en", None], tokens={LengthPart.ANSWER: np.array([2, 3], dtype=np.int32)})
-    builder = gathered(columns_of(samples, SplitName.HELD_OUT, measured))
+    builder = gathered(columns_of([encode(sample) for sample in samples], SplitName.HELD_OUT, measured))
     builder.note(duplicates={"near": 2}, personal_data={"email": 1})
     builder.note(duplicates={"near": 1, "exact": 4})
     statistics = builder.finish()
@@ -317,7 +341,7 @@ def test_real_log_lines_are_counted_as_a_slow_count_says() -> None:
     found = length_of(statistics, LengthPart.QUESTION, LengthUnit.CHARACTERS)
     assert found.total == sum(map(len, lines))
     assert found.p50 == sorted(map(len, lines))[len(lines) // 2 - 1]
-    words = Counter(word for line in lines for word in words_of(line))
+    words = Counter(word for cut in words_of(lines) for word in cut)
     assert statistics.vocabulary.distinct_words == len(words) + 1  # and "normal"
     told = {term.text: term.count for term in statistics.vocabulary.frequent_words}
     assert {word: words[word] for word in told if word != "normal"} == {

@@ -3,11 +3,13 @@
 import asyncio
 import ctypes
 import gc
+import importlib.abc
 import multiprocessing
 import pickle
 import signal
+import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 
@@ -128,6 +131,22 @@ class BuildProcess:
             self._pool = None
 
 
+class _NoPandas(importlib.abc.MetaPathFinder):
+    """Hides pandas, where other services have it installed.
+
+    pyarrow loads it to see whether what it is given is pandas', which takes a second and 60 MB in every process.
+    """
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - what import asks with
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(name=fullname)
+
+
 class _Builder:
     """What lives in the builder's process."""
 
@@ -139,20 +158,27 @@ class _Builder:
 def _start_builder(helpers: int, progress: "Synchronized[int]") -> None:
     _die_with_parent()
     _Builder.helpers, _Builder.progress = helpers, progress
+    sys.meta_path.insert(0, _NoPandas())
     warm_up()
     _collect_seldom()
+    if helpers > 1:
+        _Builder.pool = _forked_helpers(helpers)
+
+
+def _forked_helpers(helpers: int) -> ProcessPoolExecutor:
+    """Forked while nothing runs beside: they share what is imported and compiled by now, some 150 MB each.
+
+    Libraries that count tokens have threads, which do not survive a fork, so they are loaded later, by each for itself.
+    """
+    pool = ProcessPoolExecutor(helpers, mp_context=multiprocessing.get_context("fork"), initializer=_die_with_parent)
+    pool.submit(_note_progress, 0)  # the first task starts all of them
+    return pool
 
 
 def _die_with_parent() -> None:
     """A service that is killed takes its processes along; Ctrl-C in a terminal is the service's business."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _start_helper() -> None:
-    _die_with_parent()
-    warm_up()
-    _collect_seldom()
 
 
 def _collect_seldom() -> None:
@@ -188,13 +214,10 @@ def _note_progress(records: int) -> None:
 
 def _prepared(portions: Iterable[SourcePortion], rules: PreparationRules, order: BuildOrder) -> Iterator[Prepared]:
     """Batches in order; helpers work a few ahead of the one that is taken."""
-    if _Builder.helpers < 2 or order.size_bytes < _ALONE_BYTES:
+    if _Builder.pool is None or order.size_bytes < _ALONE_BYTES:
         preparer = _preparer(pickle.dumps((rules, order.tokenizer)))
         yield from (preparer.prepare(_records(portion)) for portion in portions)
         return
-    if _Builder.pool is None:
-        context = multiprocessing.get_context("spawn")
-        _Builder.pool = ProcessPoolExecutor(_Builder.helpers, mp_context=context, initializer=_start_helper)
     asked = pickle.dumps((rules, order.tokenizer))
     waiting: deque[Future[bytes]] = deque()
     for portion in portions:
@@ -206,7 +229,7 @@ def _prepared(portions: Iterable[SourcePortion], rules: PreparationRules, order:
 
 
 def _measured(portions: Iterable[Portion]) -> Iterable[StatisticsBuilder]:
-    """By helpers, while the builder does something else; a large source has started them."""
+    """By helpers, while the builder does something else."""
     if _Builder.pool is None:
         return measured_here(portions)
     return _Builder.pool.map(measure_portion, portions)

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from dataset_svc.domain.built import Built, BuiltSplit, built_split
 from dataset_svc.domain.candidates import Candidate, renamed
-from dataset_svc.domain.likeness.clusters import RememberedQuestion, sift
+from dataset_svc.domain.likeness.clusters import Cluster, RememberedQuestion, sift
 from dataset_svc.domain.likeness.duplicates import drop_exact_copies, settle_conflicts
 from dataset_svc.domain.likeness.held_out import Cases, Cleaned, without_giveaways
 from dataset_svc.domain.measurements import Measurements
-from dataset_svc.domain.personal.personal_kinds import PersonalKind
 from dataset_svc.domain.preparing import BadRecord, Prepared
 from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, QualityReport, SplitFigures
 from dataset_svc.domain.samples import SplitName
@@ -26,8 +25,9 @@ from dataset_svc.domain.statistics.figures import Statistics
 from dataset_svc.domain.statistics.portions import Gather, Portion, measured_here
 from dataset_svc.domain.versions.origins import SampleOrigin
 from loopwright.contracts.tasks import DataPolicy
+from loopwright.personal.kinds import PersonalKind
 
-_STATISTICS_BATCH = 10_000
+_STATISTICS_BATCH = 5_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,30 +130,37 @@ class VersionBuilder:
         self._candidates.append(one)
 
     def finish(self) -> Built:
-        settled = settle_conflicts(self._candidates)
-        distinct = drop_exact_copies(settled.kept)
+        """The version; nothing can be added afterwards, for what went is forgotten on the way."""
+        clusters, dropped = self._sifted()
         policy = self._recipe.policy
-        sifted = sift(
-            distinct.kept,
-            threshold_0_1=policy.near_duplicate_threshold_0_1,
-            remembered=self._memory.questions,
-            threads=self._threads,
-        )
         shares = Shares(held_out_0_1=policy.held_out_share_0_1, validation_0_1=policy.validation_share_0_1)
-        joined = joined_by_group(sifted.clusters, self._memory.groups)
+        joined = joined_by_group(clusters, self._memory.groups)
         allotment = allot(joined, shares, salt=self._recipe.dataset_name, binding=self._memory.binding)
         cleaned = self._without_giveaways(allotment)
         splits = {name: built_split(clusters) for name, clusters in cleaned.parts.items()}
-        dropped = (*settled.dropped, *distinct.dropped, *sifted.dropped)
         measured = Measurements.joined(self._measurements)
-        portions = self._gather(self._portions(splits, measured))
         kept = [one for split in splits.values() for one in split.candidates]
-        rows = self._rows_of(kept)
+        rows = np.array([self._rows[one.sample_id] for one in kept], dtype=np.int64)
+        self._measurements, self._rows, self._names = [], {}, Names()
+        portions = self._gather(_portions(splits, measured, rows))
         report = self._report(splits, dropped, allotment, cleaned, measured.flaws_of(rows))
         origins = self._origins(kept, measured.line_numbers()[rows].tolist())
         return Built(
             splits=splits, report=report, measure=partial(self._statistics, portions, dropped), origins=origins
         )
+
+    def _sifted(self) -> tuple[tuple[Cluster, ...], tuple[DroppedDuplicate, ...]]:
+        """Clusters of what stays, and what went; nothing holds on to its texts."""
+        settled = settle_conflicts(self._candidates)
+        self._candidates = []
+        distinct = drop_exact_copies(settled.kept)
+        sifted = sift(
+            distinct.kept,
+            threshold_0_1=self._recipe.policy.near_duplicate_threshold_0_1,
+            remembered=self._memory.questions,
+            threads=self._threads,
+        )
+        return sifted.clusters, (*settled.dropped, *distinct.dropped, *sifted.dropped)
 
     def _without_giveaways(self, allotment: Allotment) -> Cleaned:
         memory = self._memory
@@ -168,18 +175,6 @@ class VersionBuilder:
         self._dropped_for[Check.CONTAMINATION] = cleaned.reasons
         return cleaned
 
-    def _portions(self, splits: Mapping[SplitName, BuiltSplit], measured: Measurements) -> Iterator[Portion]:
-        bound = term_bound([one.sample_id for split in splits.values() for one in split.candidates])
-        for name, split in splits.items():
-            for first in range(0, len(split.candidates), _STATISTICS_BATCH):
-                batch = split.candidates[first : first + _STATISTICS_BATCH]
-                yield Portion(
-                    split=name,
-                    lines=[one.line for one in batch],
-                    measured=measured.measured(self._rows_of(batch), categories=[one.category for one in batch]),
-                    term_bound=bound,
-                )
-
     def _statistics(self, portions: Iterable[StatisticsBuilder], dropped: Sequence[DroppedDuplicate]) -> Statistics:
         builder = StatisticsBuilder()
         for portion in portions:
@@ -189,9 +184,6 @@ class VersionBuilder:
             personal_data={str(kind): count for kind, count in self._found.items()},
         )
         return builder.finish()
-
-    def _rows_of(self, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
-        return np.array([self._rows[one.sample_id] for one in candidates], dtype=np.int64)
 
     def _origins(self, kept: Sequence[Candidate], numbers: Sequence[int]) -> tuple[SampleOrigin, ...]:
         return tuple(
@@ -257,6 +249,30 @@ class VersionBuilder:
         if training_samples < wanted:
             return (f"{training_samples} clean training samples, and the task's policy wants at least {wanted}",)
         return ()
+
+
+def _portions(
+    splits: Mapping[SplitName, BuiltSplit], measured: Measurements, rows: NDArray[np.int64]
+) -> Iterator[Portion]:
+    """What to measure.
+
+    Args:
+        rows: Of all samples, one part after the other, in `measured`.
+    """
+    bound = term_bound([one.sample_id for split in splits.values() for one in split.candidates])
+    before = 0
+    for name, split in splits.items():
+        own = rows[before : before + len(split.candidates)]
+        before += len(split.candidates)
+        for first in range(0, len(split.candidates), _STATISTICS_BATCH):
+            batch = split.candidates[first : first + _STATISTICS_BATCH]
+            some = own[first : first + len(batch)]
+            yield Portion(
+                split=name,
+                lines=[one.line for one in batch],
+                measured=measured.measured(some, categories=[one.category for one in batch]),
+                term_bound=bound,
+            )
 
 
 @lru_cache(maxsize=1024)

@@ -3,11 +3,13 @@
 Objects of a sample's own texts take several times the memory of its line; who needs them has them made anew.
 """
 
-import hashlib
+from collections.abc import Sequence
+from hashlib import sha256
 
 import msgspec
 
-from dataset_svc.domain.samples import Sample, decode, encode, preference_of, same_text
+from dataset_svc.domain.samples import Sample, decode, encode, preference_of
+from dataset_svc.domain.texts.same_texts import same_texts
 from loopwright.contracts.datasets import SampleSource
 
 
@@ -56,27 +58,35 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _AVOIDED = "avoid\n"
 
 
-def candidate_of(sample: Sample, question: str | None = None) -> Candidate:
-    """The candidate that a sample is; its `question` if that is at hand, since it takes a while to put together."""
-    asked = same_text(sample.question if question is None else question)
-    meaning = ""
-    if sample.thumb is False or sample.rejected is not None:
-        meaning = f"{_AVOIDED if sample.thumb is False else ''}{sample.rejected or ''}"
-    return Candidate(
-        sample.sample_id,
-        encode(sample),
-        asked,
-        hashlib.sha256(asked.encode()).digest(),
-        hashlib.sha256(same_text(sample.answer).encode()).digest(),
-        meaning,
-        sample.source,
-        sample.weight_0_1,
-        sample.inference_id,
-        sample.rating_ids,
-        sample.unit_hash,
-        sample.category,
-        sample.group,
-    )
+def candidates_of(samples: Sequence[Sample], questions: Sequence[str], answers: Sequence[str]) -> list[Candidate]:
+    """The candidates that samples are.
+
+    Args:
+        questions: Of the samples, which take a while to put together; so do `answers`.
+    """
+    asked, asked_utf_8 = same_texts(questions)
+    _, answered_utf_8 = same_texts(answers)
+    return [
+        Candidate(
+            sample.sample_id, encode(sample), question, sha256(question_utf_8).digest(), sha256(answer_utf_8).digest(),
+            _meaning_of(sample), sample.source, sample.weight_0_1, sample.inference_id, sample.rating_ids,
+            sample.unit_hash, sample.category, sample.group,
+        )
+        for sample, question, question_utf_8, answer_utf_8 in zip(
+            samples, asked, asked_utf_8, answered_utf_8, strict=True
+        )
+    ]  # fmt: skip
+
+
+def candidate_of(sample: Sample) -> Candidate:
+    """The candidate that a sample is."""
+    return candidates_of([sample], [sample.question], [sample.answer])[0]
+
+
+def _meaning_of(sample: Sample) -> str:
+    if sample.rejected is None and sample.thumb is not False:  # most samples
+        return ""
+    return f"{_AVOIDED if sample.thumb is False else ''}{sample.rejected or ''}"
 
 
 def renamed(candidate: Candidate, sample_id: str) -> Candidate:

@@ -8,10 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.candidates import Candidate, candidate_of
+from dataset_svc.domain.candidates import Candidate, candidates_of
 from dataset_svc.domain.measurements import Measurements
 from dataset_svc.domain.personal.masking import Masked, Masker
-from dataset_svc.domain.personal.personal_kinds import PersonalKind
 from dataset_svc.domain.quality.filters import reasons_to_drop
 from dataset_svc.domain.quality.scoring import score_table
 from dataset_svc.domain.report import Check
@@ -21,6 +20,7 @@ from dataset_svc.domain.sources.lines import Line
 from dataset_svc.domain.sources.reading import ReadingRules, as_sample, read_record
 from dataset_svc.domain.sources.records import Row
 from loopwright.contracts.tasks import DataPolicy
+from loopwright.personal.kinds import PersonalKind
 
 TokenCount = Callable[[Sequence[str]], NDArray[np.int32]]
 
@@ -105,7 +105,7 @@ class Preparer:
         scores = score_table(samples, policy, tokens=counted, texts=(questions, answers))
         refused = {place: Refusal(Check.QUALITY, why) for place, why in reasons_to_drop(scores, policy).items()}
         return Prepared(
-            candidates=list(map(candidate_of, samples, questions)),
+            candidates=candidates_of(samples, questions, answers),
             named=named,
             measurements=Measurements.of(numbers, scores, tokens),
             found={place: one.found for place, one in enumerate(masked) if one.found},

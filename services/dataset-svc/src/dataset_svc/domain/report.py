@@ -4,11 +4,11 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from dataset_svc.domain.personal.personal_kinds import PersonalKind
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.bad_records import BadLine
 from loopwright.contracts.base import Share, Value
 from loopwright.contracts.tasks import DataPolicy
+from loopwright.personal.kinds import PersonalKind
 
 
 class Check(StrEnum):

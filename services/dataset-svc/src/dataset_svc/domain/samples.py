@@ -2,7 +2,9 @@
 
 import hashlib
 import unicodedata
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
@@ -70,7 +72,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def question(self) -> str:
         """What the answer answers: never the system prompt, which all samples of a task share."""
-        if _is_one_question(self.messages):  # most samples
+        if is_one_question(self.messages):  # most samples
             return self.input
         turns = [turn for turn in self.messages[:-1] if turn.role != "system"]
         if len(turns) == 1:
@@ -86,7 +88,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return preference_of(self.source, self.weight_0_1, self.sample_id)
 
 
-def _is_one_question(turns: tuple[Turn, ...]) -> bool:
+class Spoken(Protocol):
+    """A turn, as far as it says who speaks."""
+
+    @property
+    def role(self) -> str: ...
+
+
+def is_one_question(turns: Sequence[Spoken]) -> bool:
     """Whether one turn that is no system prompt stands before the answer, as far as one look tells."""
     if len(turns) == 3:
         return turns[0].role == "system" != turns[1].role
@@ -94,11 +103,12 @@ def _is_one_question(turns: tuple[Turn, ...]) -> bool:
 
 
 _decoder = msgspec.json.Decoder(Sample)
+_encoder = msgspec.json.Encoder()
 
 
 def encode(sample: Sample) -> bytes:
     """The sample as one line of JSON; equal samples give equal bytes."""
-    return msgspec.json.encode(sample) + b"\n"
+    return _encoder.encode(sample) + b"\n"
 
 
 def decode(line: bytes | str) -> Sample:

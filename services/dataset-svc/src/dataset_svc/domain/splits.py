@@ -1,10 +1,10 @@
 """Which cluster goes to which part of a version: what was decided before stays, every category fills its share by hash."""
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.samples import SplitName, sha256_of
@@ -109,7 +109,7 @@ def joined_by_group(clusters: Sequence[Cluster], remembered: Mapping[str, SplitN
     for group, place in first_with.items():
         side = remembered.get(sha256_of(group))
         if side is not None:
-            joined[roots[place]].remembered.add(side)
+            joined[roots[place]].remembered |= {side}
     return list(joined.values())
 
 
@@ -153,7 +153,8 @@ def allot(
     """
     parts: dict[SplitName, list[Cluster]] = {name: [] for name in SplitName}
     strata: dict[str, _Stratum] = {}
-    for cluster in sorted(clusters, key=lambda one: _point(one, salt)):
+    begin = f"{salt}\n".encode()
+    for cluster in sorted(clusters, key=lambda one: _point(one, begin)):
         category = _category_of(cluster)
         stratum = strata.get(category)
         if stratum is None:
@@ -227,11 +228,11 @@ def _spare(strata: Iterable[_Stratum]) -> int:
     return sum(_size(stratum.free) + stratum.placed[SplitName.TRAIN] for stratum in strata)
 
 
-def _point(cluster: Cluster, salt: str) -> bytes:
+def _point(cluster: Cluster, begin: bytes) -> bytes:
     """Hash of the first question in order of hashes, so that more samples of the same questions change nothing."""
     if len(cluster.samples) == 1:  # the rule
-        return hashlib.sha256(f"{salt}\n{cluster.samples[0].question}".encode()).digest()
-    return min([hashlib.sha256(f"{salt}\n{one.question}".encode()).digest() for one in cluster.samples])
+        return sha256(begin + cluster.samples[0].question.encode()).digest()
+    return min([sha256(begin + one.question.encode()).digest() for one in cluster.samples])
 
 
 def _category_of(cluster: Cluster) -> str:

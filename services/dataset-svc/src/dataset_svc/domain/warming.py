@@ -44,6 +44,7 @@ def warm_up() -> None:
     for question in _QUESTIONS:
         builder.add(preparer.prepare(list(cutter.feed(line.format(question).encode()))))
     built = builder.finish()
+    built.measure()
     rules = Rules(kinds=np.full(CODES, Kind.LETTER, dtype=np.uint8), steps=steps_of(Pattern(family=Family.GPT2)))
     PieceCounter(rules, (), lambda pieces: np.ones(len(pieces), dtype=np.int32)).count([b"one two"])
     hashed(b"".join(built.splits[SplitName.TRAIN].lines()), b"\0" * 16)

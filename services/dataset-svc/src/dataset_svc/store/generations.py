@@ -63,10 +63,9 @@ async def seal_pairs(session: AsyncSession, pairs: Sequence[ScoredPair]) -> byte
 async def list_pairs(session: AsyncSession, chunks: Sequence[GenerationChunkRow]) -> list[tuple[ScoredPair, ...]]:
     """What each chunk was answered with; nothing where it was not."""
     opener = ColumnOpener(session, GenerationChunkRow.__tablename__)
-    contents = iter(await opener.open_all([chunk.pairs for chunk in chunks if chunk.pairs is not None]))
+    contents = await opener.open_known([chunk.pairs for chunk in chunks])
     return [
-        () if chunk.pairs is None else msgspec.json.decode(next(contents), type=tuple[ScoredPair, ...])
-        for chunk in chunks
+        () if content is None else msgspec.json.decode(content, type=tuple[ScoredPair, ...]) for content in contents
     ]
 
 

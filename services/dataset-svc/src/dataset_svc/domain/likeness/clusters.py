@@ -4,7 +4,7 @@ Questions that earlier versions already put on one side of the split take part, 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Final
@@ -48,12 +48,11 @@ class RememberedQuestions:
         return chain.from_iterable(map(_questions.decode, self._packed))
 
 
-@dataclass(kw_only=True, slots=True)
-class Cluster:
+class Cluster(msgspec.Struct, kw_only=True):
     """Samples whose questions are alike, directly or through others, and what earlier versions decided on them."""
 
-    samples: list[Candidate] = field(default_factory=list)
-    remembered: set[SplitName] = field(default_factory=set)
+    samples: list[Candidate] = msgspec.field(default_factory=list[Candidate])
+    remembered: frozenset[SplitName] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +147,7 @@ def _sifted(
         if cluster is None:
             cluster = clusters[root] = Cluster()
         if place < len(known):
-            cluster.remembered.add(known[place].split)
+            cluster.remembered |= {known[place].split}
         else:
             cluster.samples.append(ordered[place - len(known)])
     occupied = tuple(cluster for cluster in clusters.values() if cluster.samples)

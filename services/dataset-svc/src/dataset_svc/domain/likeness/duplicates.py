@@ -4,8 +4,8 @@ Near means that both the questions and the answers are alike; a question alike w
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -19,7 +19,7 @@ _all_said = attrgetter("question_sha256", "answer_sha256", "meaning")
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """What stays and what goes."""
+    """What stays, in no order, and what goes."""
 
     kept: tuple[Candidate, ...]
     dropped: tuple[DroppedDuplicate, ...]
@@ -31,12 +31,11 @@ def settle_conflicts(candidates: Iterable[Candidate]) -> Settled:
     Answers to avoid contradict nothing, so they stay.
     """
     every = list(candidates)
-    kept = [one for one in every if one.is_avoided]
+    avoided = [one for one in every if one.meaning and one.is_avoided]
+    kept, contested = _apart([one for one in every if not one.is_avoided] if avoided else every)
+    kept += avoided
     dropped: list[DroppedDuplicate] = []
-    for group in _grouped((one for one in every if not one.is_avoided), _question):
-        if len(group) == 1:
-            kept += group
-            continue
+    for group in _grouped(contested, _question):
         ranked = sorted(_grouped(group, _answer), key=_support)
         kept += ranked[0]
         winner = min(ranked[0], key=_preference)
@@ -44,18 +43,26 @@ def settle_conflicts(candidates: Iterable[Candidate]) -> Settled:
     return Settled(kept=tuple(kept), dropped=tuple(dropped))
 
 
-def drop_exact_copies(candidates: Iterable[Candidate]) -> Settled:
+def drop_exact_copies(candidates: Sequence[Candidate]) -> Settled:
     """Of samples with the same question and answer, meant alike, the preferred one stays."""
-    kept: list[Candidate] = []
+    kept, asked_again = _apart(candidates)
     dropped: list[DroppedDuplicate] = []
-    for group in _grouped(candidates, _all_said):
-        if len(group) == 1:
-            kept += group
-            continue
+    for group in _grouped(asked_again, _all_said):
         best, *others = sorted(group, key=_preference)
         kept.append(best)
         dropped += [_copy(other, best) for other in others]
     return Settled(kept=tuple(kept), dropped=tuple(dropped))
+
+
+def _apart(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """Those whose question nobody else asks, which are most and need no second look, and the others."""
+    questions = list(map(_question, candidates))
+    asked = Counter(questions)
+    alone: list[Candidate] = []
+    others: list[Candidate] = []
+    for one, question in zip(candidates, questions, strict=True):
+        (alone if asked[question] == 1 else others).append(one)
+    return alone, others
 
 
 def _grouped(candidates: Iterable[Candidate], key: Callable[[Candidate], Hashable]) -> Iterable[list[Candidate]]:

@@ -151,8 +151,9 @@ def _without(clusters: Iterable[Cluster], gone: frozenset[str]) -> list[Cluster]
         return list(clusters)
     kept: list[Cluster] = []
     for cluster in clusters:
-        if gone.isdisjoint([one.sample_id for one in cluster.samples]):
-            kept.append(cluster)
+        if len(cluster.samples) == 1:  # the rule
+            if cluster.samples[0].sample_id not in gone:
+                kept.append(cluster)
         elif samples := [one for one in cluster.samples if one.sample_id not in gone]:
             kept.append(Cluster(samples=samples, remembered=cluster.remembered))
     return kept

@@ -12,8 +12,8 @@ import numpy as np
 from datasketch import MinHash
 from numpy.typing import NDArray
 
-from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.likeness.buffers import Affine, Dialogues, Groups, Limits, Scratch, Side, Texts
+from loopwright.compiling import compiled, compiled_inner
 
 PERMUTATIONS: Final = 128
 GRAM_CHARS: Final = 5
@@ -89,7 +89,7 @@ def _lead(byte: int) -> int:
     return np.uint32(byte & 0x07)
 
 
-@compiled
+@compiled_inner
 def read_codes(texts: Texts, row: int, codes: NDArray[np.uint32]) -> int:
     """Code points with ASCII in lower case and runs of white space and NUL as one space; returns how many."""
     count = 0
@@ -119,7 +119,7 @@ def mixed(value: int) -> int:
     return value ^ (value >> np.uint64(31))
 
 
-@compiled
+@compiled_inner
 def five_grams(codes: NDArray[np.uint32], count: int, grams: NDArray[np.uint64]) -> int:
     """What `char_grams` gives for five, in a form that the compiler makes vector instructions of."""
     for place in range(count - GRAM_CHARS + 1):
@@ -130,7 +130,7 @@ def five_grams(codes: NDArray[np.uint32], count: int, grams: NDArray[np.uint64])
     return count - GRAM_CHARS + 1
 
 
-@compiled
+@compiled_inner
 def char_grams(codes: NDArray[np.uint32], count: int, width: int, grams: NDArray[np.uint64]) -> int:
     """Rolling hashes (Karp and Rabin 1987) of n-grams of code points; a shorter text is one gram. Returns how many."""
     value, leaving = np.uint64(0), np.uint64(1)
@@ -145,7 +145,7 @@ def char_grams(codes: NDArray[np.uint32], count: int, width: int, grams: NDArray
     return max(1, count - width + 1)
 
 
-@compiled
+@compiled_inner
 def read_words(codes: NDArray[np.uint32], count: int, words: NDArray[np.uint64]) -> int:
     """Hashes of the words between spaces; returns how many."""
     total, value = 0, np.uint64(0)
@@ -161,7 +161,7 @@ def read_words(codes: NDArray[np.uint32], count: int, words: NDArray[np.uint64])
     return total
 
 
-@compiled
+@compiled_inner
 def word_grams(words: NDArray[np.uint64], count: int, width: int, grams: NDArray[np.uint64]) -> int:
     """Hashes of n-grams of words; a shorter text is one gram. Returns how many."""
     total = max(1, count - width + 1)
@@ -173,7 +173,7 @@ def word_grams(words: NDArray[np.uint64], count: int, width: int, grams: NDArray
     return total
 
 
-@compiled
+@compiled_inner
 def read_grams(texts: Texts, row: int, width: int, scratch: Scratch) -> int:
     """Grams of one text into `scratch.grams`: of `width` words, or of `-width` characters."""
     count = read_codes(texts, row, scratch.codes)
@@ -233,7 +233,7 @@ def scratch_for(texts: Texts, first: int, stop: int) -> Scratch:
     )
 
 
-@compiled
+@compiled_inner
 def fold_minima(scratch: Scratch, count: int, permutations: Affine, minima: NDArray[np.uint32]) -> None:
     """The MinHash [128] of the grams: finaliser of MurmurHash3, then the least value under each permutation."""
     hashes = scratch.hashes
@@ -288,7 +288,7 @@ def link_equal(keys: NDArray[np.uint32], table: NDArray[np.int32], links: NDArra
         table[slot] = place
 
 
-@compiled
+@compiled_inner
 def root_of(parents: NDArray[np.int32], place: int) -> int:
     while parents[place] != place:
         parents[place] = parents[parents[place]]
@@ -296,13 +296,13 @@ def root_of(parents: NDArray[np.int32], place: int) -> int:
     return place
 
 
-@compiled
+@compiled_inner
 def _join(groups: Groups, one: int, other: int) -> None:
     first, second = root_of(groups.parents, one), root_of(groups.parents, other)
     groups.parents[max(first, second)] = min(first, second)
 
 
-@compiled
+@compiled_inner
 def matching(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> int:
     count = 0
     for place in range(PERMUTATIONS):
@@ -357,7 +357,7 @@ def likeness_of(side: Side, one: int, other: int, limits: Limits) -> float:
     return jaccard_of(side, one, other)
 
 
-@compiled
+@compiled_inner
 def _note(groups: Groups, place: int, other: int, likeness: float) -> None:
     if groups.through[place] == NOBODY or likeness > groups.likeness[place]:
         groups.through[place], groups.likeness[place] = other, likeness
@@ -384,7 +384,7 @@ def join_alike(side: Side, links: NDArray[np.int32], limits: Limits, groups: Gro
                 other, steps = links[band, other], steps + 1
 
 
-@compiled
+@compiled_inner
 def _staying(links: NDArray[np.int32], place: int, gone: NDArray[np.bool_]) -> int:
     """The last earlier member of the bucket that stays; those that went are taken out of the chain."""
     other = links[place]
@@ -418,7 +418,7 @@ def _meet(dialogues: Dialogues, place: int, other: int, limits: Limits, groups: 
     return not known
 
 
-@compiled
+@compiled_inner
 def _note_copy(groups: Groups, place: int, other: int, likeness: tuple[float, float]) -> None:
     best = (groups.likeness[place], groups.answer_likeness[place])
     if not groups.gone[place] or likeness > best or (likeness == best and other < groups.through[place]):

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.likeness.buffers import Texts
+from loopwright.compiling import compiled
 
 _BITS_PER_HASH: Final = 32  # two of which are set: about one in 270 strangers passes
 _LEAST_BITS, _MOST_BITS = 1 << 10, 1 << 26  # 8 MiB, of the order of a third-level cache

@@ -3,12 +3,21 @@
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import Final
 
 import numpy as np
 
+from dataset_svc.domain.personal.anchors import anchors_of, groups_anchored
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_ENGLISH, ENGLISH_NAMES
 from dataset_svc.domain.personal.lexicon import holds_any, lexicon
-from dataset_svc.domain.personal.scanning import CAPITAL, Keys, Scan, anchors_of, capitalised, groups_anchored, table_of
+from dataset_svc.domain.personal.scanning import (
+    CAPITAL,
+    Ints,
+    Keys,
+    Scan,
+    capitalised,
+    table_of,
+)
 
 _NAME = r"[A-Z][a-z]+(?:['’\-][A-Z][a-z]+)?"
 _FULL = rf"{_NAME}(?: (?:[A-Z]\.|van|von|de|la|bin|al))?(?: {_NAME}){{0,2}}"
@@ -41,7 +50,9 @@ _CUES = (
     "이름",
     "담당자",
 )
-_ANCHORS = anchors_of([[word.lower() for word in (*_TITLES, *_CUES)]])
+# what stands before names, in lower case: groups for `groups_anchored`
+BEFORE_NAMES: Final = tuple(tuple(word.lower() for word in words) for words in (_TITLES, _CUES))
+_ANCHORS = anchors_of(BEFORE_NAMES)
 _NAME_ALONE = re.compile("[A-Z][a-z]+")
 Span = tuple[int, int]
 
@@ -51,10 +62,15 @@ def _given_names() -> Keys:
     return table_of(name for name in ENGLISH_NAMES if _NAME_ALONE.fullmatch(name))
 
 
-def likely_texts(seen: Scan) -> list[int]:
-    """Numbers of the texts that hold a word that may stand before a name."""
-    anchored = groups_anchored(seen.codes, seen.starts, _ANCHORS)
-    return np.flatnonzero((anchored != 0) & ((seen.traits & CAPITAL) != 0)).tolist()
+def cued_texts(seen: Scan, anchored: Ints | None = None) -> dict[int, int]:
+    """By number of the texts that may hold a word that stands before a name, the bits of BEFORE_NAMES that they hold.
+
+    Args:
+        anchored: The bits of every text, if they are at hand.
+    """
+    bits = groups_anchored(seen.codes, seen.starts, _ANCHORS) if anchored is None else anchored
+    numbers = np.flatnonzero((bits != 0) & ((seen.traits & CAPITAL) != 0))
+    return dict(zip(numbers.tolist(), bits[numbers].tolist(), strict=True))
 
 
 def known_given_names(seen: Scan) -> dict[int, list[int]]:
@@ -66,15 +82,16 @@ def known_given_names(seen: Scan) -> dict[int, list[int]]:
     return known
 
 
-def find_english_names(text: str, known: Sequence[int]) -> list[Span]:
+def find_english_names(text: str, known: Sequence[int], before: int) -> list[Span]:
     """Start and end of each name, later ones never inside earlier ones.
 
     Args:
         known: Where known given names stand, in order.
+        before: Bits of BEFORE_NAMES that the text may hold.
     """
     spans: list[Span] = []
-    for shape, anchors in ((_TITLED, _TITLES), (_CUED, _CUES)):
-        if holds_any(text, anchors):
+    for bit, shape, anchors in ((1, _TITLED, _TITLES), (2, _CUED, _CUES)):
+        if before & bit and holds_any(text, anchors):
             spans += [
                 match.span("value") for match in shape.finditer(text) if match["value"].split()[0] not in _NO_NAMES
             ]

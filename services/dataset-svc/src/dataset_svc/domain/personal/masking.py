@@ -2,23 +2,20 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import cast
 
 import msgspec
 
-from dataset_svc.domain.personal.personal_data import PLACEHOLDERS, Finder, Finding, shared_finder
-from dataset_svc.domain.personal.personal_kinds import PersonalKind
+from dataset_svc.domain.personal.personal_data import Finder, shared_finder
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.tasks import MaskingMode
+from loopwright.personal.kinds import PLACEHOLDERS, PersonalKind
+from loopwright.personal.masking import Kinds, mask_texts, placeholder
 
-_MOST_PASSES = 10
 _MOST_REMEMBERED = 20_000
 _LEAST_LONG_NUMBER = 10**8  # nine digits, the shortest number that means a person
-# what stands for a value: of its kind, and perhaps of the value itself
-Naming = Callable[[PersonalKind, str], str]
-Kinds = Mapping[PersonalKind, int]
 _NONE: Kinds = {}
 
 
@@ -32,41 +29,6 @@ class Masked(msgspec.Struct, frozen=True, kw_only=True):
     sample: Sample
     found: Kinds
     dropped: bool = False
-
-
-def placeholder(kind: PersonalKind, _value: str = "") -> str:
-    return f"[{PLACEHOLDERS[kind]}]"
-
-
-def mask_texts(texts: Sequence[str], finder: Finder, naming: Naming = placeholder) -> list[tuple[str, Kinds]]:
-    """Each text with placeholders, and what they stand for; masking it again changes nothing.
-
-    A placeholder can uncover what its neighbour hid (two numbers joined by a hyphen), hence the passes; ten bound the
-    time that a hostile text can take.
-    """
-    masked: list[tuple[str, Kinds]] = [(text, _NONE) for text in texts]
-    open_places = list(range(len(texts)))
-    for _ in range(_MOST_PASSES):
-        findings = finder.find([masked[place][0] for place in open_places])
-        open_places = [place for place, found in zip(open_places, findings, strict=True) if found]
-        if not open_places:
-            break
-        for place, found in zip(open_places, filter(None, findings), strict=True):
-            text, kinds = masked[place]
-            counts = dict(kinds)
-            for one in found:
-                counts[one.kind] = counts.get(one.kind, 0) + 1
-            masked[place] = (_replaced(text, found, naming), counts)
-    return masked
-
-
-def _replaced(text: str, findings: Sequence[Finding], naming: Naming) -> str:
-    pieces: list[str] = []
-    end = 0
-    for finding in findings:
-        pieces += (text[end : finding.start], naming(finding.kind, text[finding.start : finding.end]))
-        end = finding.end
-    return "".join(pieces) + text[end:]
 
 
 def mask_text(text: str) -> tuple[str, Kinds]:
@@ -156,7 +118,12 @@ class Masker:
 
 
 def _holds_json(sample: Sample) -> bool:
-    return sample.tools is not None or any(turn.tool_calls is not None for turn in sample.messages)
+    if sample.tools is not None:
+        return True
+    for turn in sample.messages:  # noqa: SIM110 - a generator costs several times as much
+        if turn.tool_calls is not None:
+            return True
+    return False
 
 
 def _texts_of(sample: Sample) -> list[str]:

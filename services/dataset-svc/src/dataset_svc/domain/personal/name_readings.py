@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.compiling import compiled
 from dataset_svc.domain.personal.korean_names import SURE_SURNAMES
 from dataset_svc.domain.personal.name_shapes import Word, read_word
 from dataset_svc.domain.personal.scanning import (
@@ -26,6 +25,7 @@ from dataset_svc.domain.personal.scanning import (
     look_up,
     put_all,
 )
+from loopwright.compiling import compiled, compiled_inner
 
 _MOST_WORDS: Final = 1 << 17
 _TECHNICAL_SHARE: Final = 12  # one word in twelve makes technical prose
@@ -33,6 +33,8 @@ _TECHNICAL_SHARE: Final = 12  # one word in twelve makes technical prose
 _LENGTH, _SURETY = 0xF, 4
 _FOREIGN, _BARE, _TITLED, _TITLE, _ROLE, _TECHNICAL, _SURNAME, _LINK, _SURE_SURNAME = (1 << bit for bit in range(6, 15))
 _LIKELY, _SURE = 2, 3
+# words that decide on a name beside its first one: a role before, four words and a title behind
+_BEFORE, _AFTER = 2, 6
 _LINKS = ("전", "모", "신임", "현")
 
 
@@ -54,7 +56,7 @@ class _Begins(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadText:
-    """The words of one text in which a name may stand.
+    """The words of one text in which a name may stand, those near one at which it can begin.
 
     Attributes:
         firsts: Where each word begins in `content`.
@@ -114,9 +116,7 @@ class Readings:
         self, contents: Sequence[str], seen: Scan, slots: Ints, begins: _Begins, wanted: Ints
     ) -> dict[int, ReadText]:
         """Makes lists of all words at once, since lists are cut in a fraction of the time that arrays take."""
-        chosen = np.zeros(len(contents), dtype=np.bool_)
-        chosen[wanted] = True
-        kept = np.flatnonzero(chosen[seen.words.text])
+        kept = np.flatnonzero(_near(seen.words.text, begins.starting, (seen.traits & HONOURED) != 0))
         texts, starting = seen.words.text[kept], begins.starting[kept]
         readings = list(map(self._words.__getitem__, self._numbers[slots[kept]].tolist()))
         relative = seen.words.first[kept] - seen.starts[texts]
@@ -185,6 +185,19 @@ def _bits_of(word: str, reading: Word) -> int:
 
 
 @compiled
+def _near(texts: NDArray[np.int32], starting: NDArray[np.bool_], whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which words are looked at: those around one at which a name can begin, and of some texts all."""
+    near = np.zeros(len(texts), np.bool_)
+    for word in range(len(texts)):
+        if whole[texts[word]]:
+            near[word] = True
+        elif starting[word]:
+            for at in range(max(0, word - _BEFORE), min(word + _AFTER + 1, len(texts))):
+                near[at] |= texts[at] == texts[word]
+    return near
+
+
+@compiled
 def _starting(seen: _Seen) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which words can begin a name, and which texts are technical prose."""
     texts, bits = seen.words.text, seen.bits
@@ -200,7 +213,7 @@ def _starting(seen: _Seen) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return starting, strict
 
 
-@compiled
+@compiled_inner
 def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (numba)
     own = seen.bits[word]
     after = seen.bits[word + 1] if word + 1 < len(seen.bits) and _adjoins(seen, word) else np.int32(0)
@@ -216,7 +229,7 @@ def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (n
     return surety == _LIKELY and (own & _LENGTH) > 2 and _may_have_cue(seen, word, after)
 
 
-@compiled
+@compiled_inner
 def _adjoins(seen: _Seen, word: int) -> bool:
     words = seen.words
     end = words.first[word] + words.length[word]
@@ -225,7 +238,7 @@ def _adjoins(seen: _Seen, word: int) -> bool:
     return seen.codes[end] == 0x20 or seen.codes[end] == 0xB7
 
 
-@compiled
+@compiled_inner
 def _sureness_ahead(seen: _Seen, word: int) -> int:
     """The highest surety of the word and the three after it in its text."""
     best = 0
@@ -235,7 +248,7 @@ def _sureness_ahead(seen: _Seen, word: int) -> int:
     return best
 
 
-@compiled
+@compiled_inner
 def _may_have_cue(seen: _Seen, word: int, after: int) -> bool:
     """A title behind, a role before, or a digit near enough to be an age."""
     own = seen.bits[word]

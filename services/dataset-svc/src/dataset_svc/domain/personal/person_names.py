@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dataset_svc.domain.personal.english_names import find_english_names, known_given_names, likely_texts
+from dataset_svc.domain.personal.english_names import cued_texts, find_english_names, known_given_names
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, FOREIGN_NAMES, NEVER_ALONE
 from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
 from dataset_svc.domain.personal.name_readings import Readings, ReadText
 from dataset_svc.domain.personal.name_shapes import Surety, foreign_tail, read_word
-from dataset_svc.domain.personal.scanning import LETTERED, Scan
+from dataset_svc.domain.personal.scanning import LETTERED, Ints, Scan
 
 _PARTICLE = "(?:(?![가-힣])|은|는|이|가|을|를|의|와|과|도|에|만|측)"
 _LETTERED = re.compile(
@@ -55,22 +55,23 @@ class NameFinder:
     def __init__(self) -> None:
         self._readings = Readings()
 
-    def find(self, texts: Sequence[str], seen: Scan) -> dict[int, list[Span]]:
+    def find(self, texts: Sequence[str], seen: Scan, *, cued: Ints | None = None) -> dict[int, list[Span]]:
         """Where names stand, by number of the text: start and end of each, in no order.
 
         Args:
             texts: As they are read plainly.
+            cued: By text, the bits of what stands before English names that it holds; None to look for it here.
         """
         names: dict[int, list[Span]] = {}
         for number, text in self._readings.read(texts, seen).items():
-            names[number] = list(_hangul_names(text))
+            if found := list(_hangul_names(text)):
+                names[number] = found
         traits = seen.traits
         for number in np.flatnonzero(traits & LETTERED).tolist():
             names.setdefault(number, []).extend(match.span() for match in _LETTERED.finditer(texts[number]))
-        given = known_given_names(seen)
-        for number in {*given, *likely_texts(seen)}:
-            found = find_english_names(texts[number], given.get(number, ()))
-            if found:
+        given, before = known_given_names(seen), cued_texts(seen, cued)
+        for number in {*given, *before}:
+            if found := find_english_names(texts[number], given.get(number, ()), before.get(number, 0)):
                 names.setdefault(number, []).extend(found)
         return names
 

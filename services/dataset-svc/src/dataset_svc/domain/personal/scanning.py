@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.compiling import compiled
+from loopwright.compiling import compiled, compiled_inner
 
 Codes = NDArray[np.uint32]
 Ints = NDArray[np.int64]
@@ -34,6 +34,15 @@ BORN: Final = 1 << 10  # a date before the word for birth
 CAPITAL: Final = 1 << 11  # a capital before a small letter
 LETTERED: Final = 1 << 12  # a capital alone before what may be an honorific
 HONOURED: Final = 1 << 13  # the honorific of full names
+# of texts with a long number only
+RUN_13: Final = 1 << 14  # thirteen digits in a row
+ABROAD: Final = 1 << 15  # a plus before a digit
+SIX_HYPHEN: Final = 1 << 16  # six digits, a hyphen and a digit
+TWO_FIVE: Final = 1 << 17  # two digits, two and five with hyphens between
+FOURS: Final = 1 << 18  # digits in groups as cards have them
+GROUPED: Final = 1 << 19  # the last two groups of a phone number behind a sign
+ACCOUNT: Final = 1 << 20  # ten digits in a row, or three groups with hyphens between
+IBAN: Final = 1 << 21  # two capitals before two digits
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)
@@ -59,26 +68,6 @@ class Tables(NamedTuple):
     places: NDArray[np.bool_]
     titles: NDArray[np.bool_]
     kinds: NDArray[np.uint8]
-
-
-class Anchors(NamedTuple):
-    """Lower-case words to look for, sorted by a hash of their first two characters.
-
-    Attributes:
-        alone: [0x10000], bits of the groups of the word that is the character.
-        longer: [0x10000], whether a character begins a longer word.
-        places: [0x10000], place of the first word whose first two characters have the hash; -1 if there is none.
-        pairs: Hash of the first two characters of each, ascending.
-        codes: [words, longest], characters, then zeros.
-        groups: Bit of the group that each belongs to; a word of several groups has all their bits.
-    """
-
-    alone: Ints
-    longer: NDArray[np.bool_]
-    places: NDArray[np.int32]
-    pairs: Ints
-    codes: Codes
-    groups: Ints
 
 
 class HangulWords(NamedTuple):
@@ -134,33 +123,6 @@ _TABLES: Final = Tables(
 PLAIN_FORMS: Final = {code: _plain(code) for code in range(_PLANE) if _plain(code) != code}
 
 
-def anchors_of(groups: Sequence[Sequence[str]]) -> Anchors:
-    """Words of groups, each of at least two characters or exactly one; group i has the bit `1 << i`, at most 63."""
-    bits: dict[str, int] = {}
-    for group, words in enumerate(groups):
-        for word in words:
-            bits[word] = bits.get(word, 0) | 1 << group
-    by_pair = sorted((_pair_of(word), word) for word in bits if len(word) > 1)
-    codes = np.zeros((len(by_pair), max(map(len, bits), default=1)), dtype=np.uint32)
-    alone, longer = np.zeros(_PLANE, dtype=np.int64), np.zeros(_PLANE, dtype=np.bool_)
-    places = np.full(_PLANE, -1, dtype=np.int32)
-    for word, own in bits.items():
-        begins = [ord(word[0]), ord(word[0].upper())]
-        if len(word) == 1:
-            alone[begins] = own
-        else:
-            longer[begins] = True
-    for place, (pair, word) in reversed(list(enumerate(by_pair))):
-        codes[place, : len(word)] = [ord(char) for char in word]
-        places[pair] = place
-    pairs = np.array([pair for pair, _ in by_pair], dtype=np.int64)
-    return Anchors(alone, longer, places, pairs, codes, np.array([bits[word] for _, word in by_pair], dtype=np.int64))
-
-
-def _pair_of(word: str) -> int:
-    return (ord(word[0]) * 0x9E37 ^ ord(word[1]) * 0x85EB) & 0xFFFF
-
-
 def scan(texts: Sequence[str]) -> Scan:
     """Looks at all texts; time and memory grow with their characters."""
     starts = np.zeros(len(texts) + 1, dtype=np.int64)
@@ -210,11 +172,11 @@ def _traits(codes: Codes, starts: Ints, tables: Tables) -> Ints:
         found = _read_plainly(codes, first, stop, tables.plain)
         found |= _trait_of_runs(codes, first, stop, tables.kinds)
         found |= _trait_of_neighbours(codes, first, stop, tables)
-        traits[text] = found
+        traits[text] = found | _trait_of_numbers(codes, first, stop) if found & LONG_NUMBER else found
     return traits
 
 
-@compiled
+@compiled_inner
 def _read_plainly(codes: Codes, first: int, stop: int, plain: Codes) -> int:
     odd = 0
     for place in range(first, stop):
@@ -225,7 +187,7 @@ def _read_plainly(codes: Codes, first: int, stop: int, plain: Codes) -> int:
     return ODD if odd else 0
 
 
-@compiled
+@compiled_inner
 def _trait_of_runs(codes: Codes, first: int, stop: int, kinds: NDArray[np.uint8]) -> int:
     """What rows of characters tell: letters and signs of keys, digits, numbers with signs in them, colons."""
     found = 0
@@ -252,7 +214,69 @@ def _trait_of_runs(codes: Codes, first: int, stop: int, kinds: NDArray[np.uint8]
     return found
 
 
-@compiled
+@compiled_inner
+def _trait_of_numbers(codes: Codes, first: int, stop: int) -> int:
+    """What rows of digits tell by their lengths and the signs beside them."""
+    found, place = 0, first
+    while place < stop:
+        end = _end_of_digits(codes, place, stop)
+        if end == place:
+            place += 1
+            continue
+        found |= (RUN_13 if end - place >= 13 else 0) | (ACCOUNT if end - place >= 10 else 0)
+        found |= _trait_before(codes, first, (place, end), stop) | _trait_of_groups(codes, (place, end), stop)
+        place = end
+    return found
+
+
+@compiled_inner
+def _end_of_digits(codes: Codes, place: int, stop: int) -> int:
+    while place < stop and _is_digit(codes[place]):
+        place += 1
+    return place
+
+
+@compiled_inner
+def _trait_before(codes: Codes, first: int, digits: tuple[int, int], stop: int) -> int:
+    """What the signs before a row of digits tell."""
+    place, end = digits
+    if place == first:
+        return 0
+    length, before = end - place, codes[place - 1]
+    if before == 0x2B:
+        return ABROAD if codes[place] != 0x30 else 0
+    if _is_upper(before):
+        return IBAN if length >= 2 and place - 2 >= first and _is_upper(codes[place - 2]) else 0
+    if not (before == 0x2D or before == 0x2E or before == 0x20 or before == 0x29):
+        return 0
+    if length >= 7:
+        return GROUPED
+    joined = end < stop and (codes[end] == 0x2D or codes[end] == 0x2E or codes[end] == 0x20)
+    return GROUPED if 3 <= length <= 4 and joined and _end_of_digits(codes, end + 1, stop) - end > 4 else 0
+
+
+@compiled_inner
+def _trait_of_groups(codes: Codes, digits: tuple[int, int], stop: int) -> int:
+    """What two further groups of digits tell, with a hyphen or a space between."""
+    length, end = digits[1] - digits[0], digits[1]
+    if end == stop or not (codes[end] == 0x2D or codes[end] == 0x20):
+        return 0
+    found, hyphen = 0, end if codes[end] == 0x2D else end + 1
+    if length >= 6 and hyphen < stop and codes[hyphen] == 0x2D:
+        after = hyphen + 1 if hyphen + 1 < stop and codes[hyphen + 1] == 0x20 else hyphen
+        found = SIX_HYPHEN if after + 1 < stop and _is_digit(codes[after + 1]) else 0
+    sign = _end_of_digits(codes, end + 1, stop)
+    if sign >= stop or not (codes[sign] == 0x2D or codes[sign] == 0x20):
+        return found
+    second, third = sign - end - 1, _end_of_digits(codes, sign + 1, stop) - sign - 1
+    if length >= 4 and ((second == 4 and third >= 4) or (second == 6 and third >= 5)):
+        found |= FOURS
+    if codes[end] == 0x2D and codes[sign] == 0x2D and length >= 2 and 2 <= second <= 6 and third >= 2:
+        found |= ACCOUNT | (TWO_FIVE if second == 2 and third >= 5 else 0)
+    return found
+
+
+@compiled_inner
 def _trait_of_colon(codes: Codes, bounds: tuple[int, int], last: tuple[int, int], kinds: NDArray[np.uint8]) -> int:
     """A hexadecimal digit before two colons, or up to four between two."""
     (first, place), (before, colon) = bounds, last
@@ -264,7 +288,7 @@ def _trait_of_colon(codes: Codes, bounds: tuple[int, int], last: tuple[int, int]
     return IPV6 if earlier < _PLANE and kinds[earlier] & _HEXADECIMAL else 0
 
 
-@compiled
+@compiled_inner
 def _trait_of_neighbours(codes: Codes, first: int, stop: int, tables: Tables) -> int:
     """What characters tell that stand beside others; most can tell nothing."""
     found = 0
@@ -283,7 +307,7 @@ def _trait_of_neighbours(codes: Codes, first: int, stop: int, tables: Tables) ->
     return found
 
 
-@compiled
+@compiled_inner
 def _trait_of_digit(codes: Codes, first: int, place: int, places: NDArray[np.bool_]) -> int:
     found, at = 0, place - 1
     while at >= first and place - at < 3 and _is_space(codes[at]):
@@ -303,7 +327,7 @@ def _trait_of_digit(codes: Codes, first: int, place: int, places: NDArray[np.boo
     return found
 
 
-@compiled
+@compiled_inner
 def _is_street(codes: Codes, first: int, place: int, stop: int) -> bool:
     if place + 1 >= stop or not (_is_upper(codes[place + 1]) or _is_digit(codes[place + 1])):
         return False
@@ -313,7 +337,7 @@ def _is_street(codes: Codes, first: int, place: int, stop: int) -> bool:
     return at >= first and _is_digit(codes[at])
 
 
-@compiled
+@compiled_inner
 def _trait_of_capital(codes: Codes, bounds: tuple[int, int, int], titles: NDArray[np.bool_]) -> int:
     first, place, stop = bounds
     after = codes[place + 1] if place + 1 < stop else np.uint32(0)
@@ -328,7 +352,7 @@ def _trait_of_capital(codes: Codes, bounds: tuple[int, int, int], titles: NDArra
     return LETTERED if after == 0x28 or (after < _PLANE and titles[after]) else 0
 
 
-@compiled
+@compiled_inner
 def _trait_of_syllable(codes: Codes, first: int, place: int) -> int:
     code = codes[place]
     if code == _SSI:
@@ -370,7 +394,7 @@ def _hangul_words(codes: Codes, starts: Ints) -> HangulWords:
     return HangulWords(texts[:count].copy(), firsts[:count].copy(), lengths[:count].copy(), keys[:count].copy())
 
 
-@compiled
+@compiled_inner
 def _slot(keys: Keys, key: int) -> int:
     """Where a key is, or the empty slot where it would be; the table is never full and no key is 0."""
     mask = np.uint64(len(keys) - 1)
@@ -401,7 +425,7 @@ def put_all(table: Keys, wanted: Keys) -> Ints:
     return slots
 
 
-@compiled
+@compiled_inner
 def _latin_key(codes: Codes, first: int, stop: int) -> int:
     key = np.uint64(0)
     for place in range(first, stop):
@@ -450,45 +474,3 @@ def capitalised(codes: Codes, starts: Ints, traits: Ints, table: Keys) -> tuple[
                 texts[count], places[count] = text, first - starts[text]
                 count += 1
     return texts[:count].copy(), places[:count].copy()
-
-
-@compiled
-def _lower(code: int) -> int:
-    return code + 32 if 0x41 <= code <= 0x5A else code
-
-
-@compiled
-def groups_anchored(codes: Codes, starts: Ints, anchors: Anchors) -> Ints:
-    """Of each text, the bits of the groups of which it holds a word."""
-    found = np.zeros(len(starts) - 1, dtype=np.int64)
-    for text in range(len(found)):
-        stop, bits = starts[text + 1], np.int64(0)
-        for place in range(starts[text], stop):
-            code = codes[place]
-            if code >= _PLANE:
-                continue
-            bits |= anchors.alone[code]
-            if anchors.longer[code] and place + 1 < stop:
-                first, second = np.uint32(_lower(code)), np.uint32(_lower(codes[place + 1]))
-                pair = ((first * np.uint32(0x9E37)) ^ (second * np.uint32(0x85EB))) & np.uint32(0xFFFF)
-                if anchors.places[pair] >= 0:
-                    bits |= _anchored(codes, place, stop, (np.int64(pair), anchors))
-        found[text] = bits
-    return found
-
-
-@compiled
-def _anchored(codes: Codes, place: int, stop: int, wanted: tuple[int, Anchors]) -> int:
-    pair, anchors = wanted
-    found = np.int64(0)
-    for word in range(anchors.places[pair], len(anchors.pairs)):
-        if anchors.pairs[word] != pair:
-            break
-        length = 0
-        while length < anchors.codes.shape[1] and anchors.codes[word, length] != 0:
-            if place + length >= stop or _lower(codes[place + length]) != anchors.codes[word, length]:
-                length = -1
-                break
-            length += 1
-        found |= anchors.groups[word] if length > 0 else 0
-    return found

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 
-from dataset_svc.domain.quality.characters import BROKEN, CODE, HANGUL, JAMO, LOWER, NEWLINE, OTHER, STOP, UPPER
 from dataset_svc.domain.quality.kinds import Kinds, letters_of, share
 from dataset_svc.domain.quality.lexicon_phrases import Phrase
 from dataset_svc.domain.quality.measuring import Flags, Floats, Side
@@ -32,6 +31,7 @@ from dataset_svc.domain.quality.words import (
     PLAIN_LATIN,
     WORDS,
 )
+from loopwright.toxicity.characters import BROKEN, CODE, HANGUL, JAMO, LOWER, NEWLINE, OTHER, STOP, UPPER
 
 _FEWEST_WORDS: Final = 10
 # Korean prose carries particles or endings on two words in three, English has small words on one in three and more

@@ -74,7 +74,7 @@ def score_format(samples: Sequence[Sample], measures: Measures, kinds: Kinds, sc
     templates = (phrases[:, Phrase.TEMPLATE] > 0) & (fences == 0)
     verdict.lower("format.template", templates, to=0.3)
     ordered = np.fromiter(
-        (has_roles_in_order(tuple(turn.role for turn in sample.messages)) for sample in samples),
+        (has_roles_in_order(tuple([turn.role for turn in sample.messages])) for sample in samples),
         dtype=np.bool_,
         count=len(samples),
     )

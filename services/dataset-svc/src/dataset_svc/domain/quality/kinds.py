@@ -6,7 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from dataset_svc.domain.quality.characters import (
+from dataset_svc.domain.quality.measuring import Flags, Floats, Side
+from dataset_svc.domain.quality.profiles import FENCES
+from dataset_svc.domain.quality.words import WORDS
+from loopwright.toxicity.characters import (
     CODE,
     DIGIT,
     FOREIGN,
@@ -19,9 +22,6 @@ from dataset_svc.domain.quality.characters import (
     STOP,
     UPPER,
 )
-from dataset_svc.domain.quality.measuring import Flags, Floats, Side
-from dataset_svc.domain.quality.profiles import FENCES
-from dataset_svc.domain.quality.words import WORDS
 
 _MOST_LABEL_WORDS: Final = 4
 _MOST_LABEL_CHARS: Final = 60

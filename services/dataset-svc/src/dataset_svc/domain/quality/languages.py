@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.quality.characters import FOREIGN, HAN, HANGUL, JAMO, LOWER, UPPER
 from dataset_svc.domain.quality.kinds import Kinds, code_share, is_machine_text, share
 from dataset_svc.domain.quality.lexicon_phrases import Phrase
 from dataset_svc.domain.quality.measuring import Measures, Side
 from dataset_svc.domain.quality.parts import LANGUAGES, Language
 from dataset_svc.domain.quality.verdicts import Verdict
 from dataset_svc.domain.quality.words import ENGLISH_FUNCTION, FOREIGN_FUNCTION, LATIN_WORDS
+from loopwright.toxicity.characters import FOREIGN, HAN, HANGUL, JAMO, LOWER, UPPER
 
 _SYLLABLE: Final = 2.5
 _DENSE_CODE: Final = 0.2

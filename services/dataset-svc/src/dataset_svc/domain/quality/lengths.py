@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 
-from dataset_svc.domain.quality.characters import HANGUL
 from dataset_svc.domain.quality.kinds import Kinds
 from dataset_svc.domain.quality.lexicon_phrases import Phrase
 from dataset_svc.domain.quality.measuring import Flags, Floats, Measures, Side
@@ -13,6 +12,7 @@ from dataset_svc.domain.quality.profiles import LAST
 from dataset_svc.domain.quality.verdicts import Verdict
 from dataset_svc.domain.quality.words import WORD_CHARS
 from loopwright.contracts.tasks import QualityPolicy
+from loopwright.toxicity.characters import HANGUL
 
 # a Korean syllable says about as much as two and a half Latin letters
 _SYLLABLE: Final = 2.5

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_svc.domain.quality import lexicon_words
-from dataset_svc.domain.quality.characters import COMMON, IMPLAUSIBLE, ODD
-from dataset_svc.domain.quality.disguises import squeezed
-from dataset_svc.domain.quality.lexicon_harm import TERMS, Term
 from dataset_svc.domain.quality.lexicon_phrases import PHRASES, Phrase
 from dataset_svc.domain.quality.profiles import Letters, profiles_of
-from dataset_svc.domain.quality.streams import Ints, stream_of
-from dataset_svc.domain.quality.terms import Found, Trie, find_terms, trie_of
 from dataset_svc.domain.quality.words import WordLists, count_lines, count_words, overlaps, table_of, words_of
+from loopwright.toxicity.characters import COMMON, IMPLAUSIBLE, ODD
+from loopwright.toxicity.disguises import squeezed
+from loopwright.toxicity.scoring import harm_trie
+from loopwright.toxicity.streams import Ints, stream_of
+from loopwright.toxicity.terms import Found, Trie, find_terms, trie_of
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -117,11 +117,3 @@ def letters() -> Letters:
 @cache
 def phrase_trie() -> Trie:
     return trie_of({int(kind): terms for kind, terms in PHRASES.items()})
-
-
-@cache
-def harm_trie() -> Trie:
-    return trie_of({int(kind): terms for kind, terms in TERMS.items()})
-
-
-__all__ = ["Flags", "Floats", "Measures", "Side", "Term", "measure"]

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.compiling import compiled
-from dataset_svc.domain.quality.characters import CLASSES, FOREIGN, HANGUL, NEWLINE, STOP
-from dataset_svc.domain.quality.streams import Ints, Stream
+from loopwright.compiling import compiled, compiled_inner
+from loopwright.toxicity.characters import CLASSES, FOREIGN, HANGUL, NEWLINE, STOP
+from loopwright.toxicity.streams import Ints, Stream
 
 # columns of a profile after the counts by class
 LONGEST_RUN: Final = CLASSES
@@ -26,6 +26,7 @@ PROFILE: Final = CLASSES + 9
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _TABLE_BITS = 12
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 class Letters(NamedTuple):
@@ -49,17 +50,18 @@ def profiles_of(stream: Stream, letters: Letters) -> Ints:
     return rows
 
 
-@compiled
+@compiled_inner
 def _count_characters(stream: Stream, start: int, end: int, into: tuple[Ints, Letters]) -> None:
     row, letters = into
-    run, odd, depth = 0, 0, 0
+    run, longest, odd, depth, last = 0, 0, 0, 0, np.uint8(0)
+    before = np.uint32(0xFFFFFFFF)  # no character
     for place in range(start, end):
-        code, kind = stream.codes[place], stream.classes[place]
+        code, kind = stream.codes[np.uint64(place)], stream.classes[np.uint64(place)]
         row[kind] += 1
         if kind > NEWLINE:
-            row[LAST] = kind
-        run = run + 1 if place > start and code == stream.codes[place - 1] and kind > NEWLINE else 1
-        row[LONGEST_RUN] = max(row[LONGEST_RUN], run)
+            last = kind
+        run = run + 1 if code == before and kind > NEWLINE else 1
+        longest, before = max(longest, run), code
         odd = odd + 1 if letters.odd[code] else 0
         if odd >= 3:
             row[ODD_RUNS] += 3 if odd == 3 else 1
@@ -68,7 +70,7 @@ def _count_characters(stream: Stream, start: int, end: int, into: tuple[Ints, Le
         elif kind >= STOP:
             depth = max(0, depth + _bracket(code))
             row[FENCES] += run == 3 and code == 0x60
-    row[OPEN_BRACKETS] = depth
+    row[OPEN_BRACKETS], row[LONGEST_RUN], row[LAST] = depth, longest, last
 
 
 @compiled
@@ -78,7 +80,7 @@ def _bracket(code: int) -> int:
     return -(code == 0x29 or code == 0x5D or code == 0x7D)
 
 
-@compiled
+@compiled_inner
 def _count_sentences(stream: Stream, start: int, end: int, into: tuple[Ints, Letters]) -> None:
     row, letters = into
     last = -1
@@ -93,14 +95,16 @@ def _count_sentences(stream: Stream, start: int, end: int, into: tuple[Ints, Let
             last = -1
 
 
-@compiled
+@compiled_inner
 def _lz_units(codes: NDArray[np.uint32], start: int, end: int, table: Ints) -> int:
     units, place = 0, start
     while place < end:
         length = 0
         if place + 4 <= end:
-            mixed = np.uint64(codes[place]) | (np.uint64(codes[place + 1]) << np.uint64(16))
-            mixed |= (np.uint64(codes[place + 2]) << np.uint64(32)) | (np.uint64(codes[place + 3]) << np.uint64(48))
+            at = np.uint64(place)
+            mixed = np.uint64(codes[at]) | (np.uint64(codes[at + _ONE]) << np.uint64(16))
+            mixed |= np.uint64(codes[at + _TWO]) << np.uint64(32)
+            mixed |= np.uint64(codes[at + _THREE]) << np.uint64(48)
             slot = (mixed * _MULTIPLIER) >> np.uint64(64 - _TABLE_BITS)
             earlier = table[slot]
             table[slot] = place

@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from dataset_svc.domain.quality.characters import HANGUL, LOWER, UPPER
 from dataset_svc.domain.quality.kinds import Kinds, share
 from dataset_svc.domain.quality.lexicon_phrases import Phrase
 from dataset_svc.domain.quality.measuring import Flags, Floats, Measures, Side
 from dataset_svc.domain.quality.verdicts import Verdict
 from dataset_svc.domain.quality.words import WORDS
+from loopwright.toxicity.characters import HANGUL, LOWER, UPPER
 
 _FEWEST_QUESTION_STEMS: Final = 3
 _FEWEST_ANSWER_STEMS: Final = 12

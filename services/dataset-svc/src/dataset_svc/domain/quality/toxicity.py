@@ -1,6 +1,5 @@
 """How toxic and how biased a sample is, from the terms that were found in it.
 
-Toxicity is 1 minus the product over found terms of what each leaves: one insult is half way, a threat nearly all the way.
 Bias is a group and an ill-speaking frame near each other in one text; text that speaks against prejudice counts for less.
 """
 
@@ -10,22 +9,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.quality.lexicon_harm import Term
 from dataset_svc.domain.quality.measuring import Floats
 from dataset_svc.domain.quality.parts import HARMS, Harm
-from dataset_svc.domain.quality.terms import Found
 from dataset_svc.domain.quality.verdicts import Verdict
+from loopwright.toxicity.lexicon import Term
+from loopwright.toxicity.scoring import SEVERITY, toxicity_of_terms
+from loopwright.toxicity.terms import Found
 
-# how much of the way to 1 one term goes
-_SEVERITY: Final = {
-    Term.PROFANITY: 0.5,
-    Term.INSULT: 0.5,
-    Term.SEXUAL: 0.6,
-    Term.SLUR: 0.8,
-    Term.THREAT: 0.85,
-    Term.SELF_HARM: 0.9,
-}
-_HARM_OF: Final = {term: Harm(term.name.lower()) for term in _SEVERITY}
+_HARM_OF: Final = {term: Harm(term.name.lower()) for term in SEVERITY}
 _QUESTION_SHARE: Final = 0.6  # a user's words are not learned, but they steer
 _BIAS: Final = 0.85
 _COUNTERED: Final = 0.25
@@ -44,7 +35,7 @@ class Harms:
 
 def harms_of(found: Found, samples: int) -> Harms:
     texts = 2 * samples
-    toxic = _toxicity(found, texts).reshape(samples, 2)
+    toxic = toxicity_of_terms(found, texts).reshape(samples, 2)
     biased = _bias(found, texts).reshape(samples, 2)
     toxicity, bias = Verdict.of(samples), Verdict.of(samples)
     toxicity.lower("toxicity.question", toxic[:, 0] > 0, to=1 - _QUESTION_SHARE * toxic[:, 0])
@@ -56,13 +47,6 @@ def harms_of(found: Found, samples: int) -> Harms:
         kinds[found.text[found.kind == term] // 2] |= 1 << HARMS.index(harm)
     kinds[amount > 0] |= 1 << HARMS.index(Harm.GROUP_BIAS)
     return Harms(toxicity=toxicity, bias=bias, kinds=kinds, harmful_question=(toxic[:, 0] > 0) | (biased[:, 0] > 0))
-
-
-def _toxicity(found: Found, texts: int) -> Floats:
-    left = np.zeros(len(Term), dtype=np.float64)
-    for term, severity in _SEVERITY.items():
-        left[term] = np.log(1 - severity)
-    return 1 - np.exp(np.bincount(found.text, weights=left[found.kind], minlength=texts))
 
 
 def _bias(found: Found, texts: int) -> Floats:

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.compiling import compiled
-from dataset_svc.domain.quality.characters import CODE, DIGIT, FOREIGN, HANGUL, LOWER, NEWLINE, UPPER
-from dataset_svc.domain.quality.streams import Ints, Stream, stream_of
+from loopwright.compiling import compiled, compiled_inner
+from loopwright.toxicity.characters import CODE, DIGIT, FOREIGN, HANGUL, LOWER, NEWLINE, UPPER
+from loopwright.toxicity.streams import Ints, Stream, stream_of
 
 # columns of the counts of words
 WORDS: Final = 0
@@ -55,7 +55,7 @@ class WordLists(NamedTuple):
     particles: NDArray[np.bool_]
 
 
-@compiled
+@compiled_inner
 def _slot(keys: NDArray[np.uint64], key: int) -> int:
     """Where a key is, or the empty slot where it would be; the table is never full and no key is 0."""
     mask = np.uint64(len(keys) - 1)
@@ -135,7 +135,7 @@ def _read_words(stream: Stream, lists: WordLists, spans: tuple[NDArray[np.int32]
     return Words(texts, keys, stems, lengths, marks)
 
 
-@compiled
+@compiled_inner
 def _korean_stem(classes: NDArray[np.uint8], first: int, length: int, particle: bool) -> int:  # noqa: FBT001 (numba)
     """Characters before particle and ending: two syllables of long words; the Latin letters of `GPU` before `에서`."""
     if classes[first] == HANGUL:
@@ -146,7 +146,7 @@ def _korean_stem(classes: NDArray[np.uint8], first: int, length: int, particle: 
     return min(place - first, 5)
 
 
-@compiled
+@compiled_inner
 def _hash(codes: NDArray[np.uint32], start: int, end: int) -> int:
     value = np.uint64(0)
     for place in range(start, end):
@@ -173,13 +173,15 @@ def count_words(stream: Stream, words: Words, implausible: NDArray[np.bool_]) ->
     for text in range(len(rows)):
         _count_marks(words, bounds[text], bounds[text + 1], rows[text])
         rows[text, DISTINCT] = _distinct(words, bounds[text], bounds[text + 1], (seen, owner, text * 3))
-        rows[text, REPEATED_3] = _repeated(words, bounds[text], bounds[text + 1], (seen, owner, text * 3 + 1, 3))
-        rows[text, REPEATED_5] = _repeated(words, bounds[text], bounds[text + 1], (seen, owner, text * 3 + 2, 5))
+        if rows[text, WORDS] - rows[text, DISTINCT] >= 3:
+            rows[text, REPEATED_3] = _repeated(words, bounds[text], bounds[text + 1], (seen, owner, text * 3 + 1, 3))
+        if rows[text, REPEATED_3]:  # else no longer one repeats
+            rows[text, REPEATED_5] = _repeated(words, bounds[text], bounds[text + 1], (seen, owner, text * 3 + 2, 5))
         _count_plain_words(stream, text, (rows[text], implausible))
     return rows
 
 
-@compiled
+@compiled_inner
 def _count_marks(words: Words, start: int, end: int, row: Ints) -> None:
     row[WORDS] = end - start
     for place in range(start, end):
@@ -192,7 +194,7 @@ def _count_marks(words: Words, start: int, end: int, row: Ints) -> None:
         row[WORD_CHARS] += words.length[place]
 
 
-@compiled
+@compiled_inner
 def _is_new(table: tuple[NDArray[np.uint64], Ints, int], key: int) -> bool:
     """Whether this owner has not shown the key before; entries of earlier owners count as empty."""
     keys, owner, mine = table
@@ -206,7 +208,7 @@ def _is_new(table: tuple[NDArray[np.uint64], Ints, int], key: int) -> bool:
     return new
 
 
-@compiled
+@compiled_inner
 def _distinct(words: Words, start: int, end: int, table: tuple[NDArray[np.uint64], Ints, int]) -> int:
     count = 0
     for place in range(start, end):
@@ -214,7 +216,7 @@ def _distinct(words: Words, start: int, end: int, table: tuple[NDArray[np.uint64
     return count
 
 
-@compiled
+@compiled_inner
 def _repeated(words: Words, start: int, end: int, table: tuple[NDArray[np.uint64], Ints, int, int]) -> int:
     """Characters of words that lie in an n-gram seen before in the text, each counted once."""
     keys, owner, mine, grams = table
@@ -231,7 +233,7 @@ def _repeated(words: Words, start: int, end: int, table: tuple[NDArray[np.uint64
     return repeated
 
 
-@compiled
+@compiled_inner
 def _count_plain_words(stream: Stream, text: int, into: tuple[Ints, NDArray[np.bool_]]) -> None:
     """Counts lower-case Latin words of five letters and more, and those that English hardly holds."""
     row, implausible = into
@@ -253,7 +255,7 @@ def _count_plain_words(stream: Stream, text: int, into: tuple[Ints, NDArray[np.b
         place += length == 0
 
 
-@compiled
+@compiled_inner
 def _is_implausible(codes: NDArray[np.uint32], first: int, end: int, pairs: NDArray[np.bool_]) -> bool:
     odd, vowels, consonants, longest = 0, 0, 0, 0
     for place in range(first, end):
@@ -285,7 +287,7 @@ def count_lines(stream: Stream, rows: Ints) -> None:
             _count_lines_of(stream, text, rows[text], table)
 
 
-@compiled
+@compiled_inner
 def _count_lines_of(stream: Stream, text: int, row: Ints, table: tuple[NDArray[np.uint64], Ints]) -> None:
     first, end = stream.starts[text], stream.starts[text + 1]
     for place in range(first, end):

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from dataset_svc.domain.sources.lines import Line
 
-_UP_TO_MARK = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"[^"{}\[\]]*+)*+')
-_IN_STRING = re.compile(rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+')
+# groups are not possessive: until Python 3.11.4 such a one loses its place when it fails half-way
+_UP_TO_MARK = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*"[^"{}\[\]]*+)*')
+_IN_STRING = re.compile(rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*')
 _BETWEEN = b" \t\r\n,"
 _TAIL_MATTERS = frozenset({b"{", b""})
 _CLOSES = {b"}": b"{", b"]": b"["}

@@ -28,9 +28,10 @@ from dataset_svc.domain.statistics.words import TextSizes, WordScanner, hashes_o
 
 _TERM_SAMPLES = 5_000
 _TERM_CHARACTERS = 1_000
+_CUT_TEXTS = 500
 _SHOWN_TERMS = 40
 _RANKED_TERMS = 1_000
-_END = -1  # of a text, among the numbers of its words
+_END = ""  # of a text, among its words
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -203,14 +204,15 @@ class _TermSample:
 
     def frequent(self) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
         """Most frequent words and pairs of neighbours; a pair never reaches from a question into its answer."""
-        numbers: dict[str, int] = {}
-        places: list[int] = []
-        for column in self._texts.columns:
-            for text in column.to_pylist():
-                places += [numbers.setdefault(word, len(numbers)) for word in words_of(text)]
-                places.append(_END)
-        words, found = list(numbers), np.array(places, dtype=np.int64)
-        inside = found != _END
+        numbers = {_END: 0}
+        places = [np.zeros(0, dtype=np.int64)]
+        for texts in (chunk for column in self._texts.columns for chunk in _chunks(column)):
+            said = [word for words in words_of(texts) for word in (*words, _END)]
+            for word in dict.fromkeys(said):
+                numbers.setdefault(word, len(numbers))
+            places.append(np.fromiter(map(numbers.__getitem__, said), dtype=np.int64, count=len(said)))
+        words, found = list(numbers), np.concatenate(places)
+        inside = found != numbers[_END]
         pairs = (found[:-1] * len(words) + found[1:])[inside[:-1] & inside[1:]]
         return (
             _most_frequent(found[inside], lambda one: (words[one],)),
@@ -226,6 +228,11 @@ class _TermSample:
         order = np.argsort(joined, kind="stable")[:_TERM_SAMPLES]
         self._hashes = joined[order]
         self._texts = pa.concat_tables([self._texts, texts]).take(order).combine_chunks()
+
+
+def _chunks(column: pa.ChunkedArray) -> Iterable[list[str]]:
+    """Few texts at a time: words are cut from code points, which take several times the room."""
+    return (column.slice(first, _CUT_TEXTS).to_pylist() for first in range(0, len(column), _CUT_TEXTS))
 
 
 def _no_texts() -> pa.LargeStringArray:

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dataset_svc.domain.samples import Sample, SplitName
+from dataset_svc.domain.samples import SplitName, decode, is_one_question
 from dataset_svc.domain.statistics.figures import LengthPart
 
 SPLITS = tuple(SplitName)
@@ -61,17 +62,37 @@ class Measured:
     scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
-def columns_of(samples: Sequence[Sample], split: SplitName, measured: Measured | None = None) -> SampleColumns:
-    """Samples of one part of the split as columns."""
+class _Turn(msgspec.Struct, frozen=True, gc=False):
+    role: str
+    content: msgspec.Raw
+
+
+class _Line(msgspec.Struct, frozen=True, gc=False):
+    """What statistics want of a sample's line, with texts as they stand in it: few need more than their quotes off."""
+
+    sample_id: str
+    input: msgspec.Raw
+    messages: tuple[_Turn, ...]
+    source: str
+    weight_0_1: float
+
+
+_decoder = msgspec.json.Decoder(_Line)
+_text_decoder = msgspec.json.Decoder(str)
+
+
+def columns_of(lines: Sequence[bytes], split: SplitName, measured: Measured | None = None) -> SampleColumns:
+    """Lines of one part of the split as columns."""
     found = measured or Measured()
+    samples = list(map(_decoder.decode, lines))
     roles = [tuple([turn.role for turn in sample.messages]) for sample in samples]
     patterns = {pattern: Counter(pattern) for pattern in set(roles)}
     return SampleColumns(
         sample_ids=_texts([sample.sample_id for sample in samples]),
-        questions=_texts([sample.question for sample in samples]),
-        answers=_texts([sample.answer for sample in samples]),
+        questions=_texts(list(map(_question, samples, lines))),
+        answers=_texts([_text(sample.messages[-1].content) for sample in samples]),
         splits=np.full(len(samples), SPLITS.index(split), dtype=np.int8),
-        sources=_texts([sample.source.value for sample in samples]),
+        sources=_texts([sample.source for sample in samples]),
         weights=np.array([sample.weight_0_1 for sample in samples], dtype=np.float64),
         categories=None if found.categories is None else _texts(found.categories),
         languages=None if found.languages is None else _texts(found.languages),
@@ -84,5 +105,15 @@ def columns_of(samples: Sequence[Sample], split: SplitName, measured: Measured |
     )
 
 
-def _texts(texts: Sequence[str | None]) -> pa.LargeStringArray:
+def _question(sample: _Line, line: bytes) -> bytes:
+    return _text(sample.input) if is_one_question(sample.messages) else decode(line).question.encode()
+
+
+def _text(quoted: msgspec.Raw) -> bytes:
+    """A text in UTF-8 as JSON quotes it."""
+    said = bytes(quoted)
+    return _text_decoder.decode(said).encode() if b"\\" in said else said[1:-1]
+
+
+def _texts(texts: Sequence[str | None] | Sequence[bytes]) -> pa.LargeStringArray:
     return pa.array(texts, pa.large_string())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dataset_svc.domain.samples import SplitName, decode
+from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import Measured, columns_of
 
@@ -29,8 +29,7 @@ Gather = Callable[[Iterable[Portion]], Iterable[StatisticsBuilder]]
 
 def measure_portion(portion: Portion) -> StatisticsBuilder:
     builder = StatisticsBuilder(term_bound=portion.term_bound)
-    samples = [decode(line) for line in portion.lines]
-    builder.add(columns_of(samples, portion.split, portion.measured))
+    builder.add(columns_of(portion.lines, portion.split, portion.measured))
     return builder
 
 

@@ -6,7 +6,7 @@ A word is a row of letters, digits and combining marks in any script, in lower c
 # ruff: noqa: SLF001 - merging reads what another of the same class holds
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 _TABLE_SIZE = 0x20000  # letters beyond the first two planes are ideographs: words, without case
-_SPACE = 0x20
+_SPACE, _LINE_END = 0x20, 0x0A
 _CHUNK_BYTES = 4 << 20
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
@@ -46,14 +46,15 @@ def folded_signs() -> NDArray[np.uint32]:
     return table
 
 
-@cache
-def _translation() -> tuple[int, ...]:
-    return tuple(int(code) or _SPACE for code in folded_signs())
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text, as the kernel cuts them."""
-    return text.translate(_translation()).split()
+def words_of(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The words of each text, as the kernel cuts them; texts hold no half of a surrogate pair, and are at least one."""
+    ends = np.cumsum([len(text) + 1 for text in texts]) - 1
+    codes = np.frombuffer("\n".join((*texts, "")).encode("utf-32-le"), dtype=np.uint32)
+    folded = folded_signs()[np.minimum(codes, _TABLE_SIZE - 1)]
+    folded = np.where(codes < _TABLE_SIZE, folded, codes)
+    folded[folded == 0] = _SPACE
+    folded[ends] = _LINE_END
+    return (line.split() for line in folded.tobytes().decode("utf-32-le").split("\n")[:-1])
 
 
 class WordScanner:
@@ -83,6 +84,14 @@ class WordScanner:
             )
             self._take(found[:count])
         return TextSizes(characters=characters, words=words)
+
+    def __getstate__(self) -> tuple[int, NDArray[np.uint64]]:
+        """What crosses to another process: not the two megabytes that only spare work."""
+        return self._limit, self._smallest
+
+    def __setstate__(self, state: tuple[int, NDArray[np.uint64]]) -> None:
+        self.__init__(limit=state[0])
+        self._smallest = state[1]
 
     def merge(self, other: "WordScanner") -> None:
         self._take(other._smallest)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.compiling import compiled
+from loopwright.compiling import compiled, compiled_inner
 
 KINDS = 16  # room for one step of each kind of sign in a state
 CUT_HERE, CUT_BEFORE_LAST, CUT_AFTER_LINE, MARK_LINE, ODD = 1, 2, 4, 8, 16
@@ -63,7 +63,7 @@ def cut(texts: Texts, rules: Rules, ends: Ints, firsts: Ints) -> None:
     firsts[len(texts.odd)] = found
 
 
-@compiled
+@compiled_inner
 def _cut_text(content: Bytes, span: tuple[int, int], rules: Rules, ends: Ints, found: int) -> int:
     """How many pieces are found by now, or -1."""
     kinds, steps = rules
@@ -89,7 +89,7 @@ def _cut_text(content: Bytes, span: tuple[int, int], rules: Rules, ends: Ints, f
     return found
 
 
-@compiled
+@compiled_inner
 def _end_earlier(step: int, places: tuple[int, int], ends: Ints, found: int) -> tuple[int, int]:
     """Ends pieces before the last sign and after the last line break; the new start, and how many are found by now."""
     last, line = places
@@ -103,7 +103,7 @@ def _end_earlier(step: int, places: tuple[int, int], ends: Ints, found: int) -> 
     return start, found
 
 
-@compiled
+@compiled_inner
 def _next_sign(content: Bytes, place: int) -> tuple[np.int64, int]:
     """Code point of valid UTF-8, and its length in bytes."""
     byte = np.int64(content[np.uint64(place)])

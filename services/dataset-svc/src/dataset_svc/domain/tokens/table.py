@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.compiling import compiled
+from loopwright.compiling import compiled, compiled_inner
 
 PADDING = bytes(16)  # has to follow the content, which is read in words
 FEWEST_SLOTS, MOST_SLOTS = 1 << 18, 1 << 20  # 10 and 40 MiB; half of the slots are filled at most
@@ -144,7 +144,7 @@ def _remember(
     return int(slot)
 
 
-@compiled
+@compiled_inner
 def _same_rest(content: Bytes, piece: tuple[int, int], store: Bytes, place: int) -> bool:
     """Whether the bytes are those in the store; the first eight are known to be."""
     start, size = piece
@@ -154,7 +154,7 @@ def _same_rest(content: Bytes, piece: tuple[int, int], store: Bytes, place: int)
     return byte >= size
 
 
-@compiled
+@compiled_inner
 def _mixed_rest(content: Bytes, piece: tuple[int, int], mixed: np.uint64) -> np.uint64:
     start, size = piece
     for byte in range(_INLINE, min(size, _LONGEST_BYTES)):
@@ -170,7 +170,7 @@ def _mixed(low: np.int64, high: np.int64, size: int) -> np.uint64:
     return mixed ^ (mixed >> _HALF)
 
 
-@compiled
+@compiled_inner
 def _word(content: Bytes, place: int, mask: np.uint64) -> np.int64:
     """Eight bytes, those outside the mask 0; compiled to one load."""
     word, first = np.uint64(0), np.uint64(place)
