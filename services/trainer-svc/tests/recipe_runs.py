@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from loopwright.contracts.tasks import Hyperparameters
 from trainer_svc.recipes.job_file import JobFile
-from trainer_svc.recipes.pace import Stop
 from trainer_svc.recipes.progress import AnyLine, ProgressStream, Stepped, parse_line
 from trainer_svc.recipes.running import attempt
+from trainer_svc.recipes.stopping import Stop
 
 # torch, datasets and transformers warn of their own deprecations
 WARNINGS = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")

@@ -44,7 +44,7 @@ async def test_every_route_answers_as_its_openapi_says(
     study = {"name": "rates", "base_model": BASE, "dataset_id": "dsv-1", "space": SPACE}
     bodies = {("POST", JOBS): body, ("POST", f"{JOBS}/estimate"): body, ("POST", STUDIES): study}
     probing = Probing(
-        token=mint.token("admin"), known=known, bodies=bodies, max_time_s=240,
+        token=mint.token("admin"), known=known, bodies=bodies,
         spent_by=("/stop$", "/resume$", "/promote$", "/jobs/[^/]*$"),
     )  # fmt: skip
     service.app.state.live = replace(service.app.state.live, longest_s=0.2)  # nobody waits for a stream's own end

@@ -94,6 +94,15 @@ def wait_until_gone(*pids: int, seconds: float) -> None:
         time.sleep(0.02)
 
 
+def test_a_recipe_says_that_it_stopped_however_often_it_is_asked(start: GroupStarter) -> None:
+    recipe = start(devices=1)
+    recipe.wait_until_it_counts()
+    while recipe.keeper.poll() is None:
+        recipe.keeper.send_signal(signal.SIGTERM)
+        time.sleep(0.01)
+    assert recipe.keeper.returncode == EXIT_STOPPED
+
+
 class TestGroup:
     def test_stops_as_one_and_says_so_once(self, start: GroupStarter) -> None:
         group = start()

@@ -16,7 +16,6 @@ from trainer_svc.recipes import axolotl, llama_factory
 from trainer_svc.recipes.failures import TrainingFailed
 from trainer_svc.recipes.foreign import Plan, attempt, files_folder
 from trainer_svc.recipes.job_file import JobFile
-from trainer_svc.recipes.pace import Stop
 from trainer_svc.recipes.progress import (
     AnyLine,
     Evaluated,
@@ -28,6 +27,7 @@ from trainer_svc.recipes.progress import (
     parse_line,
 )
 from trainer_svc.recipes.samples import Sample
+from trainer_svc.recipes.stopping import Stop
 
 # fields of Axolotl's `AxolotlInputConfig` and `SFTDataset`, and of LLaMA-Factory's argument classes with Transformers',
 # as the sources of 0.18 and 0.9.6 declare them

@@ -50,6 +50,7 @@ class TestJobFor:
         assert (job.base_model, job.task_id, job.requested_by, job.requested_at) == ("tiny", "mood", "policy", NOW)
         data = job.training_data
         assert (data.version_id, data.train, data.held_out) == (version.version_id, version.train, version.held_out)
+        assert data.request_id == version.request_id
 
     def test_there_is_none_when_the_policy_leaves_it_to_people(self) -> None:
         assert job_for(an_event(DATASET_VALIDATED), a_policy(auto=False), job_id="job-1", now=NOW) is None

@@ -10,9 +10,9 @@ import pytest
 from recipe_runs import SETTINGS, WARNINGS, describe_job
 from transformers import AutoTokenizer
 
-from trainer_svc.recipes.pace import Stop
 from trainer_svc.recipes.progress import ProgressStream
 from trainer_svc.recipes.running import Run
+from trainer_svc.recipes.stopping import Stop
 from trainer_svc.recipes.tracking import Tracker
 
 pytestmark = WARNINGS

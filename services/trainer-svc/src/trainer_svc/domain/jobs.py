@@ -6,7 +6,7 @@ from datetime import datetime
 
 from loopwright.contracts.base import Artifact, RunState
 from loopwright.contracts.datasets import DatasetValidated
-from loopwright.contracts.jobs import JobKind, JobRequested, TrainingData
+from loopwright.contracts.jobs import BY_POLICY, JobKind, JobRequested, TrainingData
 from loopwright.contracts.tasks import Hyperparameters, Method, Objective, Trainer, TrainingPolicy
 from loopwright.errors import Conflict
 from trainer_svc.domain.installed import Installed
@@ -114,7 +114,7 @@ def job_for(
         method=policy.training.method,
         objective=policy.training.objective,
         hyperparameters=_settings(policy.training, champion),
-        requested_by="policy",
+        requested_by=BY_POLICY,
         requested_at=now,
     )
 
@@ -138,6 +138,7 @@ def training_data_of(event: DatasetValidated) -> TrainingData:
         train=event.train,
         validation=event.validation,
         held_out=event.held_out,
+        request_id=event.request_id,
     )
 
 

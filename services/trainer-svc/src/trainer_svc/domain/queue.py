@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from loopwright.contracts.jobs import BY_POLICY
+
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
@@ -77,7 +79,7 @@ def pool_of(slot: str) -> str:
 
 
 def party_of(*, requested_by: str, task_id: str) -> str:
-    return f"task {task_id}" if requested_by == "policy" else requested_by
+    return f"task {task_id}" if requested_by == BY_POLICY else requested_by
 
 
 def in_turn(waiting: Iterable[Demand], turns: Mapping[str, Turn]) -> tuple[Demand, ...]:

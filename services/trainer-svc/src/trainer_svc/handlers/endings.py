@@ -58,7 +58,7 @@ async def announce_finished(unit: Work, row: JobRow, ending: Ending) -> None:
             base_model=row.base_model, method=row.method, training_data=row.training_data,
             adapter=ending.adapter, product=ending.product, study_id=row.study_id, final_loss=ending.final_loss,
             validation_loss=ending.validation_loss, mlflow_run_id=row.mlflow_run_id,
-            attempts=max(row.attempt, 1), reason=ending.reason, started_at=row.started_at, finished_at=now,
+            attempts=max(row.attempt, 1), reason=ending.reason, requested_by=row.requested_by, started_at=row.started_at, finished_at=now,
         ),
         traceparent=row.traceparent,
     )  # fmt: skip

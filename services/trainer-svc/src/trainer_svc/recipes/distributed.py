@@ -52,6 +52,11 @@ def _ready_accelerate(sharding: Sharding) -> None:
     Left to itself (1.15) it takes every group on a CPU for plain data parallelism, whatever it is told.
     """
     if sharding in {"zero2", "zero3"}:
+        from deepspeed import ops  # noqa: PLC0415 - seconds of import, which others should not pay
+
+        ops.__compatible_ops__["deepspeed_shm_comm"] = (
+            False  # compiled on the spot for minutes, and only inference uses it
+        )
         with patch_environment(accelerate_use_deepspeed="true"):
             PartialState(backend="gloo")
     elif sharding == "fsdp2":

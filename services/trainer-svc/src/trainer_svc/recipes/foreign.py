@@ -23,9 +23,9 @@ from trainer_svc.recipes.failures import TrainingFailed, explain
 from trainer_svc.recipes.finishing import finish
 from trainer_svc.recipes.foreign_lines import Follower
 from trainer_svc.recipes.job_file import JobFile
-from trainer_svc.recipes.pace import Stop
 from trainer_svc.recipes.progress import EXIT_FAILED, EXIT_STOPPED, Failed, Finished, ProgressStream, Started, Stopped
 from trainer_svc.recipes.samples import Sample, Splits, Use, read_splits
+from trainer_svc.recipes.stopping import Stop, ignore_stops
 
 Settings = dict[str, JsonValue]
 _TOLD_LINES = 20  # of what it printed last, when it fails
@@ -177,4 +177,7 @@ def main(plan_of: Callable[[JobFile], Plan]) -> int:
     progress = ProgressStream.taking_stdout()
     stop = Stop()
     job = JobFile.model_validate_json(Path(sys.argv[1]).read_bytes())
-    return attempt(plan_of, job, progress=progress, stop=stop)
+    try:
+        return attempt(plan_of, job, progress=progress, stop=stop)
+    finally:
+        ignore_stops()

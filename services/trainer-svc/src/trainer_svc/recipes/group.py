@@ -12,6 +12,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
@@ -23,6 +24,7 @@ from torch.distributed.run import parse_args, run
 
 from trainer_svc.recipes.progress import EXIT_STOPPED
 from trainer_svc.recipes.sharding import EXIT_PEER_LOST
+from trainer_svc.recipes.stopping import ignore_stops
 
 _LOOPBACK = "127.0.0.1"
 _LONGEST_MEETING_S = 600
@@ -52,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     except ChildFailedError as error:
         return _end_as([failure.exitcode for failure in error.failures.values()])
     finally:
+        ignore_stops()
         del store
     return 0
 
@@ -100,11 +103,14 @@ def _published(file: Path) -> str:
 
 
 def _pass_on(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # of signals that come faster than this, the handlers would nest
     processes = psutil.Process().children()
     if not processes:
         raise SystemExit(EXIT_STOPPED)
     for process in processes:
-        process.send_signal(number)
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    signal.signal(number, _pass_on)
 
 
 def _end_as(statuses: Sequence[int]) -> int:

@@ -2,11 +2,9 @@
 
 # ruff: noqa: ARG002 - the trainer hands every hook the same arguments
 
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -16,17 +14,7 @@ from trainer_svc.recipes.job_file import JobFile
 from trainer_svc.recipes.progress import Checkpointed, ProgressStream
 from trainer_svc.recipes.ranks import agreed, is_first, wait_for_all
 from trainer_svc.recipes.reports import Reports
-
-
-class Stop:
-    """Whether SIGTERM has come; the run ends after the step in hand."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGTERM, self._on_signal)
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+from trainer_svc.recipes.stopping import Stop
 
 
 class NothingLeft(Exception):

@@ -29,6 +29,7 @@ from trainer_svc.recipes.progress import (
     Started,
     Stopped,
 )
+from trainer_svc.recipes.stopping import ignore_stops
 
 Make = Callable[[JobFile, Path, ProgressStream], CardFacts]  # fills a folder and says what is known of it
 
@@ -105,6 +106,7 @@ def main(make: Make) -> int:
         with continued_span("trainer.attempt", traceparent=trace.traceparent, attributes={"job_id": job.job_id}):
             return produce(make, job, progress)
     finally:
+        ignore_stops()
         tracing.shutdown()
 
 

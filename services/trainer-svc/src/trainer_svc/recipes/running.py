@@ -24,13 +24,14 @@ from trainer_svc.recipes.distributed import SharedAsAsked, join, leave, lost_pee
 from trainer_svc.recipes.failures import TrainingFailed, explain
 from trainer_svc.recipes.job_file import JobFile
 from trainer_svc.recipes.models import computing_dtype, precision, restore_adapter_precision
-from trainer_svc.recipes.pace import NothingLeft, Pace, Stop, best_evaluation, final_loss
+from trainer_svc.recipes.pace import NothingLeft, Pace, best_evaluation, final_loss
 from trainer_svc.recipes.progress import EXIT_FAILED, EXIT_STOPPED, Failed, Finished, ProgressStream, Stopped
 from trainer_svc.recipes.ranks import agreed, is_first, wait_for_all
 from trainer_svc.recipes.reports import Reports, Sizes
 from trainer_svc.recipes.samples import Splits, Use, read_splits
 from trainer_svc.recipes.saving import save_finished
 from trainer_svc.recipes.sharding import EXIT_PEER_LOST, sharding_of
+from trainer_svc.recipes.stopping import Stop, ignore_stops
 from trainer_svc.recipes.tracking import Tracker
 
 
@@ -200,4 +201,5 @@ def main(set_up: SetUp) -> int:
         with continued_span("trainer.attempt", traceparent=trace.traceparent, attributes={"job_id": job.job_id}):
             return attempt(set_up, job, progress=progress, stop=stop)
     finally:
+        ignore_stops()
         tracing.shutdown()
