@@ -57,7 +57,7 @@ def build(common: CommonSettings, settings: Settings) -> Service:
     servers = VllmServers(settings.vllm_urls, timeout_s=settings.serving_timeout_s)
     files = AdapterFiles(storage, settings.adapter_dir, verifier=_verifier(settings), alarm=alarm(work))
     serving = Serving(files, servers, max_loras=settings.max_loras)
-    figures = RouterFigures(settings.router_urls or (settings.router_url,))
+    figures = RouterFigures(settings.router_urls or (settings.router_url,), key=_router_key(settings))
     templates = _launch_templates(settings)
     means = Means(work=work, serving=serving, figures=figures, limits=_launch_limits(settings))
     pace = Pace(grace_s=settings.unload_grace_s, probe_s=settings.probe_s)
@@ -139,6 +139,10 @@ def _harness(settings: Settings) -> LmEval:
     )
 
 
+def _router_key(settings: Settings) -> str | None:
+    return None if settings.router_key_file is None else settings.router_key_file.read_text().strip()
+
+
 def _instruments(settings: Settings) -> Instruments:
     timeout_s = settings.evaluation_timeout_s
     judge = None
@@ -147,7 +151,7 @@ def _instruments(settings: Settings) -> Instruments:
             settings.judge_url, model=settings.judge_model, api_key=settings.judge_api_key, timeout_s=timeout_s
         )
     return Instruments(
-        router=RouterDoor(settings.router_url, timeout_s=timeout_s),
+        router=RouterDoor(settings.router_url, timeout_s=timeout_s, key=_router_key(settings)),
         bare_models=BareModels(timeout_s=timeout_s),
         judge=judge,
         custom_metrics=load_metrics(settings.metrics_dir),

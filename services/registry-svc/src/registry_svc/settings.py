@@ -19,6 +19,7 @@ class Settings(BaseSettings):
         default=("http://127.0.0.1:8000",), min_length=1, description="JSON list of vLLM servers, without /v1"
     )
     router_url: str = Field(default="http://127.0.0.1:8100", description="router-svc, the door that evaluation uses")
+    router_key_file: Path | None = Field(default=None, description="API key, or token, for that door")
     router_urls: tuple[str, ...] = Field(
         default=(), description="JSON list of all routers, for their figures; empty: the one of ROUTER_URL"
     )

@@ -5,7 +5,7 @@ import pytest_asyncio
 from pydantic import JsonValue
 
 from loopwright.broker import Consumer, ConsumerStopped, RetryPolicy
-from loopwright.contracts.experiments import ExperimentConcluded
+from loopwright.contracts.experiments import ComparedArm, ExperimentConcluded
 from loopwright.contracts.registry import ALERT_RAISED, DEPLOYMENT_CHANGED, EXPERIMENT_CONCLUDED, Party
 from loopwright.database import Database
 from loopwright.testing.examples import an_event
@@ -137,6 +137,36 @@ class TestOtherOutcomes:
         last = (await trial.announced(DEPLOYMENT_CHANGED))[-1]
         assert (last.champion.variant.variant_id, last.candidates) == (f"{base_model}:1", ())
         assert await release_state(trial) == "retired"
+
+
+class TestSeveralCandidates:
+    @pytest.mark.parametrize(
+        ("outcome", "winner", "in_charge"), [("promote", 2, 2), ("inconclusive", None, None), ("promote", None, None)]
+    )
+    async def test_everything_that_was_tried_leaves_but_the_winner(self, trial, base_model, outcome, winner, in_charge):
+        first, second = f"{trial.task_id}:1", f"{trial.task_id}:2"
+        trial.list_variants(second)
+        trial.router.answers = lambda variant, _: (
+            f'{{"status": "{"normal" if variant == f"{base_model}:1" else "alert"}"}}'
+        )
+        await trial.release_job(await trial.a_finished_job())
+        assert len((await trial.announced(DEPLOYMENT_CHANGED))[-1].candidates) == 2
+
+        event = concluded(
+            trial, base_model, outcome=outcome, candidate_variant_id=second,
+            winner_variant_id=f"{trial.task_id}:{winner}" if winner else None,
+        )  # fmt: skip
+        beside = ComparedArm(variant_id=first, figures=event.evidence.candidate, effect=None, lower=None, upper=None)
+        evidence = event.evidence.model_copy(update={"further_candidates": (beside,)})
+        await trial.handle(event.model_copy(update={"evidence": evidence}))
+
+        last = (await trial.announced(DEPLOYMENT_CHANGED))[-1]
+        champion = f"{trial.task_id}:{in_charge}" if in_charge else f"{base_model}:1"
+        assert (last.champion.variant.variant_id, last.candidates) == (champion, ())
+        rows = sorted(await trial.rows("releases", "model_version, state"), key=lambda row: row["model_version"])
+        assert [row["state"] for row in rows] == ["retired", "promoted" if in_charge else "retired"]
+        (row,) = await trial.rows("conclusions")
+        assert f"{first} left as well" in row["note"]
 
 
 class TestHarm:

@@ -123,7 +123,7 @@ class TestRegistration:
         assert states == ["refused"] * 3
 
         too_long = await client.post("/model-files", content=bytes(20_001))
-        assert (too_long.status_code, too_long.json()["code"]) == (409, "model.upload-too-large")
+        assert (too_long.status_code, too_long.json()["code"]) == (413, "model.upload-too-large")
         assert [path for path in world.folder.iterdir() if path.name.startswith(".upload")] == []
         reserved = await client.post("/models", json=body | {"name": "tiny-base"})
         assert (reserved.status_code, reserved.json()["code"]) == (409, "model.name-reserved")

@@ -120,9 +120,10 @@ async def test_every_route_answers_as_its_openapi_says(promoted, base_model, sto
     )  # fmt: skip
     service = build(common, settings)
     run_id = await a_benchmark_run(base_model, world, settings)
+    whole = await a_whole_model(world, base_model)
     known = {
         "path.task_id": [world.task_id],
-        "path.name": [world.task_id, base_model, await a_whole_model(world, base_model)],
+        "path.name": [world.task_id, base_model, whole],
         "path.version": [1],
         "path.registration_id": [await a_registration(world)],
         "path.evaluation_id": [row["evaluation_id"] for row in await world.rows("evaluations")],
@@ -138,7 +139,8 @@ async def test_every_route_answers_as_its_openapi_says(promoted, base_model, sto
     for name in known["path.name"]:
         await a_suite(world, name)
     probing = Probing(
-        token=mint.token("admin"), known=known, bodies=bodies_for(world), max_time_s=240,
+        token=mint.token("admin"), examples=16, known=known, bodies=bodies_for(world),
+        own={("GET", f"{ADMIN}/models/{{name}}/versions/{{version}}/manifest"): {"path.name": whole}},
         spent_by=(r"/suites/\{name\}/archive$",), not_at_edges=("/import$",),
     )  # fmt: skip
     report = await probe(service.app, probing, folder)

@@ -70,3 +70,18 @@ async def test_a_router_that_cannot_be_asked_decides_nothing(promoted):
     for _ in range(2):
         await promoted.watcher.step()
     assert await state(promoted) == (f"{promoted.task_id}:1", "watching")
+
+
+async def test_slow_answers_of_another_variant_are_not_held_against_the_champion(promoted):
+    def answers(variant: str, *, quick: int, all_of_them: int) -> str:
+        labels = f'task="{promoted.task_id}",variant="{variant}"'
+        return "".join(
+            f'loopwright_router_answer_seconds_bucket{{{labels},le="{bound}"}} {count}\n'
+            for bound, count in (("1.0", quick), ("+Inf", all_of_them))
+        )
+
+    champion = f"{promoted.task_id}:1"
+    promoted.router.metrics = answers(champion, quick=9, all_of_them=10) + answers("other:1", quick=0, all_of_them=500)
+
+    figures = await promoted.figures.of(promoted.task_id, champion)
+    assert figures.within_s == {1.0: 9, float("inf"): 10}

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from loopwright.contracts.experiments import Outcome
+from loopwright.contracts.experiments import ArmEvidence, ComparedArm, Evidence, Outcome
 from loopwright.errors import Conflict
 from registry_svc.domain.artefacts import ModelFormat
-from registry_svc.domain.conclusions import Consequence, Ruling, rule_on
+from registry_svc.domain.conclusions import Consequence, Ruling, further_leaving, rule_on
 from registry_svc.domain.deployments import Deployment, check_revision, earlier_champion, previous_champion
 from registry_svc.domain.models import ModelStatus, ModelVersion, VariantId, wanted_aliases
 
@@ -87,6 +87,18 @@ class TestConsequences:
     def test_harm_by_what_is_in_charge_by_then_is_rolled_back(self):
         assert self.ruling(deployment(FIRST), Outcome.ROLLBACK) == Ruling(Consequence.ROLL_BACK)
         assert self.ruling(deployment(FIRST), Outcome.STOPPED).consequence is Consequence.NOTHING
+
+    def test_whatever_else_was_tried_and_is_still_deployed_leaves(self):
+        figures = ArmEvidence(users=0, ratings=0, mean=None, variance=None)
+        tried = [ComparedArm(variant_id=name, figures=figures, effect=None, lower=None, upper=None)
+                 for name in ("mood:1", "mood:2", "mood:7", "base:1")]  # fmt: skip
+        evidence = Evidence(
+            method="m", alpha=0.05, champion=figures, candidate=figures, effect=None, lower=None, upper=None,
+            further_candidates=tried,
+        )  # fmt: skip
+        other = VariantId("mood", 3)
+        current = deployment(BASE, FIRST, SECOND, other)
+        assert further_leaving(evidence, candidate="mood:1", deployment=current) == (SECOND,)
 
 
 def test_aliases_point_at_the_version_that_entered_the_status_last():

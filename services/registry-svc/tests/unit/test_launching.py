@@ -70,9 +70,10 @@ def test_only_whole_models_get_a_server_of_their_own():
 def test_the_manifest_serves_what_the_arguments_say_and_is_yaml_that_kubernetes_knows():
     model = a_model(ModelFormat.HUGGINGFACE, tensor_parallel=4)
     text = manifest(model, TEMPLATES, image="vllm:1", weights=Path("/files/abc"), replicas=2)
-    deployment, service = yaml.safe_load_all(text)
+    every = yaml.safe_load(text)
+    deployment, service = every["items"]
 
-    assert (deployment["kind"], service["kind"]) == ("Deployment", "Service")
+    assert (every["kind"], deployment["kind"], service["kind"]) == ("List", "Deployment", "Service")
     assert deployment["metadata"]["name"] == service["metadata"]["name"] == "mood-big-v3"  # a DNS label
     pod = deployment["spec"]["template"]
     assert pod["metadata"]["labels"].items() >= service["spec"]["selector"].items()

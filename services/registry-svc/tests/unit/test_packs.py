@@ -81,6 +81,14 @@ class TestParsePack:
             "answer_schema": "is not a JSON Schema: its $schema is no text",
         }
 
+    def test_refuses_a_source_twice_and_times_that_never_come(self):
+        logs = {"source": "log-batches", "options": {"aspect": "anomaly"}}
+        assert parse(sources=[logs | {"collect": {"cron": "0 1 * * *", "time_zone": "Asia/Seoul"}}]).sources
+        assert problems(sources=[logs, logs]) == {"sources": "names a source twice"}
+        found = problems(sources=[logs | {"collect": {"cron": "0 25 * * *"}}], retraining={"schedule": {"cron": "now"}})
+        assert "the hour 25 is not within 0-23" in found["sources.0.collect"]
+        assert "a schedule has 5 fields, this one 1" in found["retraining.schedule"]
+
     def test_says_which_base_models_are_known(self):
         assert problems(base_model="gpt-9") == {
             "base_model": f"gpt-9 is not a known base model (known: {BASE})",
@@ -106,6 +114,17 @@ class TestParsePack:
 
     def test_refuses_a_template_without_the_input(self):
         assert "{input}" in problems(prompt={"system": "", "user": "hello"})["prompt.user"]
+
+    def test_reads_what_is_looked_up_beside_a_question(self):
+        pack = parse(retrieval={"collection": "cases", "timeout_s": 1})
+
+        assert pack.retrieval is not None
+        assert (pack.retrieval.collection, pack.retrieval.top_k, pack.retrieval.timeout_s) == ("cases", 4, 1)
+        assert parse().retrieval is None
+
+    @pytest.mark.parametrize("template", ["{passages}", "{question}", ""])
+    def test_refuses_a_template_of_passages_that_lacks_a_place(self, template: str):
+        assert "{passages}" in problems(retrieval={"collection": "cases", "template": template})["retrieval.template"]
 
     def test_refuses_shares_that_leave_nothing_to_train_on(self):
         found = problems(data_policy={"held_out_share_0_1": 0.6, "validation_share_0_1": 0.4})

@@ -66,11 +66,13 @@ class RouterDoor:
     Args:
         url: Address of router-svc, without /v1.
         timeout_s: Longest wait for one answer.
+        key: API key or token, where the router wants one.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(self, url: str, *, timeout_s: float, key: str | None = None) -> None:
         self._url = url.rstrip("/")
-        self._client = httpx.AsyncClient(timeout=timeout_s)
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._client = httpx.AsyncClient(timeout=timeout_s, headers=headers)
 
     async def close(self) -> None:
         await self._client.aclose()

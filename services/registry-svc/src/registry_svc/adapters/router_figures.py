@@ -1,6 +1,7 @@
 """What the router says of itself: which variants it routes to, and how often and how fast they answered.
 
-The figures are Prometheus counters of one process; they begin anew with it, and several routers are several addresses.
+The figures are Prometheus counters of a router with all its workers; they begin anew with it, and several routers are
+several addresses.
 """
 
 import asyncio
@@ -35,11 +36,14 @@ class RouterFigures:
 
     Args:
         urls: Addresses of the routers, without /v1.
+        key: API key for their inference routes.
     """
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], *, key: str | None = None) -> None:
         self._urls = tuple(url.rstrip("/") for url in urls)
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT_S)
+        self._client = httpx.AsyncClient(
+            timeout=_TIMEOUT_S, headers=None if key is None else {"Authorization": f"Bearer {key}"}
+        )
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -66,7 +70,7 @@ class RouterFigures:
         return dict(counts)
 
     async def of(self, task_id: str, variant_id: str) -> Figures:
-        """How a variant, and its task as a whole, did since the routers started.
+        """How a variant of a task did since the routers started.
 
         Raises:
             ServingUnavailable: a router does not say.
@@ -74,9 +78,9 @@ class RouterFigures:
         answered = failed = 0
         by_bound: Counter[float] = Counter()
         for name, labels, value in await self._samples():
-            if labels.get("task") != task_id:
+            if (labels.get("task"), labels.get("variant")) != (task_id, variant_id):
                 continue
-            if name == _INFERENCES and labels.get("variant") == variant_id:
+            if name == _INFERENCES:
                 answered += int(value) * (labels.get("outcome") in _ANSWERED)
                 failed += int(value) * (labels.get("outcome") in _FAILED)
             elif name == _SECONDS:

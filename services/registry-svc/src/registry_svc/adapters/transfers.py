@@ -6,12 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from loopwright.contracts.base import Artifact
-from loopwright.errors import RuleRefused, StoreUnavailable
+from loopwright.errors import StoreUnavailable, TooLarge
 from loopwright.storage import Storage
-
-
-class TooLarge(RuleRefused):
-    """An upload is longer than this platform takes."""
 
 
 class Transfers:

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from loopwright.auth import Engineer, Viewer
 from loopwright.contracts.base import Artifact
 from loopwright.pages import Page, Part
-from loopwright.problems import ADMIN_PROBLEMS
+from loopwright.problems import ADMIN_PROBLEMS, declared
 from registry_svc.api.doors import Door, InPath
 from registry_svc.api.model_schemas import RegistrationRequest
 from registry_svc.domain.models import VariantId
@@ -25,6 +25,7 @@ _BYTES = {"schema": {"type": "string", "format": "binary"}}
 @routes.post(
     "/model-files",
     status_code=HTTPStatus.CREATED,
+    responses=declared(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": _BYTES}}},
 )
 async def post_model_files(_: Engineer, door: Door, request: Request) -> Artifact:

@@ -42,7 +42,11 @@ class Yaml(Response):
     media_type = "application/yaml"
 
 
-@routes.get("/{name}/versions/{version}/manifest", response_class=Yaml)
+@routes.get(
+    "/{name}/versions/{version}/manifest",
+    response_class=Yaml,
+    responses={200: {"content": {Yaml.media_type: {"schema": {"type": "object"}}}}},
+)
 async def get_manifest(
     _: Viewer,
     door: Door,
@@ -50,7 +54,7 @@ async def get_manifest(
     version: Version,
     replicas: Annotated[int, Query(ge=1, le=1000, description="pods that answer for it")] = 1,
 ) -> Yaml:
-    """A Deployment and a Service that serve a whole model on Kubernetes; nobody here applies them."""
+    """A List of a Deployment and a Service that serve a whole model on Kubernetes; nobody here applies it."""
     async with door.work() as unit:
         return Yaml(await read_manifest(unit, VariantId(name, version), door.cluster, replicas=replicas))
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from loopwright.contracts.experiments import Evidence, Outcome
 from registry_svc.domain.deployments import Deployment
+from registry_svc.domain.models import VariantId
 
 
 class Consequence(StrEnum):
@@ -52,6 +53,16 @@ def rule_on(
     if misfit is not None:
         return Ruling(Consequence.RELEASE, misfit)
     return Ruling(Consequence.PROMOTE if outcome is Outcome.PROMOTE else Consequence.DISMISS)
+
+
+def further_leaving(evidence: Evidence, *, candidate: str, deployment: Deployment) -> tuple[VariantId, ...]:
+    """Candidates that were tried beside the one that a conclusion names, and are still deployed: their trial is over too.
+
+    Args:
+        candidate: Variant that the conclusion names; what becomes of it is ruled on by itself.
+    """
+    tried = {arm.variant_id for arm in evidence.further_candidates} - {candidate}
+    return tuple(variant for variant in deployment.candidates if str(variant) in tried)
 
 
 def _why_stale(champion: str, deployment: Deployment) -> str | None:

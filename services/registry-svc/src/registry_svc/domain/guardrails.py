@@ -17,7 +17,7 @@ class Figures:
     Attributes:
         answered: Requests that the variant answered.
         failed: Requests that it did not, or not to the end; what a client asked wrongly is neither.
-        within_s: Answers of the task that took at most so many seconds, by that bound; the last bound is infinite.
+        within_s: Answers of the variant that took at most so many seconds, by that bound; the last bound is infinite.
     """
 
     answered: int

@@ -123,7 +123,7 @@ def restart_delay(failures: int) -> timedelta:
 
 
 def manifest(model: ModelVersion, templates: LaunchTemplates, *, image: str, weights: Path, replicas: int) -> str:
-    """A Deployment and a Service in YAML that serve a version on Kubernetes; people apply it, we never do.
+    """A List of a Deployment and a Service in YAML that serve a version on Kubernetes; people apply it, we never do.
 
     Args:
         weights: As of `arguments`; pods see it under the same path, on the claim `model-files`.
@@ -172,4 +172,5 @@ def manifest(model: ModelVersion, templates: LaunchTemplates, *, image: str, wei
         "metadata": {"name": name, "labels": labels},
         "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
     }
-    return yaml.safe_dump_all([deployment, service], sort_keys=False)
+    # one document: not every reader of YAML takes several
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [deployment, service]}, sort_keys=False)

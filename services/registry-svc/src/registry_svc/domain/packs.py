@@ -19,7 +19,9 @@ from loopwright.contracts.tasks import (
     PrivacyPolicy,
     PromptTemplate,
     RetrainingPolicy,
+    Retrieval,
     RolloutPolicy,
+    SourcePolicy,
     SuccessMetric,
     TrainingPolicy,
 )
@@ -47,7 +49,11 @@ class TaskPack(BaseModel):
     retraining: RetrainingPolicy = Field(default_factory=RetrainingPolicy, description="feedback to dataset request")
     gate: GatePolicy = Field(default_factory=GatePolicy, description="evaluation to live traffic")
     rollout: RolloutPolicy = Field(default_factory=RolloutPolicy, description="live traffic to decision")
+    retrieval: Retrieval | None = Field(default=None, description="similar cases beside the question; none: not")
     privacy: PrivacyPolicy = Field(default_factory=PrivacyPolicy, description="what events may carry")
+    sources: tuple[SourcePolicy, ...] = Field(
+        default=(), max_length=20, description="upstream records that it learns from"
+    )
 
 
 @dataclass(frozen=True)
@@ -171,9 +177,18 @@ def _disagreements(pack: TaskPack) -> list[tuple[str, str]]:
     ):
         if len(name) > most:
             found.append((field, f"has {len(name)} characters, at most {most} fit into the ids of inferences"))
+    if len({policy.source for policy in pack.sources}) < len(pack.sources):
+        found.append(("sources", "names a source twice"))
     if "@" in pack.task_id or ":" in pack.task_id:
         found.append(("task_id", "must not hold @ or :, which name variants"))
-    return found + _schema_disagreements(pack)
+    return found + _retrieval_disagreements(pack) + _schema_disagreements(pack)
+
+
+def _retrieval_disagreements(pack: TaskPack) -> list[tuple[str, str]]:
+    template = "{passages}{question}" if pack.retrieval is None else pack.retrieval.template
+    if "{passages}" in template and "{question}" in template:
+        return []
+    return [("retrieval.template", "must hold {passages} and {question}, the places of both")]
 
 
 def _schema_disagreements(pack: TaskPack) -> list[tuple[str, str]]:

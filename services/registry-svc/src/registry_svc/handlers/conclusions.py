@@ -1,11 +1,11 @@
-"""Ends of experiments: the winner is put in charge, harm is rolled back, anything else takes the candidate away."""
+"""Ends of experiments: the winner is put in charge, harm is rolled back, every other candidate is taken away."""
 
 from datetime import UTC, datetime
 
 from loopwright.contracts.experiments import ExperimentConcluded, Outcome
 from loopwright.contracts.records import Severity
 from loopwright.unit_of_work import Work
-from registry_svc.domain.conclusions import Consequence, in_figures, rule_on
+from registry_svc.domain.conclusions import Consequence, further_leaving, in_figures, rule_on
 from registry_svc.domain.deployments import Deployment
 from registry_svc.domain.models import VariantId
 from registry_svc.domain.releases import ReleaseState
@@ -29,7 +29,8 @@ async def conclude_experiment(event: ExperimentConcluded, work: Work) -> None:
     )
     note = "" if ruling.misfit is None else f"ignored: {ruling.misfit}; "
     if deployment is not None and ruling.consequence is not Consequence.NOTHING:
-        note += await _follow(event, deployment, work, consequence=ruling.consequence)
+        note += f"{await _follow(event, deployment, work, consequence=ruling.consequence)}; "
+    note += await _take_further_away(event, work, applied=ruling.applied)
     await add_conclusion(
         work.session,
         Conclusion(
@@ -49,7 +50,7 @@ async def conclude_experiment(event: ExperimentConcluded, work: Work) -> None:
 
 async def _follow(event: ExperimentConcluded, deployment: Deployment, work: Work, *, consequence: Consequence) -> str:
     candidate = VariantId.parse(event.candidate_variant_id)
-    reason = f"experiment {event.experiment_id} ended as {event.outcome}: {event.reason} ({in_figures(event.evidence)})"
+    reason = _reason_of(event)
     if consequence is Consequence.PROMOTE:
         promoted = deployment.with_champion(candidate, deployment.backend_urls)
         await put_in_charge(deployment, promoted, work, reason=reason, by=SERVICE)
@@ -65,6 +66,37 @@ async def _follow(event: ExperimentConcluded, deployment: Deployment, work: Work
         reason = f"its trial is over, and {deployment.champion} is in charge by now: {reason}"
         await withdraw_candidate(deployment, candidate, work, reason=reason, by=SERVICE)
     else:
-        await dismiss_candidate(deployment, candidate, work, reason=reason)
-        await end_release(candidate, work, ReleaseState.RETIRED, reason=reason)
+        await _dismiss(candidate, deployment, work, reason=reason)
     return f"{candidate} was taken out of the deployment"
+
+
+async def _take_further_away(event: ExperimentConcluded, work: Work, *, applied: bool) -> str:
+    """Takes away whatever else was tried and is still deployed.
+
+    Args:
+        applied: Whether the conclusion was followed; if not, only what was on trial has lost it.
+
+    Returns:
+        What was done, in words.
+    """
+    deployment = await find_deployment(work.session, event.task_id, lock=True)
+    if deployment is None:
+        return ""
+    leaving = further_leaving(event.evidence, candidate=event.candidate_variant_id, deployment=deployment)
+    reason = f"it was tried beside {event.candidate_variant_id}: {_reason_of(event)}"
+    for variant in leaving:
+        if applied:
+            await _dismiss(variant, deployment, work, reason=reason)
+        else:
+            await withdraw_candidate(deployment, variant, work, reason=reason, by=SERVICE)
+        deployment = deployment.without_candidate(variant)
+    return f"{', '.join(map(str, leaving))} left as well" if leaving else ""
+
+
+async def _dismiss(candidate: VariantId, deployment: Deployment, work: Work, *, reason: str) -> None:
+    await dismiss_candidate(deployment, candidate, work, reason=reason)
+    await end_release(candidate, work, ReleaseState.RETIRED, reason=reason)
+
+
+def _reason_of(event: ExperimentConcluded) -> str:
+    return f"experiment {event.experiment_id} ended as {event.outcome}: {event.reason} ({in_figures(event.evidence)})"
