@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import os
+import sys
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
-import uvicorn
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from openai import AsyncOpenAI
@@ -34,6 +36,7 @@ from loopwright.testing.records import a_record
 from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
 from loopwright.testing.waiting import eventually
 from loopwright.topics import create_missing_topics
+from loopwright_local.settings import free_ports
 from router_svc.main import build
 from router_svc.settings import Settings
 
@@ -336,13 +339,13 @@ async def start_router(request, tmp_path: Path, key_file: Path, spool_dir: Path,
     jwks.write_text(mint.jwks)
 
     async def start(bootstrap: str, **changes: object) -> Router:
+        shared = {name: changes.pop(name) for name in tuple(changes) if name in CommonSettings.model_fields}
         common = CommonSettings(
-            kafka_bootstrap=bootstrap, auth_jwks_file=jwks, auth_issuer=ISSUER, auth_audience=AUDIENCE
+            kafka_bootstrap=bootstrap, auth_jwks_file=jwks, auth_issuer=ISSUER, auth_audience=AUDIENCE, **shared
         )
-        settings = Settings(signing_key_file=key_file, spool_dir=spool_dir, **changes)
-        app = build(common, settings).app
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="on")
-        server = uvicorn.Server(config)
+        defaults = {"auth": "optional", "drain_s": 0}
+        settings = Settings(signing_key_file=key_file, spool_dir=spool_dir, **(defaults | changes))
+        server = build(common, settings).make_server(port=0)
         serving = asyncio.create_task(server._serve())
         await eventually(lambda: asyncio.sleep(0, server.started))
         port = server.servers[0].sockets[0].getsockname()[1]
@@ -358,6 +361,52 @@ async def start_router(request, tmp_path: Path, key_file: Path, spool_dir: Path,
     for router in running:
         with suppress(asyncio.CancelledError):
             await router.stop()
+
+
+@asynccontextmanager
+async def _router_process(
+    bootstrap: str, spool_dir: Path, key_file: Path, **settings: str
+) -> AsyncGenerator[tuple[str, int]]:
+    """A router in a process of its own: its URL and process id; killed at the end."""
+    (port,) = free_ports(1)
+    env = (
+        os.environ  # noqa: TID251 - the process under test inherits the path
+        | {
+            "LOOPWRIGHT_KAFKA_BOOTSTRAP": bootstrap,
+            "ROUTER_PORT": str(port),
+            "ROUTER_SPOOL_DIR": str(spool_dir),
+            "ROUTER_SPOOL_SEGMENT_BYTES": "65536",
+            "ROUTER_SIGNING_KEY_FILE": str(key_file),
+            "ROUTER_AUTH": "optional",
+        }
+        | settings
+    )
+    with (spool_dir.parent / "router.log").open("ab") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "router_svc.main", env=env, stdout=out, stderr=out
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        await eventually(lambda: _answers(url))
+        yield url, process.pid
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _answers(url: str) -> bool:
+    async with httpx.AsyncClient() as http:
+        try:
+            return (await http.get(f"{url}/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture
+def router_process(bootstrap: str, spool_dir: Path, key_file: Path):
+    """Function that runs a router in a process of its own for a block, with some settings changed: URL and process id."""
+    return partial(_router_process, bootstrap, spool_dir, key_file)
 
 
 @pytest_asyncio.fixture

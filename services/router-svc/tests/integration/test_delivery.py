@@ -1,15 +1,11 @@
-"""What was acknowledged reaches Kafka, under one event id, however often the router is killed."""
+"""What was acknowledged reaches Kafka, under one event id, however often the router or one of its workers is killed."""
 
 import asyncio
 import json
 import os
 import signal
-import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -18,7 +14,6 @@ from prometheus_client import REGISTRY
 from loopwright.contracts.registry import INFERENCE_COMPLETED, INFERENCE_RATED
 from loopwright.outbox import OutboxRecord
 from loopwright.testing.waiting import eventually
-from loopwright_local.settings import free_ports
 from router_svc.adapters.frames import Verdict, decode_frame
 from router_svc.adapters.spool import Spool, SpoolLimits
 from router_svc.domain.inference_ids import InferenceFacts, InferenceIds
@@ -34,40 +29,7 @@ def an_id(task_id: str, number: int) -> str:
         task_id=task_id, task_version=1, experiment_id=None, variant_id="base-model:1",
         unit_hash=IDS.hash_unit(f"user-{number}"), issued_ms=time.time_ns() // 1_000_000,
     )  # fmt: skip
-    return IDS.sign(facts, nonce=number.to_bytes(6, "big"))
-
-
-@asynccontextmanager
-async def router_process(bootstrap: str, spool_dir: Path, key_file: Path) -> AsyncGenerator[tuple[str, int]]:
-    """A router in a process of its own: its URL and process id; killed at the end."""
-    (port,) = free_ports(1)
-    env = os.environ | {  # noqa: TID251 - the process under test inherits the path
-        "LOOPWRIGHT_KAFKA_BOOTSTRAP": bootstrap,
-        "ROUTER_PORT": str(port),
-        "ROUTER_SPOOL_DIR": str(spool_dir),
-        "ROUTER_SPOOL_SEGMENT_BYTES": "65536",
-        "ROUTER_SIGNING_KEY_FILE": str(key_file),
-    }
-    with (spool_dir.parent / "router.log").open("ab") as out:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "router_svc.main", env=env, stdout=out, stderr=out
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        await eventually(lambda: _answers(url))
-        yield url, process.pid
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def _answers(url: str) -> bool:
-    async with httpx.AsyncClient() as http:
-        try:
-            return (await http.get(f"{url}/ready")).status_code == 200
-        except httpx.TransportError:
-            return False
+    return IDS.sign(facts, nonce=number.to_bytes(5, "big"))
 
 
 async def _rate_until_killed(url: str, task_id: str, acknowledged: list[str], numbers: list[int]) -> None:
@@ -83,11 +45,11 @@ async def _rate_until_killed(url: str, task_id: str, acknowledged: list[str], nu
 
 
 async def test_kill_9_loses_no_acknowledged_rating_and_gives_no_event_two_ids(
-    bootstrap, spool_dir, key_file, log, task
+    router_process, spool_dir, log, task
 ) -> None:
     acknowledged: list[str] = []
     for round_number in range(2):
-        async with router_process(bootstrap, spool_dir, key_file) as (url, pid):
+        async with router_process() as (url, pid):
             # every start publishes again from the last place that it had noted down
             (spool_dir / "worker-0" / "position").unlink(missing_ok=True)
             senders = [
@@ -100,7 +62,7 @@ async def test_kill_9_loses_no_acknowledged_rating_and_gives_no_event_two_ids(
             await eventually(lambda goal=goal: asyncio.sleep(0, len(acknowledged) >= goal))
             os.kill(pid, signal.SIGKILL)
             await asyncio.gather(*senders)
-    async with router_process(bootstrap, spool_dir, key_file):
+    async with router_process():
         ids = await eventually(lambda: _all_arrived(log, task.task_id, set(acknowledged)))
     assert len(acknowledged) >= 200
     assert {len(event_ids) for event_ids in ids.values()} == {1}
@@ -114,12 +76,10 @@ async def _all_arrived(log, task_id: str, acknowledged: set[str]) -> dict[str, s
     return ids if acknowledged <= ids.keys() else None
 
 
-async def test_an_answer_that_a_client_has_is_on_kafka_after_kill_9(
-    bootstrap, spool_dir, key_file, log, task, model_server
-) -> None:
+async def test_an_answer_that_a_client_has_is_on_kafka_after_kill_9(router_process, log, task, model_server) -> None:
     await task.define(model_server.url)
     answered: list[str] = []
-    async with router_process(bootstrap, spool_dir, key_file) as (url, pid):
+    async with router_process() as (url, pid):
         await eventually(lambda: _knows(url, task.task_id))
         body = {"model": task.task_id, "messages": [{"role": "user", "content": "x"}]}
         async with httpx.AsyncClient(base_url=url) as http:
@@ -127,7 +87,7 @@ async def test_an_answer_that_a_client_has_is_on_kafka_after_kill_9(
                 response = await http.post("/v1/chat/completions", json=body | {"stream": number % 2 == 0})
                 answered.append(response.headers["x-loopwright-inference-id"])
         os.kill(pid, signal.SIGKILL)
-    async with router_process(bootstrap, spool_dir, key_file):
+    async with router_process():
         records = await log.events(INFERENCE_COMPLETED, task.task_id, count=40)
     assert {record.key.decode() for record in records} == set(answered)
 

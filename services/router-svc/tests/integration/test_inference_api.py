@@ -323,7 +323,7 @@ class TestRefusals:
     async def test_one_request_too_many_is_asked_to_come_back(
         self, start_router, bootstrap, task, model_server
     ) -> None:
-        router = await start_router(bootstrap, concurrency_limit=1)
+        router = await start_router(bootstrap, concurrency_limit=1, queue_limit=0)
         await router.ready()
         model_server.on("base", wait_s=1)
         await task.define(model_server.url)
@@ -340,7 +340,7 @@ class TestRefusals:
     async def test_the_clients_own_retries_bridge_an_overload(
         self, start_router, bootstrap, task, model_server
     ) -> None:
-        router = await start_router(bootstrap, concurrency_limit=1)
+        router = await start_router(bootstrap, concurrency_limit=1, queue_limit=0)
         await router.ready()
         model_server.on("base", wait_s=0.5)
         await task.define(model_server.url)

@@ -30,14 +30,23 @@ async def test_every_route_answers_as_its_openapi_says(
         task_id="mood", task_version=1, experiment_id=None, variant_id="mood:1", unit_hash=ids.hash_unit("ada"),
         issued_ms=time.time_ns() // 1_000_000,
     )  # fmt: skip
-    inference_id = ids.sign(facts, nonce=b"123456")
+    inference_id = ids.sign(facts, nonce=b"12345")
     probing = Probing(
         token=mint.token("admin"),
         known={"body.inference_id": [inference_id]},
-        bodies={("POST", "/v1/ratings"): {"inference_id": inference_id, "value": 4}},
+        bodies={
+            ("POST", "/v1/ratings"): {"inference_id": inference_id, "value": 4},
+            ("POST", "/analyze"): {"text": "disk failed"},
+            ("POST", "/label"): {"problem_id": "p-1", "text": "x^2=4"},
+        },
+        # without Kafka no task is known, so nobody can be asked
+        may_be_away=("^/ready$", "^/analyze$", "^/label$"),
     )
     report = await probe(service.app, probing, folder)
     assert not report.failures, report.failures
     assert report.never_asked == set()
     # nothing runs behind this door, and no task is known
-    assert report.never_succeeded == {("GET", "/ready"), ("GET", "/v1/models/{model_id}")}
+    assert report.never_succeeded == {
+        ("GET", "/ready"), ("GET", "/v1/models/{model_id}"), ("GET", "/api/v1/router/assignments"), ("POST", "/analyze"),
+        ("POST", "/label"),
+    }  # fmt: skip

@@ -1,13 +1,14 @@
 """Ratings: attributed by the signed id alone, on disk before they are acknowledged, one trace from here on."""
 
 import json
+import secrets
 import time
 
 import pytest
 
 from loopwright.contracts.inferences import InferenceRated
 from loopwright.contracts.registry import INFERENCE_RATED
-from router_svc.domain.inference_ids import InferenceFacts, InferenceIds
+from router_svc.domain.inference_ids import NONCE_BYTES, InferenceFacts, InferenceIds
 
 pytestmark = pytest.mark.integration
 
@@ -25,8 +26,10 @@ def an_id(task_id: str, *, age_days: float = 0, ids: InferenceIds = IDS) -> str:
         variant_id="tuned-model:1",
         unit_hash=IDS.hash_unit("ada"),
         issued_ms=time.time_ns() // 1_000_000 - int(age_days * DAY_MS),
+        epoch=2,
+        arm=1,
     )
-    return ids.sign(facts, nonce=b"123456")
+    return ids.sign(facts, nonce=secrets.token_bytes(NONCE_BYTES))
 
 
 async def rate(router, body: object, **headers: str):
@@ -45,6 +48,7 @@ async def test_a_rating_is_attributed_from_its_id_and_continues_the_trace(router
     event = InferenceRated.model_validate_json(record.value)
     assert (accepted["rating_id"], record.key) == (event.rating_id, inference_id.encode())
     assert (event.experiment_id, event.variant_id) == ("exp-1", "tuned-model:1")
+    assert (event.epoch, event.arm) == (2, 1)
     assert event.rater_hash == event.unit_hash == IDS.hash_unit("ada")
     assert (event.metric, event.value, event.comment) == ("stars", 4, "좋아요")
     assert event.correction == '{"label": "normal"}'
@@ -81,7 +85,11 @@ async def test_a_batch_is_taken_as_a_whole(router, task, log) -> None:
 async def test_a_batch_with_one_forged_id_is_refused_as_a_whole(router, task, log) -> None:
     forged = an_id(task.task_id, ids=InferenceIds(b"x" * 32))
     ratings = [{"inference_id": an_id(task.task_id), "value": 1}, {"inference_id": forged, "value": 1}]
-    assert (await rate(router, {"ratings": ratings})).status_code == 403
+    refused = await rate(router, {"ratings": ratings})
+    assert (refused.status_code, refused.json()["facts"]["ratings"]) == (403, "1")
+    malformed = await rate(router, {"ratings": [ratings[0], ratings[0] | {"value": 9}, ratings[0], {}]})
+    places = {error["place"].removeprefix("body.batch.")[:9] for error in malformed.json()["errors"]}
+    assert (malformed.status_code, places) == (422, {"ratings.1", "ratings.3"})
     await rate(router, {"inference_id": an_id(task.task_id), "value": 5})  # whatever came before it is on Kafka too
     assert (await log.rated(task.task_id))["value"] == 5
 
@@ -97,6 +105,23 @@ async def test_forged_and_expired_ids_are_refused_as_problems(router, task) -> N
         response = await rate(router, {"inference_id": inference_id, "value": 3})
         assert (response.status_code, response.json()["code"]) == (status, code)
         assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_only_the_tenant_that_asked_may_rate(router, task, log, model_server, mint) -> None:
+    await task.define(model_server.url)
+    await router.knows(task.task_id)
+    async with router.openai as client:
+        client.api_key = mint.token(sub="ada", tenant="acme")
+        messages = [{"role": "user", "content": "disk failed"}]
+        answer = await client.chat.completions.create(model=task.task_id, messages=messages)
+    body = {"inference_id": answer.id, "value": 5}
+    other = f"Bearer {mint.token(sub='ada', tenant='other')}"
+    for refused in (await rate(router, body), await rate(router, body, Authorization=other)):
+        assert (refused.status_code, refused.json()["code"]) == (403, "rating.other-tenant")
+    accepted = await rate(router, body, Authorization=f"Bearer {mint.token(sub='bob', tenant='acme')}")
+    assert accepted.status_code == 202
+    rated = await log.rated(task.task_id)
+    assert (rated["tenant"], rated["inference_id"]) == ("acme", answer.id)
 
 
 @pytest.mark.parametrize("body", [{"value": 9}, {}, {"ratings": []}, [], "x"])

@@ -1,5 +1,7 @@
 """The snapshot: whole before the service is ready, newest first, deaf to nonsense, kept while Kafka is away."""
 
+from pathlib import Path
+
 import pytest
 import pytest_asyncio
 
@@ -102,8 +104,8 @@ async def broker_settings(tmp_path):
 
 
 class TestKafkaAway:
-    async def test_is_not_ready_before_kafka_was_there_and_serves_on_without_it(
-        self, start_router, broker_settings, model_server, make_task
+    async def test_is_not_ready_before_kafka_was_there_and_serves_on_and_starts_again_without_it(
+        self, start_router, broker_settings, model_server, make_task, spool_dir
     ) -> None:
         bootstrap = f"127.0.0.1:{broker_settings.kafka_port}"
         router = await start_router(bootstrap)
@@ -122,6 +124,7 @@ class TestKafkaAway:
             await task.define(model_server.url)
             await router.ready()
             await router.knows(task.task_id)
+            await eventually(lambda: _kept(spool_dir, task.task_id))
 
         status, parts = await eventually(lambda: _troubled(router))
         assert status == 200
@@ -129,16 +132,22 @@ class TestKafkaAway:
         async with router.http as http:
             rated = await http.post("/v1/ratings", json={"inference_id": answer.id, "value": 5})
         assert rated.status_code == 202
+        started_without = await start_router(bootstrap)
+        status, parts = await eventually(lambda: _troubled(started_without))
+        assert status == 200
+        assert (await started_without.complete(task.task_id)).choices[0].message.content == "hello"
 
         async with LocalStack(broker_settings, quiet=True) as stack:
             await stack.wait_ready()
-            assert (await task.log.completed(task.task_id))["inference_id"] == answer.id
+            records = await task.log.events(INFERENCE_COMPLETED, task.task_id, count=2)
+            assert answer.id.encode() in {record.key for record in records}
             assert (await task.log.rated(task.task_id))["inference_id"] == answer.id
             other = make_task(bootstrap)
             await other.define(model_server.url)
-            await router.knows(other.task_id)
-            await eventually(lambda: _well(router))
-            await router.stop()
+            for one in (router, started_without):
+                await one.knows(other.task_id)
+                await eventually(lambda one=one: _well(one))
+                await one.stop()
 
     async def test_waits_for_topics_that_do_not_exist_yet(self, start_router, broker_settings) -> None:
         bootstrap = f"127.0.0.1:{broker_settings.kafka_port}"
@@ -154,6 +163,12 @@ class TestKafkaAway:
 async def _troubled(router) -> tuple[int, dict[str, str]] | None:
     status, parts = await readiness(router)
     return (status, parts) if parts["snapshot"].startswith("serving from the last snapshot") else None
+
+
+async def _kept(spool_dir: Path, task_id: str) -> bool:
+    """Whether the file of the last snapshot holds the task and its deployment."""
+    file = spool_dir / "snapshot.jsonl"
+    return file.exists() and file.read_text().count(f'"task_id":"{task_id}"') >= 2
 
 
 async def _well(router) -> bool:

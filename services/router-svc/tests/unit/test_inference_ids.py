@@ -1,7 +1,9 @@
 """Ids say what they were made of, cannot be changed by a byte, expire, and fit into the platform's identifiers."""
 
+import base64
 import string
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from pydantic import TypeAdapter
 
 from loopwright.contracts.base import Identifier
 from loopwright.errors import Expired, NotPermitted
-from router_svc.domain.inference_ids import NONCE_BYTES, InferenceFacts, InferenceIds
+from router_svc.domain.inference_ids import MOST_EPOCHS, NONCE_BYTES, PREFIX, InferenceFacts, InferenceIds
 from router_svc.domain.packing import (
     EXPERIMENT_CHARACTERS,
     TASK_CHARACTERS,
@@ -29,6 +31,8 @@ FACTS = InferenceFacts(
     variant_id="log-anomaly:1",
     unit_hash=IDS.hash_unit("ada"),
     issued_ms=NOW_MS,
+    epoch=2,
+    arm=1,
 )
 
 
@@ -45,18 +49,59 @@ facts = st.builds(
     variant_id=names(VARIANT_CHARACTERS),
     unit_hash=st.binary(min_size=16, max_size=16).map(bytes.hex),
     issued_ms=st.integers(0, 2**48 - 1),
+    epoch=st.none() | st.integers(1, MOST_EPOCHS),
+    arm=st.none() | st.integers(0, 9),
 )
+tenants = st.none() | st.text(min_size=1)
 
 
-def read(text: str, *, now_ms: int = NOW_MS, ids: InferenceIds = IDS) -> InferenceFacts:
-    return ids.read(text, now_ms=now_ms, max_age_ms=90 * DAY_MS)
+def read(text: str, *, now_ms: int = NOW_MS, ids: InferenceIds = IDS, tenant: str | None = None) -> InferenceFacts:
+    return ids.read(text, now_ms=now_ms, max_age_ms=90 * DAY_MS, tenant=tenant)
 
 
-@given(facts=facts, nonce=st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES))
-def test_an_id_says_what_it_was_made_of(facts: InferenceFacts, nonce: bytes) -> None:
+@given(facts=facts, tenant=tenants, nonce=st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES))
+def test_an_id_says_what_it_was_made_of(facts: InferenceFacts, tenant: str | None, nonce: bytes) -> None:
+    facts = msgspec.structs.replace(facts, tenant_hash=IDS.hash_tenant(tenant))
     text = IDS.sign(facts, nonce=nonce)
-    assert read(text, now_ms=facts.issued_ms) == facts
+    assert read(text, now_ms=facts.issued_ms, tenant=tenant) == facts
     assert TypeAdapter(Identifier).validate_python(text) == text
+
+
+@given(facts=facts, tenant=tenants, other=tenants)
+def test_an_id_of_one_tenant_is_refused_to_every_other_and_to_nobodys(
+    facts: InferenceFacts, tenant: str | None, other: str | None
+) -> None:
+    if tenant == other:
+        return
+    text = IDS.sign(msgspec.structs.replace(facts, tenant_hash=IDS.hash_tenant(tenant)), nonce=NONCE)
+    with pytest.raises(NotPermitted) as refused:
+        read(text, now_ms=facts.issued_ms, tenant=other)
+    assert refused.value.code == "rating.other-tenant"
+
+
+def test_a_forged_id_of_another_tenant_is_a_forged_one() -> None:
+    text = IDS.sign(msgspec.structs.replace(FACTS, tenant_hash=IDS.hash_tenant("acme")), nonce=NONCE)
+    with pytest.raises(NotPermitted) as refused:
+        read(text[:-1] + ("A" if text[-1] != "A" else "B"))
+    assert refused.value.code == "rating.forged-id"
+
+
+def test_the_longest_id_is_an_identifier_of_two_hundred_characters() -> None:
+    longest = msgspec.structs.replace(
+        FACTS,
+        task_id="z" * TASK_CHARACTERS,
+        experiment_id="z" * EXPERIMENT_CHARACTERS,
+        variant_id="z" * VARIANT_CHARACTERS,
+    )
+    assert len(IDS.sign(longest, nonce=NONCE)) == 200
+
+
+@given(seed=st.binary(min_size=1))
+def test_a_signed_id_of_another_format_is_refused(seed: bytes) -> None:
+    content = bytes([1]) + seed + bytes(60)
+    text = PREFIX + base64.urlsafe_b64encode(content + IDS._mac(content)).rstrip(b"=").decode()
+    with pytest.raises(NotPermitted):
+        read(text)
 
 
 def test_the_longest_names_fit() -> None:

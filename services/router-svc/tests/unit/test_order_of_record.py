@@ -3,63 +3,73 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from loopwright.contracts.registry import DEPLOYMENT_CHANGED, TASK_DEFINED
+from loopwright.contracts.envelope import Envelope
+from loopwright.contracts.inferences import InferenceCompleted
+from loopwright.contracts.registry import DEPLOYMENT_CHANGED, INFERENCE_COMPLETED, TASK_DEFINED
+from loopwright.errors import PlatformError
 from loopwright.testing.examples import an_event
 from router_svc.adapters.board import Board
+from router_svc.adapters.content_seals import ContentSeals
 from router_svc.adapters.spool import Spool, SpoolFull, SpoolLimits
-from router_svc.adapters.upstream import BackendFailed, StreamBroken
+from router_svc.adapters.tracing import Tracing
+from router_svc.adapters.upstream import BackendFailed, Inquiry, Listener, Whole
+from router_svc.domain.callers import Caller
 from router_svc.domain.inference_ids import InferenceIds
 from router_svc.domain.questions import Endpoint
-from router_svc.handlers.answering import Ask, answer
+from router_svc.handlers.answering import Answering, Ask
+from router_svc.handlers.concealing import Concealer
+from router_svc.handlers.exchange import Exchange
 from router_svc.handlers.rating import RatingDesk, RatingDraft, accept_ratings
-from router_svc.handlers.serving import Limits, Serving
+from router_svc.handlers.recording import Completed, Texts, completed_record
+from router_svc.handlers.serving import Limits, Nonces, Serving
 from router_svc.handlers.updating import take_in
 
 IDS = InferenceIds(b"k" * 32)
 CHUNK = b'data: {"id":"u","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 BODY = b'{"id":"u","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}'
+Story = Callable[[Listener], None]
 
 
 @dataclass
-class AnswerInMemory:
-    """An upstream answer that is already here; what it holds may also be an error to raise."""
-
-    pieces: tuple[bytes | BaseException, ...]
-    streamed: bool
+class HeadInMemory:
     status: int = 200
-    content_type: str = "application/json"
+    content_type: bytes = b"text/event-stream"
+    extras: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+@dataclass
+class CallInMemory:
     closed: bool = False
-
-    @property
-    def first(self) -> bytes:
-        assert isinstance(self.pieces[0], bytes)
-        return self.pieces[0]
-
-    async def chunks(self) -> AsyncGenerator[bytes]:
-        for piece in self.pieces:
-            if isinstance(piece, BaseException):
-                raise piece
-            yield piece
+    sent_s: float = 0.0
 
     def close(self) -> None:
         self.closed = True
 
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
 
 @dataclass
 class UpstreamInMemory:
-    outcome: AnswerInMemory | BaseException
+    """Tells a story to whoever asks."""
 
-    async def begin(self, *_: object, **__: object) -> AnswerInMemory:
-        if isinstance(self.outcome, BaseException):
-            raise self.outcome
-        return self.outcome
+    story: Story
+    call_made: CallInMemory = field(default_factory=CallInMemory)
+    asked: list[Inquiry] = field(default_factory=list)
+
+    def call(self, inquiry: Inquiry, listener: Listener) -> CallInMemory:
+        self.asked.append(inquiry)
+        asyncio.get_running_loop().call_soon(self.story, listener)
+        return self.call_made
 
 
 @dataclass
@@ -68,15 +78,46 @@ class ReplyInMemory:
 
     spool: Spool
     sent: list[tuple[bytes, int]] = field(default_factory=list)
+    error: PlatformError | None = None
 
-    async def start(self, status: int, headers: object) -> None:
-        pass
+    def whole(self, status: int, headers: bytes, body: bytes) -> None:
+        self.sent.append((body, self.spool.pending))
 
-    async def write(self, chunk: bytes) -> None:
+    def start(self, status: int, headers: bytes) -> None: ...
+
+    def write(self, chunk: bytes) -> None:
         self.sent.append((chunk, self.spool.pending))
 
-    async def end(self, chunk: bytes) -> None:
+    def end(self, chunk: bytes) -> None:
         self.sent.append((chunk, self.spool.pending))
+
+    def refuse(self, error: PlatformError) -> None:
+        self.sent.append((b"", self.spool.pending))
+        self.error = error
+
+
+def whole(listener: Listener) -> None:
+    listener.answered(Whole(200, b"application/json", [], BODY))
+
+
+def chunk(listener: Listener) -> None:
+    listener.begun(HeadInMemory())  # pyright: ignore[reportArgumentType] - as much of a connection as is read
+    listener.piece(CHUNK)
+
+
+def stream(listener: Listener) -> None:
+    chunk(listener)
+    listener.piece(DONE)
+    listener.ended()
+
+
+def broken(listener: Listener) -> None:
+    chunk(listener)
+    listener.broken()
+
+
+def failed(listener: Listener) -> None:
+    listener.failed(BackendFailed("a", "b"))
 
 
 @pytest.fixture
@@ -86,16 +127,30 @@ def spool(tmp_path: Path):
     spool.close()
 
 
-async def run(spool: Spool, outcome: AnswerInMemory | BaseException) -> ReplyInMemory:
+async def begin(spool: Spool, story: Story) -> tuple[ReplyInMemory, Exchange, UpstreamInMemory]:
     board = Board()
     for event in (an_event(TASK_DEFINED), an_event(DEPLOYMENT_CHANGED)):
         take_in(board, event)
     board.loaded = True
-    limits = Limits(copy_bytes=1 << 20, event_bytes=1 << 20)
-    serving = Serving(board=board, ids=IDS, upstream=UpstreamInMemory(outcome), spool=spool, limits=limits)
+    upstream = UpstreamInMemory(story)
+    serving = Serving(
+        board=board, ids=IDS, upstream=upstream, spool=spool,  # pyright: ignore[reportArgumentType] - the part that is used
+        limits=Limits(copy_bytes=1 << 20, event_bytes=1 << 20), nonces=Nonces(), tracing=Tracing(0.0),
+        conceal=Concealer(ContentSeals(None)),
+    )  # fmt: skip
     body = {"model": "log-anomaly", "messages": [{"role": "user", "content": "x"}], "stream": True}
     reply = ReplyInMemory(spool)
-    await answer(serving, Ask(endpoint=Endpoint.CHAT, body=json.dumps(body).encode(), unit=None), reply)
+    caller = Caller("ada")
+    caller.enter(time.time())
+    ask = Ask(Endpoint.CHAT, json.dumps(body).encode(), {}, caller)
+    exchange = Answering(serving).begin(ask, reply)
+    return reply, exchange, upstream
+
+
+async def run(spool: Spool, story: Story) -> ReplyInMemory:
+    reply, _, _ = await begin(spool, story)
+    for _ in range(3):
+        await asyncio.sleep(0)
     return reply
 
 
@@ -108,52 +163,75 @@ def recorded(spool: Spool) -> dict[str, object]:
 
 class TestAnswers:
     async def test_the_whole_body_goes_out_after_its_event_was_recorded(self, spool: Spool) -> None:
-        reply = await run(spool, AnswerInMemory((BODY,), streamed=False))
+        reply = await run(spool, whole)
         assert [pending for _, pending in reply.sent] == [1]
 
     async def test_the_end_of_a_stream_goes_out_after_its_event_was_recorded(self, spool: Spool) -> None:
-        upstream = AnswerInMemory((CHUNK, DONE), streamed=True)
-        reply = await run(spool, upstream)
+        reply = await run(spool, stream)
         assert [pending for _, pending in reply.sent] == [0, 1]
         assert reply.sent[-1][0] == DONE
-        assert upstream.closed
 
-    @pytest.mark.parametrize(
-        ("error", "status"),
-        [(StreamBroken("a", "b"), 502), (asyncio.CancelledError(), 499), (RuntimeError("a bug"), 500)],
-    )
-    async def test_a_stream_that_does_not_end_well_is_recorded_with_what_came(
-        self, spool: Spool, error: BaseException, status: int
-    ) -> None:
-        upstream = AnswerInMemory((CHUNK, error), streamed=True)
-        if status == 502:
-            await run(spool, upstream)
-        else:
-            with pytest.raises(type(error)):
-                await run(spool, upstream)
-        assert recorded(spool)["http_status"] == status
-        assert recorded(spool)["answer"] == "hi"
-        assert upstream.closed
+    async def test_a_stream_that_breaks_off_is_recorded_with_what_came(self, spool: Spool) -> None:
+        await run(spool, broken)
+        assert (recorded(spool)["http_status"], recorded(spool)["answer"]) == (502, "hi")
 
-    async def test_a_request_that_nobody_answered_is_recorded(self, spool: Spool) -> None:
-        with pytest.raises(BackendFailed):
-            await run(spool, BackendFailed("a", "b"))
+    async def test_a_client_that_leaves_stops_the_model_and_is_recorded_with_what_came(self, spool: Spool) -> None:
+        reply, exchange, upstream = await begin(spool, chunk)
+        await asyncio.sleep(0)
+        exchange.abandon()
+        assert upstream.call_made.closed, "at once, not some time later"
+        await asyncio.sleep(0)
+        assert (recorded(spool)["http_status"], recorded(spool)["answer"]) == (499, "hi")
+        assert len(reply.sent) == 1
+
+    async def test_a_request_that_nobody_answered_is_recorded_before_the_client_hears_it(self, spool: Spool) -> None:
+        reply = await run(spool, failed)
         assert recorded(spool)["http_status"] == 503
+        assert [pending for _, pending in reply.sent] == [1]
+        assert isinstance(reply.error, BackendFailed)
 
     async def test_two_requests_of_nobody_are_two_units(self, spool: Spool) -> None:
         for _ in range(2):
-            await run(spool, AnswerInMemory((BODY,), streamed=False))
+            await run(spool, whole)
         records, _ = spool.read(10)
         events = [json.loads(record.value or b"") for record in records]
         assert len({event["unit_hash"] for event in events}) == 2
         assert len({event["inference_id"] for event in events}) == 2
 
 
+class TestEvents:
+    def test_what_is_written_by_hand_has_the_fields_of_the_contract(self) -> None:
+        assert {*Completed.__struct_fields__, *Texts.__struct_fields__} == set(InferenceCompleted.model_fields)
+
+    async def test_the_record_is_what_consumers_are_promised(self, spool: Spool) -> None:
+        await run(spool, whole)
+        (record,), _ = spool.read(10)
+        event = InferenceCompleted.model_validate_json(record.value or b"")
+        headers = dict(record.headers)
+        envelope = Envelope(
+            event_id=event.inference_id, event_type=INFERENCE_COMPLETED.event_type, source="/loopwright/router-svc",
+            time=event.completed_at, correlation_id=event.inference_id,
+        )  # fmt: skip
+        assert headers == dict(envelope.to_headers()) | {"ce_time": headers["ce_time"]}
+        assert record.key == event.inference_id.encode()
+        assert event.messages is not None
+        assert event.answer == "hi"
+
+    async def test_an_event_over_the_limit_loses_its_conversation_alone(self, spool: Spool) -> None:
+        await run(spool, whole)
+        (record,), _ = spool.read(10)
+        completed = msgspec.json.decode(record.value or b"", type=Completed)
+        texts = Texts(b'"a"', b"[]", b'"b"')
+        small = json.loads(completed_record(completed, texts, traceparent=None, event_bytes=100).value or b"")
+        assert (small["input"], small["messages"], small["answer"]) == (None, None, None)
+        assert small["inference_id"] == completed.inference_id
+
+
 class TestRatings:
     async def test_a_rating_is_not_accepted_before_it_is_on_the_platter(
         self, spool: Spool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        await run(spool, AnswerInMemory((BODY,), streamed=False))
+        await run(spool, whole)
         draft = RatingDraft(
             inference_id=str(recorded(spool)["inference_id"]), metric="stars", value=5, comment=None,
             correction=None, rater=None,
@@ -162,7 +240,7 @@ class TestRatings:
         flushed: list[int] = []
         fsync = os.fsync
         monkeypatch.setattr(os, "fsync", lambda fd: (flushed.append(fd), fsync(fd)))
-        await accept_ratings(desk, [draft])
+        await accept_ratings(desk, [draft], tenant=None)
         assert flushed
 
         def fail(_: int) -> None:
@@ -170,4 +248,4 @@ class TestRatings:
 
         monkeypatch.setattr(os, "fsync", fail)
         with pytest.raises(SpoolFull):
-            await accept_ratings(desk, [draft])
+            await accept_ratings(desk, [draft], tenant=None)

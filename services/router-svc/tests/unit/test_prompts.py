@@ -10,7 +10,8 @@ from loopwright.contracts.registry import DEPLOYMENT_CHANGED, TASK_DEFINED
 from loopwright.errors import Invalid
 from loopwright.testing.examples import an_event
 from router_svc.adapters.board import Board
-from router_svc.domain.prompts import Prompt, Turn, apply_task
+from router_svc.domain.asking import Prompt, Turn
+from router_svc.domain.endpoints import apply_task
 from router_svc.domain.questions import Endpoint, read_question, refuse_prompt_likelihoods
 from router_svc.handlers.updating import take_in
 
@@ -25,9 +26,9 @@ def prompt_of(
     prompt: JsonValue = {"system": SYSTEM, "user": 'Log line {"a": 1}:\n{input}'}
     take_in(board, an_event(TASK_DEFINED, **({"prompt": prompt} | task)))
     take_in(board, an_event(DEPLOYMENT_CHANGED))
-    route = board.snapshot.route("log-anomaly", "ada")
+    route = board.snapshot.route("log-anomaly", "ada", "0" * 32)
     applied = apply_task(route.task, read_question(endpoint, json.dumps(body).encode()))
-    return applied, json.loads(applied.body_for(route.targets[0]))
+    return applied, json.loads(b"".join(applied.body_for(route.targets[0])))
 
 
 def chat(*messages: JsonValue, **fields: JsonValue) -> dict[str, JsonValue]:
@@ -168,10 +169,13 @@ def test_a_body_that_cannot_be_read_is_refused(body: bytes) -> None:
         ({"echo": None, "logprobs": 1}, False), ({"logprobs": True}, False), ({}, False),
     ],
 )  # fmt: skip
-def test_what_kills_a_model_server_is_kept_from_it(*, body: dict[str, JsonValue], refused: bool) -> None:
-    fields = read_question(Endpoint.COMPLETION, json.dumps({"model": "a", **body}).encode()).fields
+@pytest.mark.parametrize("endpoint", [Endpoint.CHAT, Endpoint.COMPLETION])
+def test_what_kills_a_model_server_is_kept_from_it(
+    *, body: dict[str, JsonValue], refused: bool, endpoint: Endpoint
+) -> None:
+    question = read_question(endpoint, json.dumps({"model": "a", **body}).encode())
     with pytest.raises(Invalid) if refused else nullcontext():
-        refuse_prompt_likelihoods(fields)
+        refuse_prompt_likelihoods(question)
 
 
 @pytest.mark.parametrize(

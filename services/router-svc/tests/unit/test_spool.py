@@ -1,14 +1,16 @@
 """The spool gives back what was put in, once it was put in, over crashes, torn tails, rot and full disks."""
 
 import asyncio
+import errno
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from loopwright.outbox import OutboxRecord
-from router_svc.adapters.segments import segment_numbers, segment_path
+from router_svc.adapters.segments import READ_BYTES, segment_numbers, segment_path
 from router_svc.adapters.spool import Spool, SpoolFull, SpoolLimits
 
 LIMITS = SpoolLimits(segment_bytes=400, total_bytes=1 << 20)
@@ -33,6 +35,13 @@ def drain(spool: Spool, limit: int = 3) -> list[OutboxRecord]:
         drained += records
 
 
+def claim_copy(spool: Spool, root: Path) -> Spool:
+    """What another process would find, were this one killed now."""
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(spool.folder, root / "worker-0")
+    return claim(root)
+
+
 def fill(spool: Spool, *, reserved: bool) -> None:
     with suppress(SpoolFull):
         while True:
@@ -40,6 +49,18 @@ def fill(spool: Spool, *, reserved: bool) -> None:
 
 
 class TestReading:
+    @pytest.mark.parametrize("size", [0, 4095, 4096, 70_000])
+    @pytest.mark.parametrize("together", [1, 3, 400])
+    async def test_another_process_reads_what_was_written_however_long(
+        self, tmp_path: Path, size: int, together: int
+    ) -> None:
+        limits = SpoolLimits(segment_bytes=1 << 30, total_bytes=1 << 30)
+        records = [a_record(number, size=size) for number in range(together)]
+        spool = claim(tmp_path, limits)
+        spool.append(records)
+        spool.close()
+        assert drain(claim(tmp_path, limits), limit=1000) == records
+
     async def test_gives_back_what_was_appended_in_order(self, tmp_path: Path) -> None:
         spool = claim(tmp_path)
         records = [a_record(number) for number in range(20)]
@@ -70,6 +91,21 @@ class TestReading:
         spool = claim(tmp_path)
         spool.append([a_record(1, size=700_000), a_record(2)])
         assert drain(spool) == [a_record(1, size=700_000), a_record(2)]
+        spool.close()
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    async def test_reads_long_records_in_parts_that_fit_into_memory(self, tmp_path: Path, *, restarted: bool) -> None:
+        limits = SpoolLimits(segment_bytes=1 << 30, total_bytes=1 << 30)
+        records = [a_record(number, size=100_000) for number in range(40)]
+        spool = claim(tmp_path, limits)
+        for record in records:
+            spool.append([record])
+        if restarted:
+            spool.close()
+            spool = claim(tmp_path, limits)
+        first, _ = spool.read(1000)
+        assert READ_BYTES <= sum(len(record.value or b"") for record in first) < 2 * READ_BYTES
+        assert drain(spool, limit=1000) == records
         spool.close()
 
 
@@ -163,6 +199,18 @@ class TestRestart:
         assert drain(again) == [a_record(1)]
         again.close()
 
+    async def test_a_kill_in_the_middle_of_a_batch_leaves_a_position(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        for number in range(30):  # over several segments: positions of all lengths
+            spool.append([a_record(number)])
+        while spool.pending > 1:
+            records, position = spool.read(1)
+            spool.commit(position, count=len(records))
+            as_killed_now = claim_copy(spool, tmp_path / "copy")
+            assert as_killed_now.pending == spool.pending
+            as_killed_now.close()
+        spool.close()
+
 
 class TestOwnership:
     async def test_two_workers_have_two_folders(self, tmp_path: Path) -> None:
@@ -216,6 +264,28 @@ class TestLimits:
         spool.append([a_record(3)])
         assert drain(spool) == [a_record(1), a_record(3)]
         spool.close()
+
+    async def test_undoes_what_a_full_disk_took_of_long_records(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limits = SpoolLimits(segment_bytes=1 << 30, total_bytes=1 << 30)
+        spool = claim(tmp_path, limits)
+        spool.append([a_record(1)])
+        whole, calls = os.writev, list[int]()
+
+        def fill_up(fd: int, pieces: list[bytes]) -> int:
+            calls.append(len(pieces))
+            if len(calls) > 1:
+                raise OSError(errno.ENOSPC, "full")
+            return whole(fd, pieces)
+
+        monkeypatch.setattr(os, "writev", fill_up)
+        with pytest.raises(SpoolFull):
+            spool.append([a_record(number, size=5000) for number in range(500)])
+        monkeypatch.undo()
+        spool.append([a_record(3, size=100_000)])
+        spool.close()
+        assert drain(claim(tmp_path, limits)) == [a_record(1), a_record(3, size=100_000)]
 
 
 class TestSync:

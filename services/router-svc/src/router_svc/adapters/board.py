@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from router_svc.domain.snapshot import EMPTY, Snapshot
+from router_svc.domain.snapshot import EMPTY, Route, Snapshot
 
 
 class Board:
@@ -12,12 +12,27 @@ class Board:
         snapshot: What is known now.
         loaded: Whether everything that the topics held at the start has been read.
         trouble: Why the topics cannot be read now; None while they can.
+        assigned: Requests that were assigned since the start, by experiment and number of the arm.
     """
 
     def __init__(self) -> None:
         self.snapshot: Snapshot = EMPTY
         self.loaded = False
         self.trouble: str | None = "not connected yet"
+        self.assigned: dict[tuple[str, int], int] = {}
+
+    def route(self, model: str, unit: str, unit_hash: str) -> Route:
+        """Decides who answers, as `Snapshot.route`, and counts it."""
+        route = self.snapshot.route(model, unit, unit_hash)
+        if route.experiment_id is not None and route.arm is not None:
+            self._count(route.experiment_id, route.arm)
+        if route.shadow is not None:
+            self._count(route.shadow.experiment_id, route.shadow.arm)
+        return route
+
+    def _count(self, experiment_id: str, arm: int) -> None:
+        key = (experiment_id, arm)
+        self.assigned[key] = self.assigned.get(key, 0) + 1
 
 
 class SetAsideMarks:

@@ -12,8 +12,13 @@ from loopwright.outbox import OutboxRecord
 
 _HEAD = struct.Struct("<II")
 HEAD_BYTES = _HEAD.size
+_COPIED_BYTES = 4096  # of a value; copying a larger one costs more than to leave it where it is
+_VALUE_HEAD = struct.Struct(">BI")  # msgpack: bin 32
+_BIN_32 = 0xC6
+_FOUR = b"\x94"  # msgpack: array of four
 
-_encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
+_pack_head = _HEAD.pack
 _decoder = msgspec.msgpack.Decoder(tuple[str, bytes | None, bytes | None, Headers])
 
 
@@ -39,8 +44,19 @@ class Frame:
 
 
 def encode_frame(record: OutboxRecord) -> bytes:
-    payload = _encoder.encode((record.topic, record.key, record.value, record.headers))
-    return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+    payload = _encode((record.topic, record.key, record.value, record.headers))
+    return _pack_head(len(payload), zlib.crc32(payload)) + payload
+
+
+def frame_pieces(record: OutboxRecord) -> list[bytes]:
+    """What `decode_frame` reads, in pieces: a long value is one of them as it is."""
+    value = record.value
+    if value is None or len(value) < _COPIED_BYTES:
+        return [encode_frame(record)]
+    before = b"".join((_FOUR, _encode(record.topic), _encode(record.key), _VALUE_HEAD.pack(_BIN_32, len(value))))
+    after = _encode(record.headers)
+    checksum = zlib.crc32(after, zlib.crc32(value, zlib.crc32(before)))
+    return [_pack_head(len(before) + len(value) + len(after), checksum) + before, value, after]
 
 
 def decode_frame(block: bytes, offset: int) -> Frame:

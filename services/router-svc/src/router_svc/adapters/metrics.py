@@ -1,24 +1,7 @@
-"""Every metric of the router, with its meaning and unit."""
+"""Every metric of the router, with its meaning and unit; those of inferences are in `tallies.py`."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
-INFERENCES = Counter(
-    "loopwright_router_inferences_total",
-    "Requests that reached a model, by served variant and outcome: answered, fallback, refused, failed, broken, gone",
-    ["task", "variant", "outcome"],
-)
-FIRST_BYTE_SECONDS = Histogram(
-    "loopwright_router_first_byte_seconds",
-    "Seconds from a request to the first byte of its answer",
-    ["task"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
-)
-ANSWER_SECONDS = Histogram(
-    "loopwright_router_answer_seconds",
-    "Seconds from a request to the last byte of its answer",
-    ["task"],
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
-)
 IN_FLIGHT = Gauge("loopwright_router_in_flight_requests", "Requests being answered now")
 OVERLOADED = Counter("loopwright_router_overloaded_total", "Requests refused because too many were in flight")
 UPSTREAM_FAILURES = Counter(
@@ -50,4 +33,25 @@ SNAPSHOT_RECORDS = Counter(
     "loopwright_router_snapshot_records_total",
     "Records read into the snapshot, by outcome: applied, stale, dead-letter",
     ["topic", "outcome"],
+)
+GUARD_REFUSALS = Counter(
+    "loopwright_router_guard_refusals_total", "Requests that keys, tokens or limits did not let in, by reason", ["code"]
+)
+RETRIEVALS = Counter(
+    "loopwright_router_retrievals_total",
+    "Searches for similar cases by outcome: found, nothing, or why the model was asked without them",
+    ["collection", "outcome"],
+)
+RETRIEVAL_SECONDS = Histogram(
+    "loopwright_router_retrieval_seconds",
+    "Seconds that similar cases took to find",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+CONTENT_WITHHELD = Counter(
+    "loopwright_router_content_withheld_total", "Conversations left out of events because they could not be sealed"
+)
+SHADOWS = Counter(
+    "loopwright_router_shadows_total",
+    "Requests of a shadow's share by outcome: copied, dropped for want of room, or failed before it was asked",
+    ["outcome"],
 )

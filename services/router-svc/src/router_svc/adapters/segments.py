@@ -11,7 +11,10 @@ from loopwright.outbox import OutboxRecord
 from router_svc.adapters.frames import Verdict, decode_frame
 from router_svc.adapters.metrics import SPOOL_DAMAGED
 
+READ_BYTES = 2 << 20  # of one reading; librdkafka holds a copy of it until Kafka has it
 _BLOCK_BYTES = 256 * 1024
+_POSITION = b"%012d %012d"
+_POSITION_BYTES = len(_POSITION % (0, 0))
 _log = structlog.get_logger()
 
 
@@ -41,8 +44,9 @@ class SegmentReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._damaged: set[int] = set()
+        self._stored = os.open(folder / "position", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         numbers = segment_numbers(folder)
-        stored = _load_position(folder)
+        stored = _load_position(self._stored)
         oldest = Position(numbers[0], 0) if numbers else Position(1, 0)
         self.position = max(stored, oldest)
 
@@ -56,17 +60,20 @@ class SegmentReader:
             total += len(records)
 
     def read(self, limit: int) -> tuple[list[OutboxRecord], Position]:
-        """Up to `limit` records after the committed position, and the position after them."""
+        """Up to `limit` records after the committed position, about `READ_BYTES` at most, and the position after them."""
         return self._read_from(self.position, limit)
 
     def commit(self, position: Position) -> int:
         """Never reads before the position again. Returns the bytes of deleted segments."""
         if position == self.position:
             return 0
-        _store_position(self._folder, position)
+        os.pwrite(self._stored, _POSITION % (position.segment, position.offset), 0)
         done = range(self.position.segment, position.segment)
         self.position = position
         return sum(self._delete(number) for number in done)
+
+    def close(self) -> None:
+        os.close(self._stored)
 
     def _delete(self, number: int) -> int:
         path = segment_path(self._folder, number)
@@ -81,10 +88,13 @@ class SegmentReader:
 
     def _read_from(self, position: Position, limit: int) -> tuple[list[OutboxRecord], Position]:
         records: list[OutboxRecord] = []
-        while len(records) < limit:
+        size_bytes = 0
+        while len(records) < limit and size_bytes < READ_BYTES:
             found = list(self._read_segment(position, limit - len(records)))
             if found:
-                records += [record for record, _ in found if record is not None]
+                fresh = [record for record, _ in found if record is not None]
+                records += fresh
+                size_bytes += sum(len(record.value or b"") for record in fresh)
                 position = found[-1][1]
             elif self._next_exists(position):
                 self._check_end(position)
@@ -134,15 +144,11 @@ class SegmentReader:
             _log.error("spool.damaged", kind=kind, segment=position.segment, offset=position.offset)
 
 
-def _load_position(folder: Path) -> Position:
+def _load_position(stored: int) -> Position:
+    """Reads what `commit` wrote: always as many bytes, in one call, so that a killed process leaves the old or the new ones."""
     try:
-        segment, offset = (folder / "position").read_text().split()
+        segment, offset = os.pread(stored, _POSITION_BYTES, 0).split()
         return Position(int(segment), int(offset))
-    except (FileNotFoundError, ValueError):
-        return Position(0, 0)  # a power cut emptied it: what is left is sent again, under the same event ids
-
-
-def _store_position(folder: Path, position: Position) -> None:
-    fresh = folder / "position.new"
-    fresh.write_text(f"{position.segment} {position.offset}")
-    fresh.replace(folder / "position")
+    except ValueError:
+        # it is new, or a power cut emptied it: what is left is sent again, under the same event ids
+        return Position(0, 0)

@@ -8,19 +8,24 @@ import asyncio
 import errno
 import fcntl
 import os
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import structlog
 
 from loopwright.errors import BrokerUnavailable
 from loopwright.outbox import OutboxRecord
-from router_svc.adapters.frames import encode_frame
+from router_svc.adapters.frames import frame_pieces
 from router_svc.adapters.metrics import SPOOL_BYTES, SPOOL_PENDING
-from router_svc.adapters.segments import Position, SegmentReader, segment_numbers, segment_path
+from router_svc.adapters.segments import READ_BYTES, Position, SegmentReader, segment_numbers, segment_path
 
 _log = structlog.get_logger()
+_MOST_FRESH_BYTES = 4 << 20
+_JOINED_BYTES = 65_536  # below it one buffer costs less than a system call with several
+_MOST_PIECES = 1024  # of one call (IOV_MAX)
 _UNRESERVED_0_1 = 0.9  # the rest of the limit is kept for what must not be shed
 
 
@@ -64,7 +69,9 @@ class Spool:
         self._full: list[int] = []  # descriptors of closed segments that are not on the platter yet
         self._syncing: asyncio.Task[None] | None = None
         self._fd = self._open_segment()
-        self._show()
+        self._fresh: deque[tuple[OutboxRecord, int, int]] = deque()  # each with the position after it
+        self._fresh_bytes = 0
+        self._fresh_from = Position(self._number, 0)
 
     @classmethod
     def claim(cls, root: Path, *, limits: SpoolLimits) -> "Spool":
@@ -72,6 +79,8 @@ class Spool:
         number = 0
         while (spool := cls._try_claim(root / f"worker-{number}", limits)) is None:
             number += 1
+        SPOOL_BYTES.set_function(lambda: spool.size_bytes)  # looked at by whoever asks, not kept up by each event
+        SPOOL_PENDING.set_function(lambda: spool.pending)
         return spool
 
     @classmethod
@@ -108,27 +117,52 @@ class Spool:
         Raises:
             SpoolFull: the limit is reached, or the disk refuses.
         """
-        frames = b"".join(encode_frame(record) for record in records)
-        limit = self._limits.total_bytes * (1 if reserved else _UNRESERVED_0_1)
-        if self._bytes + len(frames) > limit:
+        pieces: list[bytes] = []
+        sizes: list[int] = []
+        for record in records:
+            frame = frame_pieces(record)
+            pieces += frame
+            sizes.append(len(frame[0]) if len(frame) == 1 else sum(map(len, frame)))
+        size = sum(sizes)
+        if self._bytes + size > self._limits.total_bytes * (1 if reserved else _UNRESERVED_0_1):
             raise SpoolFull("spool.full", "Kafka is away and the spool has reached its limit")
         try:
             if self._size >= self._limits.segment_bytes:
                 self._turn_over()
-            self._write(frames)
+            self._write(pieces, size)
         except OSError as error:
             raise SpoolFull("spool.disk-refused", "the spool's disk takes nothing") from error
-        self._size += len(frames)
-        self._bytes += len(frames)
-        self._written += len(frames)
+        self._remember(records, sizes)
+        self._size += size
+        self._bytes += size
+        self._written += size
         self.pending += len(records)
-        self._show()
         self.appended.set()
 
-    def _write(self, frames: bytes) -> None:
-        written = os.write(self._fd, frames)
-        if written < len(frames):
-            os.ftruncate(self._fd, self._size)
+    def _remember(self, records: Sequence[OutboxRecord], sizes: Sequence[int]) -> None:
+        """Keeps the newest records at hand: while Kafka keeps up, nothing is read back from the disk."""
+        place, number, remember = self._size, self._number, self._fresh.append
+        for record, size in zip(records, sizes, strict=True):
+            place += size
+            remember((record, number, place))
+            self._fresh_bytes += len(record.value or b"")
+        if self._fresh_bytes > _MOST_FRESH_BYTES:
+            self._fresh.clear()
+            self._fresh_bytes = 0
+            self._fresh_from = Position(self._number, place)
+
+    def _write(self, pieces: Sequence[bytes], size: int) -> None:
+        written = 0
+        try:
+            if size < _JOINED_BYTES:
+                written = os.write(self._fd, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            else:
+                for first in range(0, len(pieces), _MOST_PIECES):
+                    written += os.writev(self._fd, pieces[first : first + _MOST_PIECES])
+        finally:
+            if written < size:
+                os.ftruncate(self._fd, self._size)
+        if written < size:
             raise OSError(errno.ENOSPC, "the disk took a part")
 
     async def sync(self) -> None:
@@ -160,14 +194,29 @@ class Spool:
             self._syncing = None
 
     def read(self, limit: int) -> tuple[list[OutboxRecord], Position]:
-        """Records that Kafka has not acknowledged, oldest first, and the position after them."""
+        """Records that Kafka has not acknowledged, oldest first, and the position after them.
+
+        They are fewer than the limit if that is all, or if their values have `READ_BYTES` together.
+        """
+        if self._fresh and self._reader.position == self._fresh_from:
+            records: list[OutboxRecord] = []
+            size_bytes, number, place = 0, 0, 0
+            for record, number, place in islice(self._fresh, limit):  # noqa: B007 - the last ones are the position
+                records.append(record)
+                size_bytes += len(record.value or b"")
+                if size_bytes >= READ_BYTES:
+                    break
+            return records, Position(number, place)
         return self._reader.read(limit)
 
     def commit(self, position: Position, *, count: int) -> None:
         """Kafka has `count` records up to the position: segments before it are deleted."""
         self._bytes -= self._reader.commit(position)
         self.pending -= count
-        self._show()
+        place = (position.segment, position.offset)
+        while self._fresh and self._fresh[0][1:] <= place:
+            self._fresh_bytes -= len(self._fresh.popleft()[0].value or b"")
+        self._fresh_from = max(self._fresh_from, position)
 
     def retire(self) -> None:
         """Gives the folder of a gone worker back, empty."""
@@ -176,6 +225,7 @@ class Spool:
         self.close()
 
     def close(self) -> None:
+        self._reader.close()
         for descriptor in (*self._full, self._fd, self._lock_fd):
             os.close(descriptor)
 
@@ -191,10 +241,6 @@ class Spool:
         descriptor = os.open(segment_path(self.folder, self._number + 1), flags, 0o600)
         self._number += 1
         return descriptor
-
-    def _show(self) -> None:
-        SPOOL_BYTES.set(self._bytes)
-        SPOOL_PENDING.set(self.pending)
 
 
 def _sync_files(descriptors: Iterable[int], folder: Path) -> None:

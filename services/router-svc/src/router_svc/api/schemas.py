@@ -16,7 +16,9 @@ class Rating(BaseModel):
 
     inference_id: str = Field(min_length=1, max_length=200, description="`id` of the answer")
     metric: Identifier = Field(default="stars", description="`stars` (1 to 5), `thumb` (0 or 1) or a named metric")
-    value: float | None = Field(default=None, allow_inf_nan=False, description="judgement on the metric's scale")
+    value: bool | Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None, description="judgement on the metric's scale; true is 1 and false 0, but for stars"
+    )
     comment: Storable | None = Field(default=None, max_length=10_000, description="in the rater's words")
     correction: Storable | None = Field(
         default=None, max_length=100_000, description="the answer as it should have been"
@@ -38,7 +40,7 @@ class Rating(BaseModel):
         return RatingDraft(
             inference_id=self.inference_id,
             metric=self.metric,
-            value=self.value,
+            value=None if self.value is None else float(self.value),
             comment=self.comment,
             correction=self.correction,
             rater=self.rater,

@@ -1,29 +1,40 @@
 """Inference ids: signed and self-describing, so that a rating is attributed without a look-up and cannot be forged.
 
-`inf_` + base64url of: format (1 byte), time (6, milliseconds), nonce (6), unit hash (16), task version (4),
-names (up to 98), HMAC-SHA256 cut to 16 bytes (RFC 2104, section 5). At most 200 characters.
+`inf_` + base64url of: format (1 byte), time (6, milliseconds), nonce (5), unit hash (16), tenant (4), task version (4),
+epoch (2), arm (1), names (up to 96), keyed BLAKE2b (12; RFC 7693, which needs no HMAC around it, and takes half the time
+of HMAC-SHA256). At most 200 characters.
 """
 
 import base64
 import binascii
 import hmac
 import struct
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+
+import msgspec
 
 from loopwright.errors import Expired, NotPermitted
 from router_svc.domain.packing import pack_names, unpack_names
 
 PREFIX = "inf_"
-NONCE_BYTES = 6
-_FORMAT = 1
-_MAC_BYTES = 16
+NONCE_BYTES = 5
+MOST_EPOCHS = 0xFFFF
+_FORMAT = 2
+_MAC_BYTES = 12
 _UNIT_BYTES = 16
-_FIXED = struct.Struct(f">B6s{NONCE_BYTES}s{_UNIT_BYTES}sI")
+_TENANT_BYTES = 4
+NO_TENANT = bytes(_TENANT_BYTES)
+_NO_ARM = 0xFF
+_FIXED = struct.Struct(f">BHI{NONCE_BYTES}s{_UNIT_BYTES}s{_TENANT_BYTES}sIHB")  # time: two and four bytes
+_ORIGIN = struct.Struct(">IHB")
+_HEAD = bytes([_FORMAT])
+_TIME_BYTES = 6
+_PREFIX = PREFIX.encode()
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferenceFacts:
+class InferenceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What an inference id says.
 
     Attributes:
@@ -31,6 +42,9 @@ class InferenceFacts:
         variant_id: The assigned variant, which analysis counts (intention to treat).
         unit_hash: 32 hexadecimal digits.
         issued_ms: Milliseconds since 1970, UTC.
+        epoch: Of the experiment.
+        arm: Number of the experiment's arm.
+        tenant_hash: Who may rate; as `hash_tenant` makes it.
     """
 
     task_id: str
@@ -39,6 +53,9 @@ class InferenceFacts:
     variant_id: str
     unit_hash: str
     issued_ms: int
+    epoch: int | None = None
+    arm: int | None = None
+    tenant_hash: bytes = NO_TENANT
 
 
 class InferenceIds:
@@ -49,32 +66,59 @@ class InferenceIds:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._signing_key = hmac.digest(secret, b"loopwright inference id", "sha256")
-        self._unit_key = hmac.digest(secret, b"loopwright unit hash", "sha256")
+        signing_key = hmac.digest(secret, b"loopwright inference id", "sha256")
+        unit_key = hmac.digest(secret, b"loopwright unit hash", "sha256")
+        # a copy of a keyed hash costs less than to begin one with the key
+        self._signature = blake2b(digest_size=_MAC_BYTES, key=signing_key)
+        self._unit_hash = blake2b(digest_size=_UNIT_BYTES, key=unit_key)
+        self._tenant_key = hmac.digest(secret, b"loopwright tenant hash", "sha256")
+        self._hash_tenant = lru_cache(maxsize=4096)(self._hash_tenant_anew)
 
     def hash_unit(self, unit: str) -> str:
         """Names a unit, or a rater, without saying who it is: 32 hexadecimal digits."""
-        unit_bytes = unit.encode("utf-8", "surrogatepass")
-        return blake2b(unit_bytes, digest_size=_UNIT_BYTES, key=self._unit_key).hexdigest()
+        unit_hash = self._unit_hash.copy()
+        unit_hash.update(unit.encode("utf-8", "surrogatepass"))
+        return unit_hash.hexdigest()
+
+    def hash_tenant(self, tenant: str | None) -> bytes:
+        """Four bytes for a tenant's name: no more is needed, as a wrong tenant would have to hold the signed id too."""
+        return NO_TENANT if tenant is None else self._hash_tenant(tenant)
 
     def sign(self, facts: InferenceFacts, *, nonce: bytes) -> str:
-        """Makes the id; `nonce` is NONCE_BYTES of randomness that tell two requests of one millisecond apart."""
-        content = _FIXED.pack(
-            _FORMAT, facts.issued_ms.to_bytes(6, "big"), nonce, bytes.fromhex(facts.unit_hash), facts.task_version
-        ) + pack_names((facts.task_id, facts.experiment_id or "", facts.variant_id))
-        return PREFIX + base64.urlsafe_b64encode(content + self._mac(content)).rstrip(b"=").decode()
+        """Makes the id of whatever facts, as `issue` does."""
+        origin = origin_of(
+            facts.task_id, facts.task_version, facts.experiment_id, facts.variant_id, epoch=facts.epoch, arm=facts.arm
+        )
+        unit = bytes.fromhex(facts.unit_hash)
+        return self.issue(origin, unit=unit, tenant_hash=facts.tenant_hash, issued_ms=facts.issued_ms, nonce=nonce)
 
-    def read(self, text: str, *, now_ms: int, max_age_ms: int) -> InferenceFacts:
-        """Reads an id.
+    def issue(self, origin: bytes, *, unit: bytes, tenant_hash: bytes, issued_ms: int, nonce: bytes) -> str:
+        """Makes the id of a request.
+
+        Args:
+            origin: As `origin_of` makes it, once for all requests that are answered alike.
+            unit: Hash of the unit.
+            nonce: NONCE_BYTES of randomness that tell two requests of one millisecond apart.
+        """
+        content = b"".join((_HEAD, issued_ms.to_bytes(_TIME_BYTES), nonce, unit, tenant_hash, origin))
+        signature = self._signature.copy()
+        signature.update(content)
+        text = binascii.b2a_base64(content + signature.digest(), newline=False).translate(_URL_SAFE)
+        return (_PREFIX + text.rstrip(b"=")).decode()
+
+    def read(self, text: str, *, now_ms: int, max_age_ms: int, tenant: str | None = None) -> InferenceFacts:
+        """Reads an id for somebody of a tenant.
 
         Raises:
-            NotPermitted: we did not sign it.
+            NotPermitted: we did not sign it, or signed it for another tenant.
             Expired: it is older than `max_age_ms`.
         """
         content = self._verified(text)
-        _, time, _, unit, task_version = _FIXED.unpack_from(content)
+        _, high, low, _, unit, tenant_hash, task_version, epoch, arm = _FIXED.unpack_from(content)
         task_id, experiment_id, variant_id = unpack_names(content[_FIXED.size :])
-        issued_ms = int.from_bytes(time, "big")
+        if tenant_hash != self.hash_tenant(tenant):
+            raise NotPermitted("rating.other-tenant", "the inference was made for another tenant")
+        issued_ms = high << 32 | low
         if now_ms - issued_ms > max_age_ms:
             raise Expired("rating.id-expired", "the inference is too old to be rated", issued_ms=issued_ms)
         return InferenceFacts(
@@ -84,6 +128,9 @@ class InferenceIds:
             variant_id=variant_id,
             unit_hash=unit.hex(),
             issued_ms=issued_ms,
+            epoch=epoch or None,
+            arm=None if arm == _NO_ARM else arm,
+            tenant_hash=tenant_hash,
         )
 
     def _verified(self, text: str) -> bytes:
@@ -95,7 +142,23 @@ class InferenceIds:
         return content
 
     def _mac(self, content: bytes) -> bytes:
-        return hmac.digest(self._signing_key, content, "sha256")[:_MAC_BYTES]
+        signature = self._signature.copy()
+        signature.update(content)
+        return signature.digest()
+
+    def _hash_tenant_anew(self, tenant: str) -> bytes:
+        digest = blake2b(
+            tenant.encode("utf-8", "surrogatepass"), digest_size=_TENANT_BYTES, key=self._tenant_key
+        ).digest()
+        return digest if digest != NO_TENANT else b"\0\0\0\1"
+
+
+def origin_of(
+    task_id: str, task_version: int, experiment_id: str | None, variant_id: str, *, epoch: int | None, arm: int | None
+) -> bytes:
+    """What the ids of all requests have in common that are answered alike: the end of their contents."""
+    packed = _ORIGIN.pack(task_version, epoch or 0, _NO_ARM if arm is None else arm)
+    return packed + pack_names((task_id, experiment_id or "", variant_id))
 
 
 def _decode_canonical(text: str) -> bytes:

@@ -1,14 +1,14 @@
 """Names inside an inference id: packed as digits of base 68, a quarter shorter than their bytes would be.
 
-An id has room for 98 bytes of names. A name of the platform has 67 possible characters, 6.09 bits each, where a byte
-takes 8: so 128 characters fit instead of 98.
+An id has room for 96 bytes of names. A name of the platform has 67 possible characters, 6.09 bits each, where a byte
+takes 8: so 125 characters fit instead of 96.
 """
 
 from functools import lru_cache
 
-MAX_NAMES_BYTES = 98
+MAX_NAMES_BYTES = 96
 TASK_CHARACTERS = 40
-EXPERIMENT_CHARACTERS = 38  # a UUID has 36
+EXPERIMENT_CHARACTERS = 36  # as many as a UUID has
 VARIANT_CHARACTERS = 47  # a model named as its task, a colon, six digits of version
 
 _CHARACTERS = "-.0123456789:@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
@@ -37,6 +37,7 @@ def pack_names(names: tuple[str, ...]) -> bytes:
     return packed
 
 
+@lru_cache(maxsize=4096)
 def unpack_names(packed: bytes) -> tuple[str, ...]:
     number = int.from_bytes(packed, "big")
     names: list[str] = []

@@ -1,13 +1,14 @@
 """Puts a task around a request: system message, template of the last user message, answer schema, generation defaults."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from loopwright.errors import Invalid
-from router_svc.domain.questions import Endpoint, Fields, Message, Question, is_sent, read_messages
-from router_svc.domain.snapshot import Target, Task
+from router_svc.domain.asking import Prompt, Rebuilt, Written, json_of
+from router_svc.domain.cutting import cut_chat
+from router_svc.domain.questions import Fields, Message, Question, is_sent, read_messages
+from router_svc.domain.snapshot import Task
 
 # vLLM's own way to constrain an answer; a client that uses it has said what it wants
 _FORMAT_FIELDS = ("response_format", "structured_outputs")
@@ -20,61 +21,48 @@ _text_or_texts = msgspec.json.Decoder(str | list[str])
 _parts = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn of the conversation as the model sees it."""
-
-    role: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
-    """A request with its task around it.
-
-    Attributes:
-        fields: Body of the upstream request, but for what depends on the variant.
-        user_input: What the user sent last, before the template.
-        adds_usage: We asked the server to report tokens at the end of the stream; the client did not.
-    """
-
-    endpoint: Endpoint
-    fields: Fields
-    user_input: str | None
-    turns: tuple[Turn, ...]
-    streamed: bool
-    adds_usage: bool
-
-    def body_for(self, target: Target) -> bytes:
-        """JSON of the upstream request for one variant."""
-        body = dict(self.fields)
-        body["model"] = _raw(target.served_name)
-        for name, value in target.defaults.items():
-            wanted = is_sent(body, name) or (name == "max_tokens" and is_sent(body, "max_completion_tokens"))
-            if not wanted:
-                body[name] = msgspec.Raw(value)
-        return msgspec.json.encode(body)
-
-
-def apply_task(task: Task, question: Question) -> Prompt:
-    """Puts the task around the request.
+def apply_to_chat(task: Task, question: Question) -> Prompt:
+    """Puts the task around a conversation.
 
     Raises:
         Invalid: the conversation is not what the OpenAI API takes.
     """
+    cut = cut_chat(task, question)
+    if cut is not None:
+        return cut
     fields = dict(question.fields)
-    apply = _apply_to_chat if question.endpoint is Endpoint.CHAT else _apply_to_completion
-    user_input, turns = apply(task, fields)
+    written = _change_messages(task, fields)
+    return _rebuilt(task, question, fields, written)
+
+
+def apply_to_completion(task: Task, question: Question) -> Prompt:
+    """A bare prompt has no roles: the system message stands before it. Prompts of token ids stay as they are.
+
+    Raises:
+        Invalid: the prompt is not what the OpenAI API takes.
+    """
+    fields = dict(question.fields)
+    written = _change_prompt(task, fields)
+    return _rebuilt(task, question, fields, written)
+
+
+def _rebuilt(task: Task, question: Question, fields: Fields, written: Written) -> Prompt:
     if task.response_format is not None and not any(is_sent(fields, name) for name in _FORMAT_FIELDS):
         fields["response_format"] = msgspec.Raw(task.response_format)
+    adds_usage = question.streamed and _ask_for_usage(fields)
     return Prompt(
         endpoint=question.endpoint,
-        fields=fields,
-        user_input=user_input,
-        turns=turns,
         streamed=question.streamed,
-        adds_usage=question.streamed and _ask_for_usage(fields),
+        adds_usage=adds_usage,
+        written=written,
+        body=Rebuilt(fields, put_default),
     )
+
+
+def put_default(fields: Fields, name: str, value: bytes) -> None:
+    """A generation parameter of the variant, unless the client sent its own."""
+    if not (is_sent(fields, name) or (name == "max_tokens" and is_sent(fields, "max_completion_tokens"))):
+        fields[name] = msgspec.Raw(value)
 
 
 def render(template: str, user_input: str) -> str:
@@ -82,20 +70,20 @@ def render(template: str, user_input: str) -> str:
     return template.replace("{input}", user_input)
 
 
-def _apply_to_chat(task: Task, fields: Fields) -> tuple[str | None, tuple[Turn, ...]]:
+def _change_messages(task: Task, fields: Fields) -> Written:
     messages = read_messages(fields)
     last = max((place for place, message in enumerate(messages) if message.role == "user"), default=None)
     raws = [message.raw for message in messages]
-    turns = [Turn(message.role[:_ROLE_CHARACTERS], message.text) for message in messages]
+    turns = [(message.role[:_ROLE_CHARACTERS], message.text) for message in messages]
     if last is not None:
         rendered = render(task.user_template, messages[last].text)
         raws[last] = _with_text(messages[last], rendered)
-        turns[last] = Turn("user", rendered)
+        turns[last] = ("user", rendered)
     if task.system:
         raws.insert(0, _raw({"role": "system", "content": task.system}))
-        turns.insert(0, Turn("system", task.system))
+        turns.insert(0, ("system", task.system))
     fields["messages"] = _raw(raws)
-    return (messages[last].text if last is not None else None), tuple(turns)
+    return Written.of(messages[last].text if last is not None else None, turns)
 
 
 def _with_text(message: Message, text: str) -> msgspec.Raw:
@@ -113,9 +101,7 @@ def _with_text(message: Message, text: str) -> msgspec.Raw:
     return _raw(fields)
 
 
-def _apply_to_completion(task: Task, fields: Fields) -> tuple[str | None, tuple[Turn, ...]]:
-    """A bare prompt has no roles: the system message stands before it. Prompts of token ids stay as they are."""
-
+def _change_prompt(task: Task, fields: Fields) -> Written:
     def around(text: str) -> str:
         rendered = render(task.user_template, text)
         return f"{task.system}\n\n{rendered}" if task.system else rendered
@@ -123,13 +109,12 @@ def _apply_to_completion(task: Task, fields: Fields) -> tuple[str | None, tuple[
     try:
         prompt = _text_or_texts.decode(fields.get("prompt", msgspec.Raw(b'""')))
     except msgspec.ValidationError:
-        return None, ()
+        return Written.of(None, ())
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Invalid("router.malformed-request", f"`prompt` cannot be read: {error}"[:500]) from error
     fields["prompt"] = _raw(_map_text(around, prompt))
     text = prompt if isinstance(prompt, str) else "\n".join(prompt)
-    turns = tuple(Turn("user", around(one)) for one in ([prompt] if isinstance(prompt, str) else prompt))
-    return text, turns
+    return Written.of(text, [("user", around(one)) for one in ([prompt] if isinstance(prompt, str) else prompt)])
 
 
 def _map_text(change: Callable[[str], str], prompt: str | list[str]) -> str | list[str]:
@@ -142,7 +127,7 @@ def _ask_for_usage(fields: Fields) -> bool:
         fields["stream_options"] = _USAGE_WANTED
         return True
     try:
-        options = _any_fields.decode(fields["stream_options"])
+        options: Mapping[str, msgspec.Raw] = _any_fields.decode(fields["stream_options"])
     except msgspec.MsgspecError:
         return False  # the server will say what is wrong with it
     if bytes(options.get("include_usage", b"false")).strip() == b"true":
@@ -152,4 +137,4 @@ def _ask_for_usage(fields: Fields) -> bool:
 
 
 def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))
+    return msgspec.Raw(json_of(value))

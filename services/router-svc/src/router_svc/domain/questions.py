@@ -1,5 +1,6 @@
 """What is read of a request: a few fields; everything else stays the bytes that the client sent."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,26 +13,21 @@ Fields = dict[str, msgspec.Raw]
 
 
 class Endpoint(StrEnum):
-    """The generating endpoints of the OpenAI API, by path below /v1/."""
+    """Endpoints of the OpenAI API that models answer, by path below /v1/."""
 
     CHAT = "chat/completions"
     COMPLETION = "completions"
+    EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+
+    __hash__ = str.__hash__  # an enumeration's own is no built-in, and each request looks up some tables
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A request before the task's prompt is applied.
+class AskedMessage(msgspec.Struct, gc=False):
+    """One message of a chat request, its content unparsed."""
 
-    Attributes:
-        fields: Every field of the body, unparsed.
-        user: The client's name for its user, if it gave one.
-    """
-
-    endpoint: Endpoint
-    fields: Fields
-    model: str
-    user: str | None
-    streamed: bool
+    role: str
+    content: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Named(msgspec.Struct):
@@ -40,6 +36,49 @@ class _Named(msgspec.Struct):
     model: str
     user: str | None = None
     stream: bool | None = None
+
+
+Sent = msgspec.Raw | msgspec.UnsetType
+
+
+class AskedChat(_Named):
+    """A chat request as far as a task changes it; read in one pass over the body."""
+
+    messages: list[AskedMessage] | None = None
+    stream_options: Sent = msgspec.UNSET
+    response_format: Sent = msgspec.UNSET
+    structured_outputs: Sent = msgspec.UNSET
+    temperature: Sent = msgspec.UNSET
+    top_p: Sent = msgspec.UNSET
+    max_tokens: Sent = msgspec.UNSET
+    max_completion_tokens: Sent = msgspec.UNSET
+    prompt_logprobs: Sent = msgspec.UNSET
+    echo: Sent = msgspec.UNSET
+
+
+class Question(msgspec.Struct, kw_only=True):
+    """A request before the task's prompt is applied.
+
+    Attributes:
+        model: What the client asks: a task, or a variant of one.
+        user: The client's name for its user, if it gave one.
+        chat: What was read of a chat request; None for other endpoints.
+    """
+
+    endpoint: Endpoint
+    body: bytes
+    model: str
+    user: str | None
+    streamed: bool
+    chat: AskedChat | None = None
+    _fields: Fields | None = None
+
+    @property
+    def fields(self) -> Fields:
+        """Every field of the body, unparsed."""
+        if self._fields is None:
+            self._fields = _fields.decode(self.body)
+        return self._fields
 
 
 class _Message(msgspec.Struct):
@@ -68,10 +107,12 @@ class Message:
 
 _fields = msgspec.json.Decoder(Fields)
 _named = msgspec.json.Decoder(_Named)
+_chat = msgspec.json.Decoder(AskedChat)
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 _message = msgspec.json.Decoder(_Message)
 _content = msgspec.json.Decoder(str | list[_Part] | None)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_question(endpoint: Endpoint, body: bytes) -> Question:
@@ -80,17 +121,29 @@ def read_question(endpoint: Endpoint, body: bytes) -> Question:
     Raises:
         Invalid: it is not a JSON object, or a field that we need is missing or of a wrong type.
     """
+    chat: AskedChat | None = None
     try:
-        fields = _fields.decode(body)
-        named = _named.decode(body)
+        if endpoint is Endpoint.CHAT:
+            named = chat = _chat.decode(body)
+        else:
+            named = _named.decode(body)
+        str(body, "utf-8")  # what stays unparsed goes into events: it must at least be text
+        if b"\\" in body:
+            _refuse_half_characters(body)
     except _UNREADABLE as error:
         raise Invalid("router.malformed-request", f"The request body cannot be read: {error}"[:500]) from error
     return Question(
-        endpoint=endpoint, fields=fields, model=named.model, user=named.user or None, streamed=bool(named.stream)
+        endpoint=endpoint, body=body, model=named.model, user=named.user or None, streamed=bool(named.stream), chat=chat
     )
 
 
-def refuse_prompt_likelihoods(fields: Fields) -> None:
+def _refuse_half_characters(body: bytes) -> None:
+    """Half of a surrogate pair is no character: no server and no database takes it. Decoding finds it."""
+    if _SURROGATE.search(body):
+        msgspec.json.decode(body)
+
+
+def refuse_prompt_likelihoods(question: Question) -> None:
     """Keeps a question from the servers that asks what the model thinks of each token of the prompt.
 
     vLLM 0.32 on CPUs with adapters loaded dies of the first one, with everybody's answers.
@@ -98,6 +151,10 @@ def refuse_prompt_likelihoods(fields: Fields) -> None:
     Raises:
         Invalid: it asks so, by vLLM's `prompt_logprobs`, or by `echo` with `logprobs`.
     """
+    chat = question.chat
+    if chat is not None and chat.prompt_logprobs is msgspec.UNSET and chat.echo is msgspec.UNSET:
+        return
+    fields = question.fields
     echoed = is_sent(fields, "echo") and bytes(fields["echo"]).strip() != b"false"
     if is_sent(fields, "prompt_logprobs") or (echoed and is_sent(fields, "logprobs")):
         raise Invalid("router.prompt-likelihoods-refused", "Likelihoods of the prompt are not given out here")

@@ -4,26 +4,33 @@ import re
 
 import msgspec
 
-_FIRST_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*("(?:[^"\\]|\\.)*")')  # where every server we know has it
+_FIRST_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*("[^"\\]*")')  # where every server we know has it
+_ID_BEGINS = b'{"id":"'  # as all of them write it now
 _DATA_LINE = re.compile(rb"^(data:[ ]?)(\{[^\r\n]*)(\r?\n(?:\r?\n)?)", re.MULTILINE)
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _DONE = re.compile(rb"^data:[ ]?\[DONE\]", re.MULTILINE)
+_DATA = b"data:"
+_USAGE = b'"usage"'
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def with_id(body: bytes, inference_id: str) -> bytes:
     """A JSON answer with our id in place of its own; anything else as it is."""
-    quoted = b'"' + inference_id.encode() + b'"'
+    if body.startswith(_ID_BEGINS):
+        end = body.find(b'"', len(_ID_BEGINS))
+        if end > 0 and b"\\" not in body[:end]:
+            return b'{"id":"%b%b' % (inference_id.encode(), body[end:])
     first = _FIRST_ID.match(body)
     if first is not None:
-        return body[: first.start(1)] + quoted + body[first.end(1) :]
+        start, end = first.span(1)
+        return b'%b"%b"%b' % (body[:start], inference_id.encode(), body[end:])
     try:
         fields = _fields.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return body
     if "id" not in fields:
         return body
-    fields["id"] = msgspec.Raw(quoted)
+    fields["id"] = msgspec.Raw(b'"' + inference_id.encode() + b'"')
     return msgspec.json.encode(fields)
 
 
@@ -41,9 +48,23 @@ class StreamSplicer:
         self._drop_usage = drop_usage
         self._rest = b""  # a line whose end has not come
         self._done = b""
+        self._theirs = b""  # how each event of this server begins, with its id
+        self._ours = b""
 
     def feed(self, chunk: bytes) -> bytes:
         """What can go to the client now."""
+        if self._theirs and not (self._rest or self._done) and chunk.endswith(b"\n"):
+            # whole events of a server that we know: nothing is looked at but how they begin
+            if self._drop_usage and _USAGE in chunk:
+                return self._feed_unknown(chunk)
+            if chunk.count(_DATA) == 1 and chunk.startswith(self._theirs):
+                return self._ours + chunk[len(self._theirs) :]
+            alike = chunk.count(self._theirs)
+            if alike and alike == chunk.count(_DATA):
+                return chunk.replace(self._theirs, self._ours)
+        return self._feed_unknown(chunk)
+
+    def _feed_unknown(self, chunk: bytes) -> bytes:
         text = self._rest + chunk
         end = text.rfind(b"\n") + 1
         lines, self._rest = self._done + text[:end], text[end:]
@@ -62,4 +83,9 @@ class StreamSplicer:
         prefix, payload, ending = line.groups()
         if self._drop_usage and b'"usage"' in payload and _NO_CHOICES.search(payload):
             return b""
-        return prefix + with_id(payload, self._id) + ending
+        spliced = with_id(payload, self._id)
+        first = _FIRST_ID.match(payload)
+        if first is not None and prefix == b"data: ":
+            self._theirs = prefix + payload[: first.end(1)]
+            self._ours = prefix + payload[: first.start(1)] + b'"' + self._id.encode() + b'"'
+        return prefix + spliced + ending

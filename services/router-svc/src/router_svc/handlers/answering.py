@@ -1,152 +1,204 @@
-"""Answers one inference request: route it, ask a model, pass its bytes on, put the event on record, end."""
+"""Takes inference requests in: who asks what of whom, and whether there is room for it now."""
 
 import asyncio
 import secrets
-from dataclasses import dataclass
-from typing import Protocol
+import time
+from collections.abc import Mapping
 
-from opentelemetry import trace
+import msgspec
 
-from loopwright.errors import ServingUnavailable
-from loopwright.telemetry import current_traceparent
+from loopwright.errors import PlatformError, ServingUnavailable
 from router_svc.adapters.metrics import IN_FLIGHT, OVERLOADED
-from router_svc.adapters.upstream import BackendFailed, StreamBroken, UpstreamAnswer
-from router_svc.domain.prompts import apply_task
-from router_svc.domain.questions import Endpoint, read_question, refuse_prompt_likelihoods
-from router_svc.domain.splicing import StreamSplicer, with_id
-from router_svc.handlers.recording import record_completed
-from router_svc.handlers.serving import BROKEN_OFF, CLIENT_GONE, Exchange, Serving, open_exchange
+from router_svc.adapters.tracing import Trail
+from router_svc.domain.callers import Caller
+from router_svc.domain.endpoints import apply_task
+from router_svc.domain.headers import for_upstream
+from router_svc.domain.limits import refuse_many_tokens
+from router_svc.domain.questions import Endpoint, Question, read_question, refuse_prompt_likelihoods
+from router_svc.domain.units import UnitSource, unit_of
+from router_svc.handlers.enriching import enrich
+from router_svc.handlers.exchange import Exchange, Reply
+from router_svc.handlers.recording import Journal
+from router_svc.handlers.serving import Serving
+from router_svc.handlers.shadowing import Shadowing
 
-Headers = list[tuple[bytes, bytes]]
-_STREAM_BROKEN = (
-    b'data: {"error":{"message":"the model\'s server stopped in its answer","type":"server_error","param":null,'
-    b'"code":"router.stream-broken"}}\n\n'
-)
-
-
-class Reply(Protocol):
-    """Where an answer goes; whoever speaks HTTP with the client implements it."""
-
-    async def start(self, status: int, headers: Headers) -> None: ...
-    async def write(self, chunk: bytes) -> None: ...
-    async def end(self, chunk: bytes) -> None: ...
+_SWEEP_S = 0.05
+_UNIT = b"x-loopwright-unit"
+_SPANS = {endpoint: f"POST /v1/{endpoint}" for endpoint in Endpoint}
+_SESSION_COOKIE = "loopwright-session="
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(msgspec.Struct):
     """One request as it came.
 
     Attributes:
-        unit: Unit that the client named in a header, if it did.
+        headers: Names in lower case.
     """
 
     endpoint: Endpoint
     body: bytes
-    unit: str | None
+    headers: Mapping[bytes, bytes]
+    caller: Caller
 
 
 class Gate:
-    """Counts the requests in flight."""
+    """Holds the requests in flight; of those that are too many, some wait for a while."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._inside = 0
+    def __init__(self, *, in_flight: int, waiting: int, wait_s: float) -> None:
+        self._limit = in_flight
+        self._most_waiting = waiting
+        self._wait_s = wait_s
+        self._inside: set[Exchange] = set()
+        self._waiting: dict[Exchange, float] = {}  # until when; in the order of their coming
 
-    def __enter__(self) -> None:
-        if self._inside >= self._limit:
-            OVERLOADED.inc()
-            raise ServingUnavailable("router.overloaded", "too many requests are being answered; try again shortly")
-        self._inside += 1
-        IN_FLIGHT.set(self._inside)
+    def require_room(self) -> None:
+        """Refuses what could not even wait.
 
-    def __exit__(self, *_: object) -> None:
-        self._inside -= 1
-        IN_FLIGHT.set(self._inside)
+        Raises:
+            ServingUnavailable: too many wait.
+        """
+        if len(self._inside) >= self._limit and len(self._waiting) >= self._most_waiting:
+            raise _overloaded()
 
-
-async def answer(serving: Serving, ask: Ask, reply: Reply) -> None:
-    """Answers a request; its event is on this disk before the last byte leaves.
-
-    Raises:
-        Invalid: the request cannot be read.
-        NotFound: no such model.
-        ServingUnavailable: nobody can answer now; nothing was sent to the client.
-    """
-    if not serving.board.loaded:
-        raise ServingUnavailable("router.not-ready", "the router does not know the tasks yet")
-    question = read_question(ask.endpoint, ask.body)
-    if not serving.limits.prompt_likelihoods:
-        refuse_prompt_likelihoods(question.fields)
-    unit = question.user or ask.unit or f"anonymous-{secrets.token_hex(16)}"
-    route = serving.board.snapshot.route(question.model, unit)
-    exchange = open_exchange(serving, route, apply_task(route.task, question), unit=unit)
-    try:
-        last = await _pass_on(serving, exchange, reply)
-    except asyncio.CancelledError:
-        exchange.status = CLIENT_GONE
-        raise
-    finally:
-        record_completed(serving, exchange)
-    await reply.end(last)
-
-
-async def _pass_on(serving: Serving, exchange: Exchange, reply: Reply) -> bytes:
-    """Sends all of the answer but the end, which is returned."""
-    upstream = await _begin(serving, exchange)
-    exchange.streamed = upstream.streamed
-    try:
-        if upstream.streamed:
-            last = await _pass_stream(serving, exchange, upstream, reply)
+    def enter(self, exchange: Exchange) -> None:
+        """Lets it ask now, or when another has left."""
+        if len(self._inside) < self._limit:
+            self._inside.add(exchange)
+            exchange.ask()
         else:
-            exchange.keep(upstream.first, limit=serving.limits.copy_bytes)
-            await reply.start(upstream.status, _headers(exchange, upstream))
-            last = with_id(upstream.first, exchange.inference_id)
-    except StreamBroken:
-        exchange.status = BROKEN_OFF
-        return _STREAM_BROKEN
-    finally:
-        upstream.close()
-    exchange.status = upstream.status
-    return last
+            self._waiting[exchange] = time.monotonic() + self._wait_s
+
+    def leave(self, exchange: Exchange) -> None:
+        self._inside.discard(exchange)
+        self._waiting.pop(exchange, None)
+        while self._waiting and len(self._inside) < self._limit:
+            after = next(iter(self._waiting))
+            del self._waiting[after]
+            if not after.over:
+                self._inside.add(after)
+                after.ask()
+
+    def sweep(self, now: float) -> None:
+        """Refuses those that have waited long enough."""
+        IN_FLIGHT.set(len(self._inside))
+        for exchange in [one for one, until in self._waiting.items() if until <= now]:
+            del self._waiting[exchange]
+            exchange.stop(_overloaded())
+
+    def close(self) -> None:
+        """Ends everybody."""
+        for exchange in [*self._inside, *self._waiting]:
+            exchange.stop(ServingUnavailable("router.stopping", "the router is being restarted; try again shortly"))
 
 
-async def _begin(serving: Serving, exchange: Exchange) -> UpstreamAnswer:
-    """The first target that begins an answer: the assigned variant, else the champion."""
-    failure: BackendFailed | None = None
-    for target in exchange.route.targets:
-        exchange.served = target
+def _overloaded() -> ServingUnavailable:
+    OVERLOADED.inc()
+    return ServingUnavailable("router.overloaded", "too many requests are being answered; try again shortly")
+
+
+class Answering:
+    """The door behind the door: turns requests into exchanges, and looks after them."""
+
+    def __init__(self, serving: Serving) -> None:
+        limits = serving.limits
+        self._serving = serving
+        self._user_first = serving.unit_order[0] is UnitSource.USER
+        self._gate = Gate(in_flight=limits.in_flight, waiting=limits.waiting, wait_s=limits.wait_s)
+        self._journal = Journal(serving.spool, event_bytes=limits.event_bytes)
+        self._shadowing = Shadowing(serving, self._journal, most=limits.shadows, most_bytes=limits.shadow_bytes)
+
+    def begin(self, ask: Ask, reply: Reply) -> Exchange:
+        """Begins to answer; the event will be on this disk before the last byte leaves.
+
+        Raises:
+            Invalid: the request cannot be read.
+            NotFound: no such model.
+            NotPermitted: the caller may not ask this task.
+            ServingUnavailable: nobody can answer now.
+        """
+        serving = self._serving
+        started_ns, started_s = time.time_ns(), time.perf_counter()
+        if not serving.board.loaded:
+            raise ServingUnavailable("router.not-ready", "the router does not know the tasks yet")
+        question = self._read(ask)
+        unit = self._unit(ask, question)
+        unit_hash = serving.ids.hash_unit(unit)
+        route = serving.board.route(question.model, unit, unit_hash)
+        ask.caller.require_task(route.task.task_id)
+        prompt = apply_task(route.task, question)
+        self._gate.require_room()
+        trail = serving.tracing.begin(ask.headers.get(b"traceparent"), name=_SPANS[ask.endpoint], started_ns=started_ns)
+        exchange = Exchange(
+            serving, journal=self._journal, room=self._gate, reply=reply, caller=ask.caller, route=route,
+            prompt=prompt, inference_id=serving.issue(route, ask.caller, unit_hash, started_ns), unit_hash=unit_hash,
+            trail=trail, started_ns=started_ns, started_s=started_s, forwarded=_forwarded(ask.headers, trail),
+            after=None if route.shadow is None else self._shadowing.copy,
+        )  # fmt: skip
+        looked_up = route.task.retrieval is not None and ask.endpoint is not Endpoint.EMBEDDINGS
+        if looked_up and serving.library is not None:
+            serving.upstream.spawn(self._enter_enriched(exchange, question, prompt.user_input))
+        else:
+            self._gate.enter(exchange)
+        return exchange
+
+    async def _enter_enriched(self, exchange: Exchange, question: Question, user_input: str | None) -> None:
+        """Looks similar cases up first; what cannot be had in time is not waited for."""
         try:
-            return await serving.upstream.begin(
-                target.backend_urls,
-                exchange.prompt.endpoint,
-                exchange.prompt.body_for(target),
-                traceparent=current_traceparent(),
-            )
-        except BackendFailed as error:
-            failure = error
-            exchange.status = 503
-    assert failure is not None
-    raise failure
+            task = await enrich(exchange.route.task, user_input, self._serving.library)
+            prompt = apply_task(task, question)
+        except PlatformError as error:
+            exchange.stop(error)
+            return
+        if not exchange.over:
+            exchange.prompt = prompt
+            self._gate.enter(exchange)
+
+    async def run(self) -> None:
+        """Watches over time; at the end, whatever still runs is ended and on record."""
+        try:
+            while True:
+                await asyncio.sleep(_SWEEP_S)
+                self._serving.upstream.sweep(self._serving.upstream.now())
+                self._gate.sweep(time.monotonic())
+        finally:
+            self._shadowing.close()
+            self._gate.close()
+            self._journal.flush()
+
+    def _read(self, ask: Ask) -> Question:
+        question = read_question(ask.endpoint, ask.body)
+        if not self._serving.limits.prompt_likelihoods:
+            refuse_prompt_likelihoods(question)
+        if ask.caller.max_tokens is not None:
+            refuse_many_tokens(question.fields, most=ask.caller.max_tokens)
+        return question
+
+    def _unit(self, ask: Ask, question: Question) -> str:
+        if question.user is not None and self._user_first:
+            return question.user
+        header, cookies = ask.headers.get(_UNIT), ask.headers.get(b"cookie")
+        unit = unit_of(
+            self._serving.unit_order,
+            user=question.user,
+            header=None if header is None else header.decode("latin-1") or None,
+            claim=ask.caller.unit,
+            cookie=None if cookies is None else _session(cookies.decode("latin-1")),
+        )
+        return unit or f"anonymous-{secrets.token_hex(16)}"
 
 
-async def _pass_stream(serving: Serving, exchange: Exchange, upstream: UpstreamAnswer, reply: Reply) -> bytes:
-    splicer = StreamSplicer(exchange.inference_id, drop_usage=exchange.prompt.adds_usage)
-    await reply.start(upstream.status, _headers(exchange, upstream))
-    async for chunk in upstream.chunks():
-        exchange.keep(chunk, limit=serving.limits.copy_bytes)
-        if piece := splicer.feed(chunk):
-            await reply.write(piece)
-    return splicer.finish()
+def _session(cookies: str) -> str | None:
+    """Value of our session cookie (RFC 6265, 4.2)."""
+    for cookie in cookies.split(";"):
+        if (pair := cookie.strip()).startswith(_SESSION_COOKIE):
+            return pair.removeprefix(_SESSION_COOKIE)[:500] or None
+    return None
 
 
-def _headers(exchange: Exchange, upstream: UpstreamAnswer) -> Headers:
-    trace.get_current_span().set_attributes(
-        {"loopwright.inference_id": exchange.inference_id, "loopwright.variant_id": exchange.served.variant_id}
-    )
-    headers = [
-        (b"content-type", upstream.content_type.encode("latin-1")),
-        (b"x-loopwright-inference-id", exchange.inference_id.encode()),
-        (b"x-loopwright-variant", exchange.served.variant_id.encode()),
-    ]
-    traceparent = current_traceparent()
-    return headers if traceparent is None else [*headers, (b"traceparent", traceparent.encode())]
+def _forwarded(headers: Mapping[bytes, bytes], trail: Trail) -> bytes:
+    """Lines of the upstream request's head that the client or its trace brought."""
+    lines = b"" if trail.traceparent is None else b"traceparent: %b\r\n" % trail.traceparent.encode()
+    if b"tracestate" in headers or b"x-request-id" in headers:
+        passed = [header for header in for_upstream(headers.items()) if header[0] != b"traceparent"]
+        lines += b"".join([b"%b: %b\r\n" % header for header in passed])
+    return lines

@@ -1,18 +1,23 @@
-"""What answering needs, and what becomes of one request on its way."""
+"""What answering needs: the parts that requests are answered with, and the limits that hold for all of them."""
 
 import secrets
-import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from router_svc.adapters.board import Board
 from router_svc.adapters.spool import Spool
+from router_svc.adapters.tracing import Tracing
 from router_svc.adapters.upstream import Upstream
-from router_svc.domain.inference_ids import NONCE_BYTES, InferenceFacts, InferenceIds
-from router_svc.domain.prompts import Prompt
-from router_svc.domain.snapshot import Route, Target
+from router_svc.domain.callers import Caller
+from router_svc.domain.contents import Conceal
+from router_svc.domain.inference_ids import NONCE_BYTES, InferenceIds
+from router_svc.domain.snapshot import Route
+from router_svc.domain.units import UnitSource
+from router_svc.handlers.enriching import Library
 
 CLIENT_GONE = 499  # nginx's number for a client that closed its connection
 BROKEN_OFF = 502
+_NONCES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,78 +28,64 @@ class Limits:
         copy_bytes: Longer answers pass through but are not recorded with their text.
         event_bytes: Larger events lose their conversation: Kafka takes no larger records.
         prompt_likelihoods: Whether servers survive being asked for likelihoods of prompts.
+        in_flight: Requests that are answered at once.
+        waiting: Requests that may wait for one of those to end.
+        wait_s: How long they may.
+        shadows: Copies to shadows that are asked at once.
+        shadow_bytes: Bytes of the requests of all of them together.
     """
 
     copy_bytes: int
     event_bytes: int
     prompt_likelihoods: bool = False
+    in_flight: int = 512
+    waiting: int = 0
+    wait_s: float = 2.0
+    shadows: int = 16
+    shadow_bytes: int = 32 << 20
+
+
+class Nonces:
+    """Random bytes for ids, drawn from the system for many requests at once."""
+
+    def __init__(self) -> None:
+        self._drawn = b""
+        self._place = 0
+
+    def draw(self) -> bytes:
+        if self._place >= len(self._drawn):
+            self._drawn, self._place = secrets.token_bytes(NONCE_BYTES * _NONCES_AT_ONCE), 0
+        self._place += NONCE_BYTES
+        return self._drawn[self._place - NONCE_BYTES : self._place]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """The parts that requests are answered with."""
+    """The parts that requests are answered with.
+
+    Attributes:
+        conceal: Puts a task's privacy to a conversation.
+        library: Where similar cases are looked up; None if nowhere.
+    """
 
     board: Board
     ids: InferenceIds
     upstream: Upstream
     spool: Spool
     limits: Limits
+    nonces: Nonces
+    tracing: Tracing
+    unit_order: Sequence[UnitSource] = (UnitSource.USER, UnitSource.HEADER)
+    conceal: Conceal
+    library: Library | None = None
 
-
-@dataclass(slots=True, kw_only=True)
-class Exchange:
-    """One request from routing to its event.
-
-    Attributes:
-        served: Who was asked last, and answered if anybody did.
-        status: HTTP status of the answer once it is whole; CLIENT_GONE or BROKEN_OFF if it never was.
-        copy: Bytes that the server sent.
-        started: Monotonic seconds.
-    """
-
-    route: Route
-    prompt: Prompt
-    inference_id: str
-    unit_hash: str
-    served: Target
-    started: float
-    first_byte: float | None = None
-    status: int = 500
-    streamed: bool = False
-    copy: list[bytes] = field(default_factory=list)
-    copied_bytes: int = 0
-
-    @property
-    def fallback(self) -> bool:
-        return self.served.variant_id != self.route.variant_id
-
-    def keep(self, chunk: bytes, *, limit: int) -> None:
-        """Copies a piece of the answer aside for its event."""
-        if self.first_byte is None:
-            self.first_byte = time.perf_counter()
-        self.copied_bytes += len(chunk)
-        if self.copied_bytes <= limit:
-            self.copy.append(chunk)
-        else:
-            self.copy.clear()
-
-
-def open_exchange(serving: Serving, route: Route, prompt: Prompt, *, unit: str) -> Exchange:
-    """Gives a routed request its id."""
-    unit_hash = serving.ids.hash_unit(unit)
-    facts = InferenceFacts(
-        task_id=route.task.task_id,
-        task_version=route.task.version,
-        experiment_id=route.experiment_id,
-        variant_id=route.variant_id,
-        unit_hash=unit_hash,
-        issued_ms=time.time_ns() // 1_000_000,
-    )
-    return Exchange(
-        route=route,
-        prompt=prompt,
-        inference_id=serving.ids.sign(facts, nonce=secrets.token_bytes(NONCE_BYTES)),
-        unit_hash=unit_hash,
-        served=route.targets[0],
-        started=time.perf_counter(),
-    )
+    def issue(self, route: Route, caller: Caller, unit_hash: str, started_ns: int) -> str:
+        """A new inference's id."""
+        ids = self.ids
+        return ids.issue(
+            route.origin,
+            unit=bytes.fromhex(unit_hash),
+            tenant_hash=ids.hash_tenant(caller.tenant),
+            issued_ms=started_ns // 1_000_000,
+            nonce=self.nonces.draw(),
+        )

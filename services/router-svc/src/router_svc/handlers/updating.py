@@ -6,13 +6,15 @@ import msgspec
 
 from loopwright.contracts.base import Event
 from loopwright.contracts.deployments import DeployedVariant, DeploymentChanged
-from loopwright.contracts.experiments import ExperimentChanged, ExperimentState
+from loopwright.contracts.experiments import ExperimentChanged, ExperimentState, Layer
 from loopwright.contracts.tasks import TaskDefined
 from loopwright.errors import InvalidPayload
 from router_svc.adapters.board import Board
-from router_svc.domain.assignment import split_of
+from router_svc.domain.assignment import coverage_of, split_of
+from router_svc.domain.experiments import Experiment, LayerPart, arms_of, layer_part
+from router_svc.domain.inference_ids import MOST_EPOCHS
 from router_svc.domain.packing import EXPERIMENT_CHARACTERS, TASK_CHARACTERS, VARIANT_CHARACTERS
-from router_svc.domain.snapshot import Deployment, Experiment, Target, Task
+from router_svc.domain.snapshot import Deployment, Target, Task
 
 
 def take_in(board: Board, event: Event) -> bool:
@@ -22,7 +24,7 @@ def take_in(board: Board, event: Event) -> bool:
         False if something as new was known already.
 
     Raises:
-        InvalidPayload: a name in it does not fit into inference ids.
+        InvalidPayload: a name or an epoch in it does not fit into inference ids.
     """
     before = board.snapshot
     match event:
@@ -47,6 +49,9 @@ def _task(event: TaskDefined) -> Task:
         response_format=None if event.answer_schema is None else _response_format(event),
         store_content=event.privacy.store_content,
         defined_at=event.defined_at,
+        seal_content=event.privacy.seal_content,
+        mask_content=event.privacy.mask_content,
+        retrieval=event.retrieval,
     )
 
 
@@ -81,16 +86,42 @@ def _target(deployed: DeployedVariant) -> Target:
 
 
 def _experiment(event: ExperimentChanged) -> Experiment:
+    running = event.state is ExperimentState.RUNNING
+    weights = [
+        (_fitting(arm.variant_id, VARIANT_CHARACTERS), arm.weight_0_1)
+        for arm in (event.champion, event.candidate, *event.further_candidates)
+    ]
     return Experiment(
         experiment_id=_fitting(event.experiment_id, EXPERIMENT_CHARACTERS),
         task_id=_fitting(event.task_id, TASK_CHARACTERS),
         revision=event.revision,
-        running=event.state is ExperimentState.RUNNING,
-        champion_id=_fitting(event.champion.variant_id, VARIANT_CHARACTERS),
-        candidate_id=_fitting(event.candidate.variant_id, VARIANT_CHARACTERS),
-        candidate_weight_0_1=event.candidate.weight_0_1,
-        split=split_of(event.salt, candidate_weight_0_1=event.candidate.weight_0_1),
+        running=running,
+        kind=event.kind,
+        epoch=_countable(event.epoch),
+        arms=arms_of(weights),
+        split=split_of(event.salt, weights),
+        coverage_0_1=event.coverage_0_1,
+        coverage=coverage_of(event.salt, event.coverage_0_1),
+        layer=None if event.layer is None else _layer_part(event.layer),
+        hold_out=None if event.hold_out is None else _layer_part(event.hold_out),
+        # lists of those that have ended would only fill the memory
+        excluded=frozenset(event.excluded_units if running else ()),
+        forced=_forced(event) if running else {},
     )
+
+
+def _layer_part(layer: Layer) -> LayerPart:
+    return layer_part(layer.name, salt=layer.salt, from_0_1=layer.from_0_1, to_0_1=layer.to_0_1)
+
+
+def _forced(event: ExperimentChanged) -> dict[str, str]:
+    return {unit: _fitting(variant_id, VARIANT_CHARACTERS) for unit, variant_id in event.forced_units.items()}
+
+
+def _countable(epoch: int) -> int:
+    if epoch > MOST_EPOCHS:
+        raise InvalidPayload("router.epoch-too-high", f"epoch {epoch} is over {MOST_EPOCHS}: no inference id holds it")
+    return epoch
 
 
 def _fitting(name: str, characters: int) -> str:

@@ -1,0 +1,453 @@
+"""The inference port: requests of models' endpoints on the raw transport, all others through it to the application.
+
+HTTP is parsed by llhttp (httptools), strictly: conflicting lengths, bad chunks and both kinds of framing at once are
+refused, and the connection is closed (RFC 9112, 6.3).
+"""
+
+import asyncio
+import gc
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+import structlog
+
+from loopwright.errors import Invalid, PlatformError
+from loopwright.telemetry import HTTP_REQUESTS
+from router_svc.adapters.callers import Guard
+from router_svc.adapters.memory import keep_freed_memory
+from router_svc.api.bridge import Bridge, ColdRequest
+from router_svc.api.openai_errors import BodyTooLarge, HeadTooLarge, MethodNotAllowed, error_answer
+from router_svc.domain.callers import Caller
+from router_svc.domain.questions import Endpoint
+from router_svc.handlers.answering import Answering, Ask
+from router_svc.handlers.exchange import Exchange
+
+_log = structlog.get_logger()
+_PATHS = {f"/v1/{endpoint}".encode(): endpoint for endpoint in Endpoint}
+_MOST_PIPELINED = 8  # requests that wait on one connection before no more are read
+_LINGER_S = 2.0  # for a client to read why it was refused, before the connection is cut (RFC 9112, 9.6)
+_JOINED_BYTES = 16_384
+_NEVER = float("inf")
+_GC_THRESHOLD = 50_000  # requests leave no circles: collecting is only for what seldom happens
+_CLOSING = b"connection: close\r\n"
+_WHOLE_HEAD = b"%b%b%b%bcontent-length: %d\r\n\r\n"
+_STATUS_LINES = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)}
+_STATUS_LINES[200] = b"HTTP/1.1 200 OK\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorLimits:
+    """What clients may send, and how slowly.
+
+    Attributes:
+        request_s: For a whole request to arrive.
+        idle_s: For the next request on a kept connection.
+        stalled_s: For a client to take what was sent to it.
+    """
+
+    head_bytes: int = 65_536
+    body_bytes: int
+    request_s: float
+    idle_s: float
+    stalled_s: float
+
+
+class HotRequest:
+    """A request of a model's endpoint, as far as it has come."""
+
+    __slots__ = ("body", "endpoint", "headers", "keep_alive", "refusal", "size")
+
+    def __init__(self, endpoint: Endpoint, headers: dict[bytes, bytes], *, keep_alive: bool) -> None:
+        self.endpoint = endpoint
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.body: list[bytes] = []
+        self.size = 0
+        self.refusal: PlatformError | None = None
+
+
+class Door:
+    """What every connection of a worker shares.
+
+    Attributes:
+        draining: Whether the worker ends soon: each connection ends with its next answer.
+    """
+
+    def __init__(self, answering: Answering, guard: Guard, limits: DoorLimits) -> None:
+        self.answering = answering
+        self.guard = guard
+        self.limits = limits
+        self.draining = False
+        self.connections: set[ClientConnection] = set()
+        self._counted: dict[tuple[Endpoint, int], Callable[[], None]] = {}
+
+    def count(self, endpoint: Endpoint, status: int) -> None:
+        counter = self._counted.get((endpoint, status))
+        if counter is None:
+            counter = HTTP_REQUESTS.labels("POST", f"/v1/{endpoint}", status).inc
+            self._counted[endpoint, status] = counter
+        counter()
+
+    def connect(self, **uvicorn: object) -> "ClientConnection":
+        """A new connection, as uvicorn makes them."""
+        return ClientConnection(self, Bridge.of(uvicorn))
+
+    async def run(self) -> None:
+        """Closes connections that take too long."""
+        gc.set_threshold(_GC_THRESHOLD, 20, 20)
+        keep_freed_memory()
+        while True:
+            await asyncio.sleep(0.5)
+            now = time.monotonic()
+            for connection in [one for one in self.connections if one.deadline <= now]:
+                connection.expire()
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client's connection; requests on it are answered one after the other.
+
+    Attributes:
+        deadline: Monotonic seconds at which patience with the client ends.
+    """
+
+    __slots__ = ("_address", "_bridge", "_chunked", "_cold", "_door", "_exchange", "_failed", "_head_bytes", "_headers",
+                 "_hot", "_keep_alive", "_parser", "_peer", "_queue", "_reading", "_sending", "_transport", "_url",
+                 "deadline")  # fmt: skip
+
+    def __init__(self, door: Door, bridge: Bridge) -> None:
+        self._door = door
+        self._bridge = bridge
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._peer = "unknown"
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0
+        self._hot: HotRequest | None = None  # that is arriving
+        self._cold: ColdRequest | None = None  # that is arriving
+        self._queue: deque[HotRequest | ColdRequest] = deque()
+        self._sending: HotRequest | ColdRequest | None = None  # that is being answered
+        self._exchange: Exchange | None = None
+        self._keep_alive = True
+        self._chunked = False
+        self._reading = True
+        self._failed = False  # nothing that comes any more is read
+        self.deadline = _NEVER
+
+    # callbacks of the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by their class
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else "unknown"
+        self.deadline = time.monotonic() + self._door.limits.idle_s
+        self._door.connections.add(self)
+        self._bridge.opened(self, self._transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._door.connections.discard(self)
+        self._bridge.closed(self)
+        self._failed = True
+        for request in (self._sending, self._cold, *self._queue):
+            if isinstance(request, ColdRequest):
+                request.disconnect()
+        self._queue.clear()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abandon()
+
+    def data_received(self, data: bytes) -> None:
+        if self._failed:
+            return
+        if self._hot is None and self._cold is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # it is answered as if it had not asked for another protocol; what follows is not ours to read
+            self._failed, self._keep_alive = True, False
+        except httptools.HttpParserError as error:
+            self._refuse_connection(Invalid("router.malformed-http", f"This is no HTTP request: {error}"[:200]))
+            return
+        if self._hot is None and self._cold is None and self._head_bytes > self._door.limits.head_bytes:
+            self._refuse_connection(HeadTooLarge("router.head-too-large", "the request's headers are too long"))
+
+    def eof_received(self) -> None:
+        """Whoever closes its side is taken to be gone, as by every server that we know."""
+
+    def pause_writing(self) -> None:
+        self.deadline = time.monotonic() + self._door.limits.stalled_s
+        if self._exchange is not None:
+            self._exchange.pause()
+        self._bridge.pause_writing(self)
+
+    def resume_writing(self) -> None:
+        self._be_patient()
+        if self._exchange is not None:
+            self._exchange.resume()
+        self._bridge.resume_writing(self)
+
+    # callbacks of the parser
+
+    def on_message_begin(self) -> None:
+        self._url = b""
+        self._headers = []
+        self.deadline = time.monotonic() + self._door.limits.request_s
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = 0
+        parser = self._parser
+        endpoint = _PATHS.get(self._url) or _PATHS.get(self._url.partition(b"?")[0])
+        http_version = parser.get_http_version()
+        keep_alive = http_version != "1.0" and parser.should_keep_alive() and not self._door.draining
+        if endpoint is None:
+            self._begin_cold(http_version, keep_alive=keep_alive)
+            return
+        headers = dict(self._headers)
+        if len(headers) < len(self._headers):
+            headers = _joined(self._headers)
+        hot = self._hot = HotRequest(endpoint, headers, keep_alive=keep_alive)
+        if parser.get_method() != b"POST":
+            hot.refusal = MethodNotAllowed("router.method-not-allowed", "models are asked by POST")
+        elif b"expect" in headers:
+            self._expect(headers)
+
+    def _begin_cold(self, http_version: str, *, keep_alive: bool) -> None:
+        try:
+            self._cold = self._bridge.request(
+                self, method=self._parser.get_method(), url=self._url, headers=self._headers,
+                http_version=http_version, keep_alive=keep_alive,
+            )  # fmt: skip
+        except (httptools.HttpParserInvalidURLError, UnicodeError):
+            self._refuse_connection(Invalid("router.malformed-http", "This is no address of a request"))
+        else:
+            self._take_turn(self._cold)
+
+    def on_body(self, body: bytes) -> None:
+        hot = self._hot
+        if hot is None:
+            if self._cold is not None:
+                self._cold.feed(body)
+            return
+        hot.size += len(body)
+        if hot.size <= self._door.limits.body_bytes:
+            hot.body.append(body)
+        elif not self._failed:
+            most = self._door.limits.body_bytes
+            hot.body.clear()
+            self._hot = None
+            self._refuse_connection(BodyTooLarge("router.body-too-large", f"a request has at most {most} bytes"))
+
+    def on_message_complete(self) -> None:
+        if self._failed:
+            return
+        hot, self._hot = self._hot, None
+        cold, self._cold = self._cold, None
+        if hot is not None:
+            self._take_turn(hot)
+        elif cold is not None:
+            cold.complete()
+        if self._sending is not None:
+            self.deadline = _NEVER
+        else:
+            self._be_patient()
+
+    # one request after the other
+
+    def _take_turn(self, request: HotRequest | ColdRequest) -> None:
+        if self._sending is None:
+            self._start(request)
+            return
+        self._queue.append(request)
+        if len(self._queue) >= _MOST_PIPELINED and self._reading and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _start(self, request: HotRequest | ColdRequest) -> None:
+        self._sending = request
+        self._keep_alive = request.keep_alive and not self._failed and self._keep_alive
+        if isinstance(request, ColdRequest):
+            request.start()
+            return
+        caller: Caller | None = None
+        now = time.time()
+        try:
+            if request.refusal is not None:
+                raise request.refusal  # noqa: TRY301 - refused as by everything below
+            headers = request.headers
+            address = self._peer
+            if b"x-forwarded-for" in headers:
+                address = self._door.guard.address_of(address, headers[b"x-forwarded-for"].decode("latin-1"))
+            caller = self._door.guard.admit(headers.get(b"authorization"), address, now=now)
+            body = request.body[0] if len(request.body) == 1 else b"".join(request.body)
+            self._exchange = self._door.answering.begin(Ask(request.endpoint, body, headers, caller), self)
+        except PlatformError as error:
+            if caller is not None:
+                caller.leave(now)
+            self.refuse(error)
+        except Exception:  # noqa: BLE001 - a fault of ours is an answer too, and not the end of the worker
+            _log.exception("http.unknown-error", path=f"/v1/{request.endpoint}")
+            if caller is not None:
+                caller.leave(now)
+            self.refuse(PlatformError("internal", "the router failed; this was written down"))
+
+    def cold_ended(self, request: ColdRequest, *, keep_alive: bool) -> None:
+        """The application has answered."""
+        if self._sending is request:
+            self._keep_alive = self._keep_alive and keep_alive
+            self._next()
+
+    def _next(self) -> None:
+        """Goes on with what the connection's client asked next."""
+        self._sending = self._exchange = None
+        if not self._failed:
+            self.deadline = time.monotonic() + self._door.limits.idle_s
+        transport = self._transport
+        assert transport is not None
+        if not self._keep_alive:
+            if not self._failed:
+                self._close_gently()
+            elif not transport.is_closing():
+                transport.close()
+        elif self._queue:
+            self._start(self._queue.popleft())
+        if not self._reading and len(self._queue) < _MOST_PIPELINED and not transport.is_closing():
+            self._reading = True
+            transport.resume_reading()
+
+    def _be_patient(self) -> None:
+        """A client that has sent a request may wait; one that has not should."""
+        if self._sending is None and not self._failed:
+            self.deadline = time.monotonic() + self._door.limits.idle_s
+        elif not self._failed:
+            self.deadline = _NEVER
+
+    # the reply of an exchange
+
+    def whole(self, status: int, headers: bytes, body: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        size, closing = len(body), b"" if self._keep_alive else _CLOSING
+        head = _WHOLE_HEAD % (_STATUS_LINES[status], self._bridge.default_headers(), headers, closing, size)
+        if size < _JOINED_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines([head, body])
+        self._count(status)
+        self._next()
+
+    def start(self, status: int, headers: bytes) -> None:
+        if self._transport is None:
+            return
+        framing = b"transfer-encoding: chunked\r\n"
+        self._chunked = self._parser.get_http_version() != "1.0"
+        if not self._chunked:  # the end of the connection is the answer's
+            self._keep_alive, framing = False, b""
+        closing = b"" if self._keep_alive else _CLOSING
+        self._transport.write(
+            b"%b%b%b%b%b\r\n" % (_STATUS_LINES[status], self._bridge.default_headers(), headers, closing, framing)
+        )
+        self._count(status)
+
+    def write(self, chunk: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
+
+    def end(self, chunk: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if not self._chunked:
+            self._transport.write(chunk)
+        elif chunk:
+            self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk))
+        else:
+            self._transport.write(b"0\r\n\r\n")
+        self._next()
+
+    def refuse(self, error: PlatformError) -> None:
+        status, headers, body = error_answer(error)
+        self.whole(status, b"".join([b"%b: %b\r\n" % header for header in headers]), body)
+
+    def _count(self, status: int) -> None:
+        if isinstance(self._sending, HotRequest):
+            self._door.count(self._sending.endpoint, status)
+
+    def _expect(self, headers: Mapping[bytes, bytes]) -> None:
+        """100 Continue (RFC 9110, 10.1.1), unless what would follow is too large anyway."""
+        most = self._door.limits.body_bytes
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > most:
+            self._hot = None
+            self._refuse_connection(BodyTooLarge("router.body-too-large", f"a request has at most {most} bytes"))
+        elif self._sending is None and self._transport is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # the end
+
+    def _refuse_connection(self, error: PlatformError) -> None:
+        """Says what is wrong, after the answers that are on their way, and closes."""
+        self._failed = True
+        self._keep_alive = False
+        if self._sending is None:
+            self._sending = HotRequest(Endpoint.CHAT, {}, keep_alive=False)
+            status, headers, body = error_answer(error)
+            assert self._transport is not None
+            lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+            self._transport.write(
+                b"%b%b%bconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+                % (_STATUS_LINES[status], self._bridge.default_headers(), lines, len(body), body)
+            )
+            self._linger()
+
+    def _close_gently(self) -> None:
+        self._failed = True
+        assert self._transport is not None
+        if not self._transport.is_closing():
+            self._transport.close()
+
+    def _linger(self) -> None:
+        """Lets the client read the refusal: a connection that is closed over unread bytes is reset."""
+        self.deadline = time.monotonic() + _LINGER_S
+        assert self._transport is not None
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def expire(self) -> None:
+        """Patience with the client has ended."""
+        self.deadline = _NEVER
+        if self._transport is not None:
+            self._transport.abort()
+
+    def shutdown(self) -> None:
+        """No further request is taken; what is being answered goes on (uvicorn calls this when it stops).
+
+        A new connection may bring its first request, and one that is arriving may arrive.
+        """
+        self._keep_alive = False
+        self._queue.clear()
+        if self._sending is not None or self._transport is None:
+            return
+        if not self._url or self._head_bytes or self._hot is not None or self._cold is not None:
+            self.deadline = min(self.deadline, time.monotonic() + _LINGER_S)
+        else:
+            self._transport.close()
+
+
+def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Lines of one name are one list (RFC 9110, 5.3), but for credentials: of several, the last one counts."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        known = None if name == b"authorization" else joined.get(name)
+        joined[name] = value if known is None else known + (b"; " if name == b"cookie" else b", ") + value
+    return joined

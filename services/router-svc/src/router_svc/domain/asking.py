@@ -1,0 +1,110 @@
+"""A request with its task around it: what a variant's server is sent, and what an event keeps of it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Protocol
+
+import msgspec
+
+from router_svc.domain.questions import Endpoint, Fields
+from router_svc.domain.snapshot import Target
+
+_BEGINNING = 256  # bytes of each of the first two turns: with the system message they tell conversations apart
+
+json_of = msgspec.json.Encoder().encode
+_text = msgspec.json.Decoder(str)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the conversation as the model sees it."""
+
+    role: str
+    text: str
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A conversation as JSON: most of it is never read by us.
+
+    Attributes:
+        user_input: What the user sent last, before the template: a JSON string.
+        turns: Role and text of each turn as the model sees it, JSON strings.
+    """
+
+    user_input: bytes | None
+    turns: Sequence[tuple[bytes, bytes]]
+
+    @classmethod
+    def of(cls, user_input: str | None, turns: Iterable[tuple[str, str]]) -> "Written":
+        return cls(
+            None if user_input is None else json_of(user_input),
+            [(json_of(role), json_of(text)) for role, text in turns],
+        )
+
+    def messages(self) -> bytes:
+        """The turns as an event has them: a JSON list."""
+        pieces: list[bytes] = []
+        for role, text in self.turns:
+            pieces += (b',{"role":' if pieces else b'[{"role":', role, b',"content":', text, b"}")
+        pieces.append(b"]" if pieces else b"[]")
+        return b"".join(pieces)
+
+
+class Body(Protocol):
+    """What becomes the body of an upstream request."""
+
+    def for_target(self, target: Target) -> list[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A body that is written anew from its fields.
+
+    Attributes:
+        put_default: Puts a generation parameter of the variant among the fields, under the endpoint's name for it.
+    """
+
+    fields: Fields
+    put_default: Callable[[Fields, str, bytes], None] | None
+
+    def for_target(self, target: Target) -> list[bytes]:
+        fields = dict(self.fields)
+        fields["model"] = msgspec.Raw(json_of(target.served_name))
+        if self.put_default is not None:
+            for name, value in target.defaults.items():
+                self.put_default(fields, name, value)
+        return [json_of(fields)]
+
+
+class Prompt(msgspec.Struct, kw_only=True):
+    """A request with its task around it.
+
+    Attributes:
+        adds_usage: We asked the server to report tokens at the end of the stream; the client did not.
+    """
+
+    endpoint: Endpoint
+    streamed: bool
+    adds_usage: bool
+    written: Written
+    body: Body
+
+    @property
+    def user_input(self) -> str | None:
+        """What the user sent last, before the template."""
+        return None if self.written.user_input is None else _text.decode(self.written.user_input)
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The conversation as the model sees it."""
+        return tuple(Turn(_text.decode(role), _text.decode(text)) for role, text in self.written.turns)
+
+    def body_for(self, target: Target) -> list[bytes]:
+        """Pieces of the JSON that one variant is asked with."""
+        return self.body.for_target(target)
+
+    def conversation(self) -> bytes | None:
+        """What this conversation has in common with its own later requests, and with few others."""
+        beginning = b"".join([text[:_BEGINNING] for _, text in self.written.turns[:2]])
+        return blake2b(beginning, digest_size=16).digest() if beginning else None
