@@ -18,6 +18,7 @@ from service_process import ServiceProcess
 
 from feedback_svc.main import build
 from feedback_svc.settings import Settings
+from loopwright.sealing import KeyFile
 from loopwright.settings import CommonSettings
 from loopwright.testing.gate import Gate
 from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
@@ -41,10 +42,18 @@ async def gate(migrated_database: Callable[[tuple[str, ...]], Awaitable[str]]) -
         yield gate, url
 
 
+@pytest.fixture
+def keys_file() -> Path | None:
+    """With none, words and objects lie plain."""
+    return None
+
+
 @pytest_asyncio.fixture
-async def world(gate: tuple[Gate, str], storage_uri: str) -> AsyncGenerator[World]:
+async def world(gate: tuple[Gate, str], storage_uri: str, keys_file: Path | None) -> AsyncGenerator[World]:
     door, url = gate
-    world = World(url.replace(f":{urlsplit(url).port}/", f":{door.port}/"), direct_url=url, storage_uri=storage_uri)
+    by_gate = url.replace(f":{urlsplit(url).port}/", f":{door.port}/")
+    keys = None if keys_file is None else KeyFile(keys_file)
+    world = World(by_gate, direct_url=url, storage_uri=storage_uri, keys=keys)
     yield world
     await world.close()
 
@@ -55,12 +64,12 @@ def mint() -> TokenMint:
 
 
 @pytest.fixture
-def common(world: World, mint: TokenMint, tmp_path: Path) -> CommonSettings:
+def common(world: World, mint: TokenMint, tmp_path: Path, keys_file: Path | None) -> CommonSettings:
     jwks = tmp_path / "jwks.json"
     jwks.write_text(mint.jwks)
     return CommonSettings(
-        database_url=SecretStr(world.url), storage_uri=world.storage_uri, auth_jwks_file=jwks, auth_issuer=ISSUER,
-        auth_audience=AUDIENCE, retry_attempts=3, retry_first_delay_s=0.05,
+        database_url=SecretStr(world.url), storage_uri=world.storage_uri, storage_keys_file=keys_file,
+        auth_jwks_file=jwks, auth_issuer=ISSUER, auth_audience=AUDIENCE, retry_attempts=3, retry_first_delay_s=0.05,
     )  # fmt: skip
 
 

@@ -3,14 +3,20 @@
 import itertools
 import json
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import JsonValue
 
-from feedback_svc.events import events
-from feedback_svc.jobs import ErasedExports, Exporter, RetrainingTimer
-from feedback_svc.store.tables import messaging, metadata
+from feedback_svc.domain.reports import Report
+from feedback_svc.events import build_events
+from feedback_svc.jobs.experiments import Decider
+from feedback_svc.jobs.exports import ErasedExports, Exporter
+from feedback_svc.jobs.retraining import RetrainingTimer
+from feedback_svc.queries.experiments import show_results
+from feedback_svc.store.tables import data_keys, messaging, metadata
 from loopwright.broker import Consumer, KafkaRecord, RetryPolicy
 from loopwright.contracts.base import Artifact, Event, JsonObject
 from loopwright.contracts.datasets import UserErased
@@ -31,6 +37,8 @@ from loopwright.contracts.registry import (
 )
 from loopwright.contracts.tasks import TaskDefined
 from loopwright.database import Database
+from loopwright.sealed_columns import ColumnKeys, ColumnOpener
+from loopwright.sealing import KeyFile
 from loopwright.storage import Storage
 from loopwright.testing.examples import an_event, example_payload
 from loopwright.testing.records import a_record
@@ -55,7 +63,7 @@ def a_task(version: int = 1, *, rollout: JsonObject | None = None, retraining: J
         "task_id": TASK,
         "version": version,
         "rollout": SMALL | (rollout or {}),
-        "retraining": {"min_new_samples": 1000, "min_stars": 4, "cooldown_s": 0} | (retraining or {}),
+        "retraining": {"min_new_samples": 1000, "min_stars": 4, "cooldown_s": 0, "patience_s": 0} | (retraining or {}),
     }
     return an_event(TASK_DEFINED, **(standard | changes))
 
@@ -65,7 +73,7 @@ def an_inference(number: int = 1, **changes: JsonValue) -> InferenceCompleted:
         "inference_id": f"inf-{number}", "task_id": TASK, "experiment_id": None, "variant_id": BASE,
         "served_variant_id": BASE, "unit_hash": f"unit-{number}", "input": f"line {number}",
         "messages": [{"role": "system", "content": "Judge."}, {"role": "user", "content": f"Line: line {number}"}],
-        "answer": f"answer {number}", "completed_at": at(0),
+        "answer": f"answer {number}", "completed_at": at(0), "arm": None, "epoch": None,
     }  # fmt: skip
     return an_event(INFERENCE_COMPLETED, **(standard | changes))
 
@@ -76,6 +84,7 @@ def a_rating(number: int = 1, value: float | None = 5, *, minute: float = 1, **c
         "rating_id": f"rat-{uuid.uuid4().hex[:12]}", "inference_id": f"inf-{number}", "task_id": TASK,
         "experiment_id": None, "variant_id": BASE, "unit_hash": f"unit-{number}", "rater_hash": f"unit-{number}",
         "metric": "stars", "value": value, "comment": None, "correction": None, "rated_at": at(minute),
+        "arm": None, "epoch": None,
     }  # fmt: skip
     return an_event(INFERENCE_RATED, **(standard | changes))
 
@@ -110,25 +119,39 @@ def an_erasure(unit: str = "unit-1", **changes: JsonValue) -> UserErased:
     return an_event(USER_ERASED, unit_hash=unit, **changes)
 
 
+Row = Mapping[str, Any]
+SEALED = {
+    "inferences": ("content",),
+    "ratings": ("remarks",),
+    "samples": ("lesson",),
+    "upstream_records": ("content",),
+    "sample_reviews": ("note",),
+}
+
+
 class World:
     """Everything that a test of feedback-svc touches.
 
     Args:
         url: What the service reaches PostgreSQL by; a gate stands before it.
         direct_url: What the test reaches it by.
+        keys: What words and objects are sealed with; without it they lie plain.
     """
 
-    def __init__(self, url: str, *, direct_url: str, storage_uri: str) -> None:
+    def __init__(self, url: str, *, direct_url: str, storage_uri: str, keys: KeyFile | None = None) -> None:
         self.url = url
         self.direct_url = direct_url
         self.storage_uri = storage_uri
-        self.database = Database(url, metadata, messaging)
-        self.direct = Database(direct_url, metadata, messaging)
+        self.column_keys = ColumnKeys(data_keys, keys)
+        self.database = Database(url, metadata, messaging, column_keys=self.column_keys)
+        self.direct = Database(direct_url, metadata, messaging, column_keys=self.column_keys)
         self.work = PostgresWork(self.database, Party.FEEDBACK)
-        self.storage = Storage(storage_uri)
+        self.storage = Storage(storage_uri, keys)
         self.exporter = Exporter(self.work, self.storage, poll_s=0.05)
         self.erased_exports = ErasedExports(self.work, self.storage)
+        self.decider = self.a_decider()
         self.timer = RetrainingTimer(self.work, every_s=0.05)
+        self.events = build_events(None)
         self.stopped: list[BaseException] = []
         self._offsets = itertools.count()
 
@@ -148,9 +171,33 @@ class World:
 
     async def consume(self, record: KafkaRecord, *, attempts: int = 2) -> None:
         consumer = self.consumer(attempts=attempts)
-        for subscription in events.subscriptions:
+        for subscription in self.events.subscriptions:
             if subscription.topic.name == record.topic:
                 await consumer.consume_record(subscription, record)
+
+    async def consume_together(self, records: Sequence[KafkaRecord], *, attempts: int = 2) -> None:
+        """Brings records of one topic through the consumer as they come from one fetch."""
+        for subscription in self.events.subscriptions:
+            if subscription.topic.name == records[0].topic:
+                await self.consumer(attempts=attempts).consume_records(subscription, records)
+
+    def a_decider(self) -> Decider:
+        """As another replica has it."""
+        return Decider(self.work, every_s=0.05)
+
+    async def make_older(self, age: timedelta) -> None:
+        """As if the running experiments had begun earlier."""
+        async with self.direct.engine.begin() as connection:
+            await connection.execute(
+                sa.text("UPDATE feedback.experiments SET started_at = started_at - CAST(:age AS interval)"),
+                {"age": age},
+            )
+        self.decider = self.a_decider()
+
+    async def decide(self) -> None:
+        """Looks at running experiments until nothing is left to do."""
+        while await self.decider.look():
+            pass
 
     async def announced(self, topic: Topic[Event]) -> list[Event]:
         """What was said on a topic, oldest first."""
@@ -169,13 +216,19 @@ class World:
         outbox = messaging.outbox
         return await self.rows(sa.select(outbox).where(outbox.c.topic == topic_name).order_by(outbox.c.id))
 
-    async def rows(self, query: sa.Select[*tuple[object, ...]]) -> list[sa.RowMapping]:
+    async def rows(self, query: sa.Select[*tuple[object, ...]] | sa.TextClause) -> list[sa.RowMapping]:
         async with self.direct.engine.connect() as connection:
             return list((await connection.execute(query)).mappings())
 
-    async def table(self, name: str) -> list[sa.RowMapping]:
-        """A whole table of the schema, in no order."""
-        return await self.rows(sa.select(metadata.tables[f"feedback.{name}"]))
+    async def table(self, name: str) -> list[Row]:
+        """A whole table of the schema, in no order, with what lies sealed in it in plain words."""
+        rows = [dict(row) for row in await self.rows(sa.select(metadata.tables[f"feedback.{name}"]))]
+        async with self.direct.sessions() as session:
+            opener = ColumnOpener(session, name)
+            for column, row in ((column, row) for column in SEALED.get(name, ()) for row in rows if row[column]):
+                said = (await opener.open(row[column])).decode()
+                row[column] = said if column == "note" else json.loads(said)
+        return rows
 
     async def ready_samples(self) -> dict[str, tuple[str, ...]]:
         """Answers of samples that were not exported, with their ratings."""
@@ -185,7 +238,7 @@ class World:
             if row["state"] == "ready"
         }
 
-    async def experiment(self) -> sa.RowMapping:
+    async def experiment(self) -> Row:
         """The only experiment."""
         (row,) = await self.table("experiments")
         return row
@@ -194,6 +247,11 @@ class World:
         """A running experiment of the base model against the candidate; returns its id."""
         await self.hand(a_task(rollout=rollout), a_deployment(1, BASE, CANDIDATE, minute=-1), an_evaluation())
         return str((await self.experiment())["experiment_id"])
+
+    async def report(self, experiment_id: str) -> Report:
+        """The figures of an experiment, as people get them."""
+        async with self.work() as unit:
+            return await show_results(unit.session, experiment_id)
 
     async def exported_lines(self) -> list[JsonObject]:
         """Lines of the newest export."""

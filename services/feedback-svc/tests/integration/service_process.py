@@ -28,7 +28,8 @@ class ServiceProcess:
     def __init__(self, env: Mapping[str, str], *, log_file: Path) -> None:
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
-        self._env = {**os.environ, **env, "FEEDBACK_PORT": str(port), "FEEDBACK_EXPORT_POLL_S": "0.1"}  # noqa: TID251 - a child's environment
+        own = {"FEEDBACK_PORT": str(port), "FEEDBACK_EXPORT_POLL_S": "0.1", "FEEDBACK_COLLECTING_CHECK_S": "0.2"}
+        self._env = {**os.environ, **env, **own}  # noqa: TID251 - a child's environment
         self._log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -22,12 +22,14 @@ from loopwright.testing.tokens import TokenMint
 
 TESTS = "/api/v1/admin/ab-tests"
 VIEWERS = (
-    TESTS, f"{TESTS}/exp-1", f"/api/v1/learn/status?task_id={TASK}", "/api/v1/exports", "/api/v1/feedback/inferences",
+    TESTS, f"{TESTS}/exp-1", f"{TESTS}/exp-1/results", f"/api/v1/learn/status?task_id={TASK}", "/api/v1/exports", "/api/v1/feedback/inferences",
     "/api/v1/feedback/inferences/inf-1", "/api/v1/feedback/ratings", "/api/v1/feedback/ratings/r1",
     "/api/v1/feedback/records", "/api/v1/feedback/records/counts",
 )  # fmt: skip
 CHANGES = (
     (TESTS, "engineer", {"experiment_name": "n", "task_id": TASK, "candidate_variant_id": CANDIDATE}),
+    (f"{TESTS}/exp-1/start", "engineer", None),
+    (f"{TESTS}/exp-1/ramp", "engineer", {"candidate_share_0_1": 0.5}),
     (f"{TESTS}/exp-1/stop", "engineer", None),
     (f"{TESTS}/exp-1/conclude", "admin", {"winner_variant_id": CANDIDATE}),
 )
@@ -127,8 +129,8 @@ class TestLearning:
         status = (await viewer.get("/api/v1/learn/status", params={"task_id": TASK})).json()
         assert status["base_model"] == "smollm2-135m-instruct"
         assert status["samples"] == [
-            {"source": "correction", "ready": 1, "exported": 2, "withdrawn": 0},
-            {"source": "rating", "ready": 1, "exported": 1, "withdrawn": 0},
+            {"source": "correction", "ready": 1, "exported": 2, "quarantined": 0, "withdrawn": 0},
+            {"source": "rating", "ready": 1, "exported": 1, "quarantined": 0, "withdrawn": 0},
         ]
         assert (status["new_samples"], status["min_new_samples"], status["ready"]) == (2, 3, False)
         assert (status["last_run"]["state"], status["last_run"]["sample_count"]) == ("announced", 3)
@@ -148,16 +150,23 @@ class TestExperiments:
             )
         page = (await viewer.get(TESTS, params={"task_id": TASK, "state": "running"})).json()
         assert [item["experiment_id"] for item in page["items"]] == [experiment_id]
-        assert "After 6 users the candidate's mean stars is 2.00 higher" in page["items"][0]["summary"]
 
+        results = (await viewer.get(f"{TESTS}/{experiment_id}/results")).json()
         detail = (await viewer.get(f"{TESTS}/{experiment_id}")).json()
-        results = detail["results"]
-        champion, candidate = results["arms"]
+        assert detail["results"] == results
+        champion, candidate = results["variants"]
         assert (champion["variant_id"], champion["users"], champion["mean"], champion["variance"]) == (BASE, 3, 2, 1)
-        assert (candidate["role"], candidate["users"], candidate["mean"], candidate["units"]) == ("candidate", 3, 4, 3)
-        assert results["lower"] < results["effect"] == 2 < results["upper"]
-        assert results["welch_p"] == pytest.approx(0.07048399)
-        assert (results["mann_whitney_u"], results["sample_ratio_p"]) == (8.5, 1.0)
+        assert (candidate["variant_id"], candidate["users"], candidate["mean"], candidate["units"]) == (
+            CANDIDATE, 3, 4, 3,
+        )  # fmt: skip
+        assert (champion["samples"], champion["significant"]) == (3, False)
+        (comparison,) = results["comparisons"]
+        interval = comparison["interval"]
+        assert interval["lower"] < interval["effect"] == 2 < interval["upper"]
+        assert comparison["welch"]["p"] == pytest.approx(0.07048399)
+        assert (comparison["mann_whitney"]["statistic"], results["sample_ratio_p"]) == (8.5, 1.0)
+        assert results["sentence"].startswith("After 6 users, the difference that mood:1 makes lies between")
+        assert [change["to_state"] for change in detail["changes"]] == ["draft", "running"]
         assert detail["rollout"]["min_users_per_arm"] == 50
 
     async def test_an_engineer_tries_a_deployed_candidate(
@@ -176,6 +185,62 @@ class TestExperiments:
         other = body | {"candidate_variant_id": "mood:9"}
         assert_problem(await api.post(TESTS, json=other, headers=engineer), 409, "experiment.candidate-not-deployed")
         assert_problem(await api.post(TESTS, json=body | {"more": 1}, headers=engineer), 422, "request.malformed")
+
+    async def test_takes_an_ab_test_in_the_words_of_its_users(
+        self, world: World, api: httpx.AsyncClient, mint: TokenMint
+    ) -> None:
+        await world.hand(a_task(), a_deployment(1, BASE, CANDIDATE, minute=0))
+        body = {
+            "experiment_name": "v2 against v1", "model_a_id": BASE, "model_b_id": CANDIDATE,
+            "traffic_split": {"a": 80, "b": 20}, "target_samples": 200, "duration": "P7D",
+            "success_metric": "user_rating",
+        }  # fmt: skip
+        engineer = mint.header("engineer")
+        made = (await api.post(TESTS, json=body, headers=engineer)).json()
+        assert (made["task_id"], made["state"], made["candidate_share_0_1"]) == (TASK, "running", pytest.approx(0.2))
+        policy = made["rollout"]
+        assert (policy["planned_users"], policy["max_users"], policy["max_run_s"]) == (200, 400, 604_800)
+        planning = made["planning"]
+        assert planning["power"] < 0.5
+        assert "200 users find a difference of 0.3" in planning["warning"]
+
+        other = body | {"model_a_id": CANDIDATE, "model_b_id": BASE}
+        assert_problem(await api.post(TESTS, json=other, headers=engineer), 409, "experiment.candidate-not-deployed")
+        strange = body | {"success_metric": "speed", "task_id": TASK}
+        assert_problem(await api.post(TESTS, json=strange, headers=engineer), 422, "experiment.unknown-metric")
+
+    async def test_a_draft_waits_for_a_person_and_a_ramp_takes_the_revision_that_was_seen(
+        self, world: World, api: httpx.AsyncClient, mint: TokenMint
+    ) -> None:
+        await world.hand(a_task(), a_deployment(1, BASE, CANDIDATE, minute=0))
+        body = {"experiment_name": "by hand", "task_id": TASK, "candidate_variant_id": CANDIDATE, "start": False,
+                "candidate_share_0_1": 0.1}  # fmt: skip
+        engineer = mint.header("engineer")
+        made = (await api.post(TESTS, json=body, headers=engineer)).json()
+        place = f"{TESTS}/{made['experiment_id']}"
+        assert (made["state"], made["revision"]) == ("draft", 0)
+        larger = {"candidate_share_0_1": 0.5}
+        assert_problem(await api.post(f"{place}/ramp", json=larger, headers=engineer), 409, "experiment.not-running")
+        started = (await api.post(f"{place}/start", headers=engineer)).json()
+        assert (started["state"], started["revision"], started["epoch"]) == ("running", 1, 1)
+        assert_problem(await api.post(f"{place}/start", headers=engineer), 409, "experiment.not-a-draft")
+
+        ramped = await api.post(f"{place}/ramp?revision=1", json=larger, headers=engineer)
+        assert (ramped.json()["revision"], ramped.json()["epoch"], ramped.json()["weights_0_1"]) == (2, 2, [0.5, 0.5])
+        late = await api.post(f"{place}/ramp?revision=1", json={"candidate_share_0_1": 0.9}, headers=engineer)
+        assert_problem(late, 409, "experiment.changed-meanwhile")
+        smaller = await api.post(f"{place}/ramp", json={"candidate_share_0_1": 0.3}, headers=engineer)
+        assert_problem(smaller, 422, "experiment.share-not-larger")
+
+    async def test_reckons_what_users_can_find(self, world: World, viewer: httpx.AsyncClient) -> None:
+        asked = {"users": 200, "effect": 0.3, "std_dev": 1.31, "icc": 1.0}
+        answer = (await viewer.post(f"{TESTS}/power", json=asked)).json()
+        assert (answer["users_needed"], answer["underpowered"]) == (599, True)
+        assert answer["power"] == pytest.approx(0.367, abs=0.002)
+        await world.hand(a_task(), *(a_rating(number, 1 + number % 5) for number in range(25)))
+        observed = (await viewer.post(f"{TESTS}/power", json={"task_id": TASK})).json()
+        assert observed["observed"] is True
+        assert observed["std_dev"] == pytest.approx(1.4434, abs=1e-4)
 
     @pytest.mark.parametrize("share", [0, 1])
     async def test_refuses_an_empty_arm(
@@ -196,7 +261,7 @@ class TestExperiments:
         experiment_id = await world.start_experiment()
         await world.hand(rated(experiment_id, BASE, 1, 5))
         stopped = await api.post(f"{TESTS}/{experiment_id}/stop", headers=mint.header("engineer"))
-        assert (stopped.status_code, stopped.json()["outcome"], stopped.json()["winner_variant_id"]) == (
+        assert (stopped.status_code, stopped.json()["verdict"], stopped.json()["winner_variant_id"]) == (
             200, "stopped", None,
         )  # fmt: skip
         again = await api.post(f"{TESTS}/{experiment_id}/stop", headers=mint.header("engineer"))
@@ -214,7 +279,7 @@ class TestExperiments:
         unknown = await api.post(path, json={"winner_variant_id": "mood:9"}, headers=admin)
         assert_problem(unknown, 422, "experiment.unknown-winner")
         concluded = await api.post(path, json={"winner_variant_id": winner}, headers=admin)
-        assert (concluded.json()["outcome"], concluded.json()["winner_variant_id"]) == (outcome, winner)
+        assert (concluded.json()["verdict"], concluded.json()["winner_variant_id"]) == (outcome, winner)
         (event,) = await world.announced(EXPERIMENT_CONCLUDED)
         assert isinstance(event, ExperimentConcluded)
         assert event.winner_variant_id == winner
@@ -226,4 +291,4 @@ class TestExperiments:
         await world.hand(an_evaluation(2, candidate="mood:2"))
         await api.post(f"{TESTS}/{first}/stop", headers=mint.header("engineer"))
         states = {row["candidate_variant_id"]: row["state"] for row in await world.table("experiments")}
-        assert states == {CANDIDATE: "ended", "mood:2": "running"}
+        assert states == {CANDIDATE: "stopped", "mood:2": "running"}

@@ -9,6 +9,7 @@ import pytest
 from feedback_world import (
     BASE,
     CANDIDATE,
+    TASK,
     World,
     a_deployment,
     a_rating,
@@ -17,14 +18,15 @@ from feedback_world import (
     an_evaluation,
     an_inference,
 )
+from pydantic import JsonValue
 
 from loopwright.broker import ConsumerStopped
 from loopwright.contracts.base import Event
 from loopwright.contracts.envelope import seal
-from loopwright.contracts.registry import FEEDBACK_RECEIVED, LOG_RECEIVED, topic_of
+from loopwright.contracts.registry import FEEDBACK_RECEIVED, JOB_FINISHED, LOG_RECEIVED, topic_of
 from loopwright.testing.examples import an_event
 from loopwright.testing.gate import Gate
-from loopwright.testing.records import a_raw_record
+from loopwright.testing.records import a_raw_record, a_record
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ CASES = {
     "rating": Case(a_rating, (a_task, an_inference), "samples"),
     "evaluation": Case(an_evaluation, (a_task,), "experiments"),
     "log": Case(lambda: an_event(LOG_RECEIVED), (), "upstream_records"),
+    "job": Case(
+        lambda: an_event(JOB_FINISHED, state="failed", task_id=TASK),
+        (lambda: a_task(retraining={"min_new_samples": 1}), an_inference, a_rating),
+        "dataset_requests",
+    ),
     "erasure": Case(an_erasure, (a_task, an_inference, a_rating), "erasures"),
     "feedback": Case(lambda: an_event(FEEDBACK_RECEIVED), (), "upstream_records"),
 }
@@ -162,6 +169,38 @@ class TestUpstreamRecords:
         await world.hand(record("second", 10), record("third", 11), record("first", 9))
         (row,) = await world.table("upstream_records")
         assert (row["content"], row["deliveries"]) == ({"text": "third"}, 3)
+
+    async def test_of_records_with_numbers_that_json_has_not_only_those_go_to_the_dead_letters(
+        self, world: World
+    ) -> None:
+        for offset, number in enumerate((b"123456789012345678901234567890", b"NaN")):
+            value = b'{"record_id": "r%d", "kind": "k", "record": {"n": %b}, "received_at": "2026-11-21T09:00:00Z"}'
+            await world.consume(a_raw_record(FEEDBACK_RECEIVED, value % (offset, number), offset=offset))
+        [row] = await world.table("upstream_records")
+        assert row["content"] == {"n": 123456789012345678901234567890}
+        assert await world.dead_letters(FEEDBACK_RECEIVED) == ["record.not-json"]
+
+    async def test_what_comes_together_is_kept_as_if_it_came_alone(self, world: World) -> None:
+        def record(name: str, text: str, *, hour: int, unit: str) -> Event:
+            said: JsonValue = {"unit_hash": unit, "text": text}
+            return an_event(FEEDBACK_RECEIVED, record_id=name, record=said, received_at=f"2026-11-21T{hour:02}:00:00Z")
+
+        await world.hand(an_erasure("gone"))
+        batch = [
+            record("b", "second", hour=10, unit="here"),
+            record("a", "never", hour=9, unit="gone"),
+            record("b", "first", hour=9, unit="here"),
+        ]
+        await world.consume_together([a_record(event, offset=offset) for offset, event in enumerate(batch)])
+        rows = {row["record_id"]: row for row in await world.table("upstream_records")}
+        assert {name: (row["content"] or {}).get("text") for name, row in rows.items()} == {"a": None, "b": "second"}
+        assert (rows["a"]["subjects"], rows["b"]["subjects"], rows["b"]["deliveries"]) == ([], ["here"], 2)
+
+    async def test_a_batch_of_which_part_was_lost_holds_up_none_beside_it(self, world: World) -> None:
+        batch = [an_event(LOG_RECEIVED, type=name, count=count) for name, count in (("x", 2), ("y", 3), ("z", 2))]
+        await world.consume_together([a_record(event, offset=offset) for offset, event in enumerate(batch)])
+        assert {row["kind"] for row in await world.table("upstream_records")} == {"x", "z"}
+        assert await world.dead_letters(LOG_RECEIVED) == ["log.count-mismatch"]
 
 
 async def test_a_rating_of_an_unknown_task_is_tried_again_and_then_set_aside(world: World) -> None:

@@ -1,16 +1,22 @@
 """From ratings to samples to a request for a dataset, in whatever order they come."""
 
 import asyncio
+import base64
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 from feedback_world import TASK, World, a_rating, a_task, an_inference
 
-from feedback_svc.jobs import Exporter
+from feedback_svc.events import build_events
+from feedback_svc.jobs.exports import Exporter
 from loopwright.contracts.base import Event
 from loopwright.contracts.datasets import DatasetRequested
 from loopwright.contracts.registry import DATASET_REQUESTED
 from loopwright.errors import StoreUnavailable
+from loopwright.sealed_content import Conversation, seal_content
+from loopwright.sealing import KeyFile
 from loopwright.storage import Storage
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -65,6 +71,17 @@ class TestSamples:
     async def test_forms_nothing_where_privacy_keeps_the_conversation_in_the_router(self, world: World) -> None:
         await world.hand(a_task(), an_inference(input=None, messages=None, answer=None), a_rating(correction="x"))
         assert await world.ready_samples() == {}
+
+    async def test_a_sealed_conversation_teaches_where_the_key_file_is(self, world: World, tmp_path: Path) -> None:
+        path = tmp_path / "keys.json"
+        path.write_text(json.dumps({"current": "k1", "keys": {"k1": base64.b64encode(b"k" * 32).decode()}}))
+        plain = an_inference()
+        content = Conversation(input=plain.input, messages=plain.messages, answer=plain.answer)
+        sealed = seal_content(content.model_dump_json().encode(), KeyFile(path).ring(), inference_id=plain.inference_id)
+        nothing = {"input": None, "messages": None, "answer": None, "sealed_content": sealed}
+        world.events = build_events(KeyFile(path))
+        await world.hand(a_task(), plain.model_copy(update=nothing), a_rating(rating_id="r1"))
+        assert await world.ready_samples() == {"answer 1": ("r1",)}
 
     async def test_an_answer_that_broke_off_is_not_learned_however_well_it_is_rated(self, world: World) -> None:
         await world.hand(a_task(), an_inference(1, http_status=502), a_rating(1, 5))
@@ -216,7 +233,7 @@ class TestExport:
             raise SystemError("power failure")
 
         with monkeypatch.context() as patch:
-            patch.setattr("feedback_svc.jobs.finish_export", crash)
+            patch.setattr("feedback_svc.jobs.exports.finish_export", crash)
             with pytest.raises(SystemError):
                 await world.exporter.export_next()
         assert await world.announced(DATASET_REQUESTED) == []

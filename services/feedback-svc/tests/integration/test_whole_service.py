@@ -41,6 +41,7 @@ from loopwright.testing.tokens import TokenMint
 from loopwright.testing.waiting import eventually
 
 pytestmark = pytest.mark.timeout(600)
+_TURNS = 3  # answers of a unit
 TRACE = "00-{:032x}-b7ad6b7169203331-01"
 
 
@@ -139,8 +140,8 @@ async def test_an_erasure_over_kafka_takes_words_and_exports_and_late_events_bri
     await eventually(lambda: count(world, "ratings", at_least=2), timeout_s=60)
     await eventually(lambda: count(world, "inferences", at_least=2), timeout_s=60)
 
-    assert {row["content"]["answer"] for row in await world.table("inferences")} == {None}
-    assert {row["remarks"]["correction"] or row["remarks"]["comment"] for row in await world.table("ratings")} == {None}
+    assert {row["content"] for row in await world.table("inferences")} == {None}
+    assert {row["remarks"] for row in await world.table("ratings")} == {None}
     assert await world.table("samples") == []
     with pytest.raises(StoreUnavailable):
         await world.storage.read_bytes(source)
@@ -179,8 +180,8 @@ async def once_each(bootstrap: str, experiment_id: str, request_id: str) -> None
 async def reads_over_http(process: ServiceProcess, mint: TokenMint, experiment_id: str) -> None:
     async with httpx.AsyncClient(base_url=process.url, headers=mint.header("viewer"), timeout=30) as client:
         shown = (await client.get(f"/api/v1/admin/ab-tests/{experiment_id}")).json()
-        assert (shown["outcome"], shown["winner_variant_id"]) == ("promote", CANDIDATE)
-        assert shown["results"]["lower"] > 0
+        assert (shown["verdict"], shown["winner_variant_id"]) == ("promote", CANDIDATE)
+        assert shown["results"]["comparisons"][0]["interval"]["lower"] > 0
         status = (await client.get("/api/v1/learn/status", params={"task_id": TASK})).json()
         assert (status["last_run"]["sample_count"], status["new_samples"]) == (3, 0)
         rating = (await client.get("/api/v1/feedback/ratings/r3")).json()
@@ -192,12 +193,12 @@ async def reads_over_http(process: ServiceProcess, mint: TokenMint, experiment_i
 
 
 class TestPowerFailure:
-    async def test_counts_are_exact_after_kill_minus_nine_in_a_stream_of_ratings(
+    async def test_counts_are_exact_after_kill_minus_nine_while_it_takes_signals_in_at_full_rate(
         self, world: World, process: ServiceProcess, producer: AIOKafkaProducer
     ) -> None:
         await process.start()
         rollout = {"min_users_per_arm": 5000, "max_users": 100_000}
-        await send(producer, [a_task(rollout=rollout, retraining={"min_new_samples": 80}), an_evaluation()])
+        await send(producer, [a_task(rollout=rollout, retraining={"min_new_samples": 400}), an_evaluation()])
         experiment_id = (await eventually(lambda: world.table("experiments"), timeout_s=60))[0]["experiment_id"]
 
         process.kill()
@@ -222,12 +223,12 @@ class TestPowerFailure:
 
 
 def a_stream(experiment_id: str, *, seed: int) -> list[Event]:
-    """Inferences of 120 units in two arms with their ratings, some rated again, in a random order."""
+    """Inferences of 1,600 units in two arms with their ratings, some rated again, in a random order."""
     chance = random.Random(seed)
     stream: list[Event] = []
-    for unit in range(60):
+    for unit in range(800):
         for variant in (BASE, CANDIDATE):
-            for turn in range(3):
+            for turn in range(_TURNS):
                 rating = rated(experiment_id, variant, unit, chance.randint(1, 5), turn=turn)
                 stream.append(rating)
                 stream.append(
@@ -262,17 +263,11 @@ async def exact(world: World, ratings: list[InferenceRated], *, inferences: int)
         users[rating.variant_id, rating.unit_hash].append(rating.value)
     assert len(await world.table("ratings")) == len(ratings)
     assert len(await world.table("inferences")) == inferences
-    kept = {(row["variant_id"], row["unit_hash"]): row for row in await world.table("experiment_users")}
-    assert {place: (row["ratings"], row["total"]) for place, row in kept.items()} == {
-        place: (len(values), sum(values)) for place, values in users.items()
+    arms = {0: BASE, 1: CANDIDATE}
+    kept = {(arms[row["arm"]], row["unit_hash"]): row for row in await world.table("experiment_users")}
+    assert {place: (row["exposures"], row["ratings"], row["total"]) for place, row in kept.items()} == {
+        place: (_TURNS, len(values), sum(values)) for place, values in users.items()
     }
-    row = await world.experiment()
-    for arm, variant in (("champion", BASE), ("candidate", CANDIDATE)):
-        means = [sum(values) / len(values) for (owner, _), values in users.items() if owner == variant]
-        figures = row[arm]
-        assert (figures["units"], figures["users"]) == (len(means), len(means))
-        assert figures["ratings"] == sum(len(values) for (owner, _), values in users.items() if owner == variant)
-        assert figures["origin"] + figures["total"] / len(means) == pytest.approx(sum(means) / len(means), rel=1e-9)
     good = {rating.inference_id for rating in latest.values() if rating.value is not None and rating.value >= 4}
     samples = await world.table("samples")
     ready = {row["inference_id"] for row in samples if row["state"] == "ready"}

@@ -1,12 +1,12 @@
 """Which ratings count, whatever the order they come in."""
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from feedback_svc.domain.ratings import Criteria, Opinion, Rating, admit, is_on_scale, opinion_of
 from loopwright.contracts.tasks import MetricKind, SuccessMetric
@@ -98,7 +98,7 @@ class TestOpinion:
     ("kind", "good", "bad"),
     [
         (MetricKind.STARS, 4.5, 0.5), (MetricKind.THUMB, 1, 0.5), (MetricKind.BOOLEAN, 0, 2),
-        (MetricKind.FLOAT, -17.5, float("nan")),
+        (MetricKind.FLOAT, -17.5, float("nan")), (MetricKind.FLOAT, -1e12, 1e300), (MetricKind.FLOAT, 1e12, -1e13),
     ],
 )  # fmt: skip
 def test_scales_have_ends(kind: MetricKind, good: float, bad: float) -> None:

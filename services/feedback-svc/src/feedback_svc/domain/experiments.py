@@ -1,42 +1,79 @@
-"""Experiments as a state machine: waiting, running, ended; and what a change of the deployment does to them."""
+"""Experiments as a state machine: draft, running, ramping, and in the end stopped or concluded with a verdict."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from feedback_svc.domain.statistics import ArmStatistics
-from loopwright.contracts.experiments import Outcome
-from loopwright.contracts.tasks import RolloutPolicy, SuccessMetric
+from loopwright.contracts.experiments import ExperimentKind, Layer, Outcome
+from loopwright.contracts.tasks import RampStep, RolloutPolicy, SuccessMetric
 from loopwright.errors import Conflict, Invalid
 
-_PROMOTION_PATIENCE = timedelta(minutes=1)  # longer than clocks of two services differ
+BY_EVIDENCE = "evidence"
 
 
 class ExperimentState(StrEnum):
-    """One experiment of a task runs at a time; the next candidates wait."""
+    """Where an experiment is.
 
-    WAITING = "waiting"
+    A draft is in nobody's way: it waits for its turn, or for a person who starts it. While it ramps, larger shares are
+    still to come.
+    """
+
+    DRAFT = "draft"
     RUNNING = "running"
-    ENDED = "ended"
+    RAMPING = "ramping"
+    STOPPED = "stopped"
+    CONCLUDED = "concluded"
 
 
-class Role(StrEnum):
-    """The two sides."""
+ACTIVE = (ExperimentState.RUNNING, ExperimentState.RAMPING)
+OPEN = (ExperimentState.DRAFT, *ACTIVE)
 
-    CHAMPION = "champion"
-    CANDIDATE = "candidate"
+
+class Verdict(StrEnum):
+    """How an experiment ended."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    EQUIVALENT = "equivalent"
+    INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+    STOPPED = "stopped"
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is announced: readers know equivalence as a kind of inconclusive."""
+        return Outcome.INCONCLUSIVE if self is Verdict.EQUIVALENT else Outcome(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
-    """What serves a task, as registry-svc said last."""
+class Epoch:
+    """A stretch of an experiment with the same weights.
 
-    task_id: str
-    revision: int
-    champion_variant_id: str
-    candidate_variant_ids: tuple[str, ...]
-    changed_at: datetime
+    Attributes:
+        weights_0_1: Share of each arm, the champion's first.
+        ended_at: None for the one that lasts.
+    """
+
+    number: int
+    weights_0_1: tuple[float, ...]
+    began_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an experiment ends, and why in one sentence.
+
+    Attributes:
+        winner_variant_id: Variant that should be in charge; None if none won.
+        by: `evidence`, or the subject that stopped it.
+    """
+
+    verdict: Verdict
+    reason: str
+    at: datetime
+    winner_variant_id: str | None = None
+    by: str = BY_EVIDENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +82,14 @@ class Experiment:
 
     Attributes:
         salt: Key of the assignment hash; fixed at creation.
-        revision: Rises by one with every change that the router must know; 0 while it waits.
-        candidate_share_0_1: Share of units that get the candidate.
-        known_at: Registry-svc's time at which the two variants were known to be deployed.
+        revision: Rises by one with every change that the router must know; 0 for a draft.
+        epoch: Rises by one whenever weights change; 0 for a draft.
+        looks_taken: Planned looks of a group-sequential experiment that were taken.
+        further_candidate_ids: Candidates beside the first.
+        weights_0_1: Share of the units of each arm, the champion's first; they sum to 1.
+        layer: Part of the task's units that may take part; None for all.
+        queued_at: Since when it waits for its turn; None for a draft that a person must start.
+        known_at: Registry-svc's time at which the variants were known to be deployed.
         traceparent: Trace that led to it; the conclusion continues it.
     """
 
@@ -56,145 +98,173 @@ class Experiment:
     task_id: str
     state: ExperimentState
     salt: str
-    revision: int
     champion_variant_id: str
     candidate_variant_id: str
-    candidate_share_0_1: float
+    weights_0_1: tuple[float, ...]
     metric: SuccessMetric
     rollout: RolloutPolicy
     known_at: datetime
     traceparent: str | None
     created_at: datetime
     created_by: str
+    kind: ExperimentKind = ExperimentKind.AB
+    revision: int = 0
+    epoch: int = 0
+    looks_taken: int = 0
+    further_candidate_ids: tuple[str, ...] = ()
+    layer: Layer | None = None
+    excluded_units: tuple[str, ...] = ()
+    forced_units: dict[str, str] = field(default_factory=dict[str, str])
+    queued_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    outcome: Outcome | None = None
+    verdict: Verdict | None = None
     winner_variant_id: str | None = None
     reason: str | None = None
     concluded_by: str | None = None
-    champion: ArmStatistics = field(default_factory=ArmStatistics)
-    candidate: ArmStatistics = field(default_factory=ArmStatistics)
 
     @property
-    def shares_0_1(self) -> tuple[float, float]:
-        """Champion's and candidate's share."""
-        return (1 - self.candidate_share_0_1, self.candidate_share_0_1)
+    def candidate_ids(self) -> tuple[str, ...]:
+        return (self.candidate_variant_id, *self.further_candidate_ids)
 
-    def role_of(self, variant_id: str) -> Role | None:
-        if variant_id == self.candidate_variant_id:
-            return Role.CANDIDATE
-        return Role.CHAMPION if variant_id == self.champion_variant_id else None
+    @property
+    def variant_ids(self) -> tuple[str, ...]:
+        """Champion first."""
+        return (self.champion_variant_id, *self.candidate_ids)
 
-    def arm(self, role: Role) -> ArmStatistics:
-        return self.candidate if role is Role.CANDIDATE else self.champion
+    @property
+    def candidate_share_0_1(self) -> float:
+        """Share of the units that get a candidate."""
+        return 1 - self.weights_0_1[0]
 
-    def with_arm(self, role: Role, arm: ArmStatistics) -> "Experiment":
-        return replace(self, candidate=arm) if role is Role.CANDIDATE else replace(self, champion=arm)
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def steps_left(self) -> tuple[RampStep, ...]:
+        """Steps of the ramp that would still enlarge the candidates' share."""
+        now = self.candidate_share_0_1 + 1e-9  # shares that sum to 1 are rounded
+        return tuple(step for step in self.rollout.ramp if step.share_0_1 > now)
 
     def started(self, *, champion_variant_id: str, now: datetime) -> "Experiment":
+        running = replace(self, champion_variant_id=champion_variant_id, started_at=now, queued_at=None)
+        return running.with_weights(self.weights_0_1)
+
+    def with_weights(self, weights_0_1: tuple[float, ...]) -> "Experiment":
+        """The experiment in its next epoch.
+
+        Raises:
+            Conflict: it has ended.
+        """
+        check_open(self)
+        changed = replace(self, weights_0_1=weights_0_1, epoch=self.epoch + 1, revision=self.revision + 1)
+        return replace(changed, state=ExperimentState.RAMPING if changed.steps_left else ExperimentState.RUNNING)
+
+    def with_share(self, share_0_1: float) -> "Experiment":
+        """The experiment with a larger share for its candidates, which keep their proportions: a new epoch.
+
+        Raises:
+            Invalid: the share is not larger, or leaves the champion without units.
+            Conflict: it is not running.
+        """
+        if not self.is_active:
+            raise Conflict("experiment.not-running", f"{self.experiment_id} is {self.state}")
+        before = self.candidate_share_0_1
+        if not before < share_0_1 < 1:
+            raise Invalid(
+                "experiment.share-not-larger", f"the share must lie above {before:g} and below 1", share=share_0_1
+            )
+        candidates = self.weights_0_1[1:]
+        grown = (weight / sum(candidates) * share_0_1 for weight in candidates)
+        return self.with_weights((1 - share_0_1, *grown))
+
+    def ended(self, ending: Ending) -> "Experiment":
+        """The experiment at its end.
+
+        Raises:
+            Conflict: it has ended already, or never ran and so has no verdict.
+        """
+        check_open(self)
+        state = ExperimentState.STOPPED if ending.verdict is Verdict.STOPPED else ExperimentState.CONCLUDED
+        if self.state is ExperimentState.DRAFT and state is ExperimentState.CONCLUDED:
+            raise Conflict("experiment.not-running", "an experiment that never ran can be stopped, not concluded")
         return replace(
             self,
-            state=ExperimentState.RUNNING,
+            state=state,
             revision=self.revision + 1,
-            champion_variant_id=champion_variant_id,
-            started_at=now,
+            queued_at=None,
+            ended_at=ending.at,
+            verdict=ending.verdict,
+            winner_variant_id=ending.winner_variant_id,
+            reason=ending.reason,
+            concluded_by=ending.by,
         )
 
 
-def check_share(candidate_share_0_1: float) -> None:
-    """Refuses splits that leave an arm empty.
+def even_weights(candidate_share_0_1: float, candidates: int) -> tuple[float, ...]:
+    """Weights of champion and candidates, of which each gets as much.
 
     Raises:
-        Invalid: the share is not strictly between 0 and 1.
+        Invalid: an arm would get no units.
     """
     if not 0 < candidate_share_0_1 < 1:
-        raise Invalid("experiment.share-out-of-range", "both variants need a share of the units")
+        raise Invalid("experiment.share-out-of-range", "every variant needs a share of the units")
+    return (1 - candidate_share_0_1, *[candidate_share_0_1 / candidates] * candidates)
 
 
 def check_open(experiment: Experiment) -> None:
-    """Refuses to end what has ended.
+    """Refuses to change what has ended.
 
     Raises:
         Conflict: it has.
     """
-    if experiment.state is ExperimentState.ENDED:
+    if experiment.state not in OPEN:
         raise Conflict(
             "experiment.already-ended",
-            f"{experiment.experiment_id} ended as {experiment.outcome}",
+            f"{experiment.experiment_id} ended as {experiment.verdict}",
             experiment_id=experiment.experiment_id,
         )
 
 
-def outcome_for_winner(experiment: Experiment, winner_variant_id: str) -> Outcome:
+def check_revision(experiment: Experiment, seen: int | None) -> None:
+    """Refuses what somebody asks of an experiment that has changed since they looked.
+
+    Raises:
+        Conflict: it has.
+    """
+    if seen is not None and seen != experiment.revision:
+        raise Conflict(
+            "experiment.changed-meanwhile",
+            f"{experiment.experiment_id} is at revision {experiment.revision} by now, not {seen}",
+            revision=experiment.revision,
+        )
+
+
+def queued(experiment: Experiment, *, now: datetime) -> Experiment:
+    """A draft that waits for its turn.
+
+    Raises:
+        Conflict: it is no draft, or waits already.
+    """
+    if experiment.state is not ExperimentState.DRAFT or experiment.queued_at is not None:
+        raise Conflict("experiment.not-a-draft", f"{experiment.experiment_id} runs, waits for its turn, or has ended")
+    return replace(experiment, queued_at=now)
+
+
+def ending_by_choice(experiment: Experiment, winner_variant_id: str, *, by: str, now: datetime) -> Ending:
     """What a person's choice of a winner means.
 
     Raises:
         Invalid: the variant took no part.
-        Conflict: the experiment never ran.
     """
-    if experiment.state is ExperimentState.WAITING:
-        raise Conflict("experiment.not-running", "an experiment that still waits can be stopped, not concluded")
-    match experiment.role_of(winner_variant_id):
-        case Role.CANDIDATE:
-            return Outcome.PROMOTE
-        case Role.CHAMPION:
-            return Outcome.ROLLBACK
-        case None:
-            raise Invalid("experiment.unknown-winner", f"{winner_variant_id} took no part in the experiment")
-
-
-def winner_of(experiment: Experiment, outcome: Outcome) -> str | None:
-    """Variant that should be in charge after an outcome; None if neither won."""
-    match outcome:
-        case Outcome.PROMOTE:
-            return experiment.candidate_variant_id
-        case Outcome.ROLLBACK:
-            return experiment.champion_variant_id
-        case _:
-            return None
-
-
-def why_untenable(experiment: Experiment, serving: Serving | None) -> str | None:
-    """Why an open experiment cannot go on under what serves its task now; None if it can.
-
-    What is known of the deployment may be older than the experiment: topics are not ordered among each other.
-    """
-    if serving is None or serving.changed_at <= experiment.known_at:
-        return None
-    candidate = experiment.candidate_variant_id
-    if candidate == serving.champion_variant_id:
-        return f"{candidate} is in charge already"
-    if candidate not in serving.candidate_variant_ids:
-        return f"{candidate} is no longer deployed"
-    changed = serving.champion_variant_id != experiment.champion_variant_id
-    if experiment.state is ExperimentState.RUNNING and changed:
-        return f"{serving.champion_variant_id} was put in charge meanwhile"
-    return None
-
-
-def champion_at_start(experiment: Experiment, serving: Serving | None) -> str:
-    """The variant that a waiting experiment would now start against."""
-    if serving is None or serving.changed_at <= experiment.known_at:
-        return experiment.champion_variant_id
-    return serving.champion_variant_id
-
-
-def awaits_promotion(last_ended: Experiment | None, serving: Serving | None) -> bool:
-    """Whether a winner was announced and the deployment has not followed yet: until then nothing new starts.
-
-    The loser still in charge and the winner still beside it, in a deployment that is not much younger than the end of
-    the experiment: registry-svc has not followed yet. In a younger one somebody has decided otherwise.
-    """
-    if last_ended is None or last_ended.outcome is not Outcome.PROMOTE or serving is None:
-        return False
-    assert last_ended.ended_at is not None
-    return (
-        serving.champion_variant_id == last_ended.champion_variant_id
-        and last_ended.candidate_variant_id in serving.candidate_variant_ids
-        and serving.changed_at <= last_ended.ended_at + _PROMOTION_PATIENCE
+    if winner_variant_id not in experiment.variant_ids:
+        raise Invalid("experiment.unknown-winner", f"{winner_variant_id} took no part in the experiment")
+    kept = winner_variant_id == experiment.champion_variant_id
+    return Ending(
+        verdict=Verdict.ROLLBACK if kept else Verdict.PROMOTE,
+        reason=f"{by} named {winner_variant_id} the winner",
+        at=now,
+        winner_variant_id=winner_variant_id,
+        by=by,
     )
-
-
-def next_to_start(waiting: Iterable[Experiment]) -> Experiment | None:
-    """Who came first starts first."""
-    return min(waiting, key=lambda experiment: (experiment.created_at, experiment.experiment_id), default=None)

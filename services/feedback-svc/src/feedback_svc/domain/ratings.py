@@ -1,16 +1,19 @@
 """Ratings: which of them count, on what scale, and what they say of an answer."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
+
+from loopwright.contracts.inferences import LARGEST_VALUE
 from loopwright.contracts.tasks import MetricKind, SuccessMetric
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rating:
+class Rating(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one rater said once of one inference.
 
     Attributes:
@@ -18,21 +21,34 @@ class Rating:
         rater_hash: Who rated; the unit itself unless said otherwise.
         value: Position on the metric's scale; None if the rater only commented or corrected.
         traceparent: Trace in which it came, which goes on in what it teaches.
+        epoch: Epoch of the experiment, as the signed id says.
+        arm: Arm of the experiment, likewise.
     """
 
     rating_id: str
     inference_id: str
     task_id: str
-    experiment_id: str | None
+    experiment_id: str | None = None
     variant_id: str
     unit_hash: str
     rater_hash: str
     metric: str
-    value: float | None
-    comment: str | None
-    correction: str | None
-    rated_at: datetime
+    value: float | None = None
+    comment: Annotated[str, Meta(max_length=10_000)] | None = None
+    correction: Annotated[str, Meta(max_length=100_000)] | None = None
+    rated_at: Annotated[datetime, Meta(tz=True)]
     traceparent: str | None = None
+    epoch: Annotated[int, Meta(ge=1)] | None = None
+    arm: Annotated[int, Meta(ge=0, le=9)] | None = None
+    tenant: str | None = None
+
+    @property
+    def identifiers(self) -> tuple[str | None, ...]:
+        """Everything that the contract calls an identifier."""
+        return (
+            self.rating_id, self.inference_id, self.task_id, self.variant_id, self.unit_hash, self.rater_hash,
+            self.metric, self.experiment_id, self.tenant,
+        )  # fmt: skip
 
     @property
     def seat(self) -> tuple[str, str, bool]:
@@ -55,6 +71,21 @@ class Admission:
 
     counts: bool
     unseats: Rating | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seating:
+    """What becomes of the ratings of one inference when new ones arrive.
+
+    Attributes:
+        standing: Those that count from now on.
+        admitted: New ones among them.
+        unseated: Earlier ones that count no longer.
+    """
+
+    standing: tuple[Rating, ...]
+    admitted: tuple[Rating, ...]
+    unseated: tuple[Rating, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +122,22 @@ def admit(new: Rating, standing: Sequence[Rating], *, success: SuccessMetric) ->
     return Admission(counts=True, unseats=holder)
 
 
+def seat(new: Sequence[Rating], standing: Sequence[Rating], *, success: SuccessMetric) -> Seating:
+    """Admits new ratings of one inference, which may come in any order."""
+    now = list(standing)
+    for rating in new:
+        admission = admit(rating, now, success=success)
+        if admission.counts:
+            now = [*(other for other in now if other is not admission.unseats), rating]
+    return Seating(
+        standing=tuple(now),
+        admitted=tuple(rating for rating in now if rating not in standing),
+        unseated=tuple(rating for rating in standing if rating not in now),
+    )
+
+
 def kind_of(metric: str, success: SuccessMetric) -> MetricKind:
-    """The scale of a metric; a metric that the task does not know may have any finite value."""
+    """The scale of a metric; a metric that the task does not know may have any number."""
     if metric == success.name:
         return success.kind
     known = {str(kind): kind for kind in (MetricKind.STARS, MetricKind.THUMB)}
@@ -106,7 +151,7 @@ def is_on_scale(value: float, kind: MetricKind) -> bool:
         case MetricKind.THUMB | MetricKind.BOOLEAN:
             return value in {0, 1}
         case MetricKind.FLOAT:
-            return math.isfinite(value)
+            return abs(value) <= LARGEST_VALUE
 
 
 def opinion_of(rating: Rating, criteria: Criteria) -> Opinion:

@@ -1,6 +1,7 @@
 """Samples: what can be learned from one inference and the ratings of it that count."""
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -16,23 +17,36 @@ class SampleState(StrEnum):
 
     READY = "ready"
     WITHDRAWN = "withdrawn"
+    QUARANTINED = "quarantined"  # curation looks at it again before each request; a person may decide
+    REJECTED = "rejected"  # by a person, for good
     EXPORTED = "exported"
+
+
+_FIXED = frozenset({SampleState.EXPORTED, SampleState.REJECTED})
+_WAITING = frozenset({SampleState.READY, SampleState.QUARANTINED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What an inference teaches as things stand.
+    """What an inference, or a thing that records tell of, teaches as things stand.
 
     Attributes:
         answer: What the model should have said.
         rating_ids: Ratings that it was learned from.
         weight_0_1: 1 for a correction; else the share of raters who endorse, among those who have an opinion.
+        input: What was asked, if no inference says so.
     """
 
     answer: str
     source: SampleSource
     rating_ids: tuple[str, ...]
     weight_0_1: float
+    input: str | None = None
+
+    @property
+    def lesson(self) -> tuple[str | None, str]:
+        """Two drafts that agree in it teach the same."""
+        return (self.input, self.answer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +54,7 @@ class Sample:
     """One training example with its provenance."""
 
     sample_id: str
-    inference_id: str
+    inference_id: str | None
     state: SampleState
     draft: Draft
 
@@ -67,9 +81,23 @@ class _Word:
     correction: Rating | None = None
 
 
-def sample_id_of(inference_id: str, answer: str) -> str:
-    """Names a sample by what it is, so that forming it twice makes one."""
-    return "smp-" + hashlib.sha256(f"{inference_id}\n{answer}".encode()).hexdigest()[:32]
+def sample_id_of(origin: str, answer: str) -> str:
+    """Names a sample by what it is, so that forming it twice makes one.
+
+    Args:
+        origin: The inference that it answers, or what `origin_of` says.
+    """
+    return "smp-" + hashlib.sha256(f"{origin}\n{answer}".encode()).hexdigest()[:32]
+
+
+def origin_of(task_id: str, source: str, key: str, asked: str) -> str:
+    """Where a sample comes from that answers no inference: task, source, key within it, and what was asked."""
+    return json.dumps([task_id, source, key, asked], ensure_ascii=False)
+
+
+def claim_of(answer: str) -> str:
+    """What a rater claims, or a sample says, of a thing that records tell of: equal ones are found by it, without the words."""
+    return hashlib.sha256(answer.encode()).hexdigest()
 
 
 def draft_sample(answer: str | None, ratings: Sequence[Rating], criteria: Criteria) -> Draft | None:
@@ -132,15 +160,15 @@ def _endorsed(answer: str, words: Sequence[_Word]) -> Draft | None:
 def settle(draft: Draft | None, samples: Collection[Sample]) -> Change:
     """Compares what an inference teaches now with the samples made of it so far.
 
-    An exported sample stays as it is. Another answer after the export is a sample of its own, which travels with the
-    next export; dataset-svc prefers a correction where answers to one question differ.
+    An exported sample stays as it is, and so does one that a person rejected. Another answer after the export is a sample
+    of its own, which travels with the next export; dataset-svc prefers a correction where answers to one question differ.
     """
-    ready = next((sample for sample in samples if sample.state is SampleState.READY), None)
-    exported = {sample.draft.answer for sample in samples if sample.state is SampleState.EXPORTED}
-    if draft is None or draft.answer in exported:
-        return Change(withdraw=ready.sample_id if ready else None)
-    if ready is None:
+    waiting = next((sample for sample in samples if sample.state in _WAITING), None)
+    fixed = {sample.draft.lesson for sample in samples if sample.state in _FIXED}
+    if draft is None or draft.lesson in fixed:
+        return Change(withdraw=waiting.sample_id if waiting else None)
+    if waiting is None:
         return Change(save=draft)
-    if ready.draft == draft:
+    if waiting.draft == draft:
         return Change()
-    return Change(withdraw=None if ready.draft.answer == draft.answer else ready.sample_id, save=draft)
+    return Change(withdraw=None if waiting.draft.lesson == draft.lesson else waiting.sample_id, save=draft)

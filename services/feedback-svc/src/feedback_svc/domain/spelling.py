@@ -1,6 +1,7 @@
 """One spelling of structured answers: a model that sees the same JSON now with blanks and now without learns both by halves."""
 
 import json
+from collections.abc import Mapping
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -15,9 +16,14 @@ def spelt_like(answer: str | None, correction: str) -> str:
     return _compact(correction) or correction
 
 
+def spell(answer: Mapping[str, JsonValue]) -> str:
+    """A structured answer in the spelling that servers use: JSON without blanks, its fields in their order."""
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+
+
 def _compact(text: str) -> str | None:
-    """A JSON object without blanks, its fields in their order; None if the text is something else."""
+    """A JSON object without blanks; None if the text is something else."""
     try:
-        return json.dumps(_object.validate_json(text), ensure_ascii=False, separators=(",", ":"))
+        return spell(_object.validate_json(text))
     except (ValidationError, RecursionError):
         return None

@@ -5,14 +5,18 @@ from collections.abc import Collection, Iterator
 
 from pydantic import JsonValue
 
-_NAMING = frozenset({"unit_hash", "inference_id"})
+_PERSON, _INFERENCE = "unit_hash", "inference_id"
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@\-]{0,199}", re.ASCII)  # as the contracts spell ids
 
 
 def subjects_of(content: JsonValue) -> frozenset[str]:
     """Ids by which a record says whom it is of: values of `unit_hash` and `inference_id`, however deep they lie."""
-    named = {value for value in _named_values(content) if _IDENTIFIER.fullmatch(value)}
-    return frozenset(named)
+    return _named(content, _PERSON, _INFERENCE)
+
+
+def inferences_in(content: JsonValue) -> frozenset[str]:
+    """Those of the subjects that are inferences."""
+    return _named(content, _INFERENCE)
 
 
 def without(content: JsonValue, erased: Collection[str]) -> JsonValue:
@@ -22,12 +26,16 @@ def without(content: JsonValue, erased: Collection[str]) -> JsonValue:
     return None if subjects_of(content) & set(erased) else content
 
 
-def _named_values(content: JsonValue) -> Iterator[str]:
+def _named(content: JsonValue, *names: str) -> frozenset[str]:
+    return frozenset(value for value in _values(content, names) if _IDENTIFIER.fullmatch(value))
+
+
+def _values(content: JsonValue, names: Collection[str]) -> Iterator[str]:
     waiting = [content]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            yield from (value for name, value in one.items() if name in _NAMING and isinstance(value, str))
+            yield from (value for name, value in one.items() if name in names and isinstance(value, str))
             waiting += one.values()
         elif isinstance(one, list):
             waiting += one

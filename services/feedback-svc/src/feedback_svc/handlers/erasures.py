@@ -8,6 +8,7 @@ import structlog
 from feedback_svc.handlers.learning import learn
 from feedback_svc.store.dataset_requests import erase_exports
 from feedback_svc.store.erasures import Erased, add_erasure, lock
+from feedback_svc.store.evidence_exports import erase_evidence
 from feedback_svc.store.export_deletions import queue_deletion
 from feedback_svc.store.inferences import erase_inferences, list_inferences_of
 from feedback_svc.store.ratings import ErasedRating, erase_ratings, list_standing
@@ -34,6 +35,7 @@ async def erase_unit(event: UserErased, work: Work, *, now: datetime) -> None:
     samples = await delete_samples(
         session, unit_hash,
         rating_ids=[rating.rating_id for rating in others], inference_ids=[rating.inference_id for rating in others],
+        subjects={unit_hash, *inferences},
     )  # fmt: skip
     erased = Erased(
         inferences=await erase_inferences(session, unit_hash),
@@ -41,7 +43,8 @@ async def erase_unit(event: UserErased, work: Work, *, now: datetime) -> None:
         samples=len(samples),
         records=await erase_records(session, {unit_hash, *inferences}, now=now),
     )
-    exports = await _erase_exports(event, samples, work, now=now)
+    evidence = await erase_evidence(session, {unit_hash, *inferences}, now=now)
+    exports = await _erase_exports(event, samples, evidence, work, now=now)
     await _learn_anew(others, work, now=now)
     await add_erasure(session, event, erased, now=now)
     _log.info(
@@ -50,7 +53,9 @@ async def erase_unit(event: UserErased, work: Work, *, now: datetime) -> None:
     )  # fmt: skip
 
 
-async def _erase_exports(event: UserErased, samples: Sequence[DeletedSample], work: Work, *, now: datetime) -> int:
+async def _erase_exports(
+    event: UserErased, samples: Sequence[DeletedSample], evidence: Sequence[str], work: Work, *, now: datetime
+) -> int:
     first: dict[str, int] = {}
     for task_id, number in samples:
         if number is not None:
@@ -61,9 +66,9 @@ async def _erase_exports(event: UserErased, samples: Sequence[DeletedSample], wo
         for task_id, number in sorted(first.items())
         for uri in await erase_exports(work.session, task_id, from_number=number, reason=reason, now=now)
     ]
-    for uri in exports:
+    for uri in (*exports, *evidence):
         await queue_deletion(work.session, uri, reason=reason, now=now, erasure_id=event.erasure_id)
-    return len(exports)
+    return len(exports) + len(evidence)
 
 
 async def _learn_anew(ratings: Iterable[ErasedRating], work: Work, *, now: datetime) -> None:
@@ -72,5 +77,4 @@ async def _learn_anew(ratings: Iterable[ErasedRating], work: Work, *, now: datet
         standing = await list_standing(work.session, inference_id)
         task = await find_task(work.session, task_id)
         if standing and task is not None:
-            newest = max(standing, key=lambda rating: rating.order)
-            await learn(task, standing, work, traceparent=newest.traceparent, now=now)
+            await learn(task, {inference_id: standing}, work, now=now)

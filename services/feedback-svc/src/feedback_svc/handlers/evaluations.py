@@ -1,19 +1,16 @@
 """Gate verdicts: a candidate that passed meets live traffic, one that failed is reported to people."""
 
-import secrets
-import uuid
 from datetime import datetime
 
-from feedback_svc.domain.experiments import Experiment, ExperimentState
-from feedback_svc.handlers.experiments import BY_EVIDENCE, open_experiment
+from feedback_svc.domain.experiments import BY_EVIDENCE, Experiment, ExperimentState, even_weights
+from feedback_svc.handlers.alerts import raise_alert
+from feedback_svc.handlers.experiments import new_experiment_id, new_salt, open_experiment, staged
 from feedback_svc.store.experiments import add_evaluation, list_open
 from feedback_svc.store.tasks import Task, expect_task
 from loopwright.contracts.models import ModelEvaluated
 from loopwright.contracts.records import AlertRaised, Severity
 from loopwright.telemetry import current_traceparent
 from loopwright.unit_of_work import Work
-
-_SALT_BYTES = 16
 
 
 async def take_evaluation(event: ModelEvaluated, work: Work, *, now: datetime) -> None:
@@ -26,21 +23,13 @@ async def take_evaluation(event: ModelEvaluated, work: Work, *, now: datetime) -
     if not await add_evaluation(work.session, event):
         return
     if not event.passed:
-        work.announce(_gate_failed(event, now=now))
+        await raise_alert(_gate_failed(event, now=now), work)
         return
     opened = await list_open(work.session, event.task_id)
-    if any(experiment.candidate_variant_id == event.candidate.variant_id for experiment in opened):
+    if any(event.candidate.variant_id in experiment.candidate_ids for experiment in opened):
         return
-    await open_experiment(_experiment_for(event, task, now=now), work, now=now)
-
-
-def new_experiment_id() -> str:
-    """A short id: it travels inside every inference id."""
-    return f"exp-{uuid.uuid4().hex[:12]}"
-
-
-def new_salt() -> str:
-    return secrets.token_hex(_SALT_BYTES)
+    experiment = staged(_experiment_for(event, task, now=now))
+    await open_experiment(experiment, work, now=now, why=f"evaluation {event.evaluation_id} passed")
 
 
 def _experiment_for(event: ModelEvaluated, task: Task, *, now: datetime) -> Experiment:
@@ -49,18 +38,18 @@ def _experiment_for(event: ModelEvaluated, task: Task, *, now: datetime) -> Expe
         experiment_id=new_experiment_id(),
         name=f"{event.candidate.variant_id} against {event.champion.variant_id}",
         task_id=event.task_id,
-        state=ExperimentState.WAITING,
+        state=ExperimentState.DRAFT,
         salt=new_salt(),
-        revision=0,
         champion_variant_id=event.champion.variant_id,
         candidate_variant_id=event.candidate.variant_id,
-        candidate_share_0_1=rollout.candidate_share_0_1,
+        weights_0_1=even_weights(rollout.candidate_share_0_1, 1),
         metric=task.policies.success_metric,
         rollout=rollout,
         known_at=event.evaluated_at,
         traceparent=current_traceparent(),
         created_at=now,
         created_by=BY_EVIDENCE,
+        queued_at=now,
     )
 
 

@@ -27,10 +27,11 @@ class ExportLine(Value):
     input: str
     messages: tuple[ChatMessage, ...]
     source: SampleSource
-    inference_id: str
+    inference_id: str | None
     rating_ids: tuple[str, ...]
-    unit_hash: str
+    unit_hash: str | None
     weight_0_1: float
+    metadata: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ async def read_export(request: DatasetRequest, work: Work) -> Export | None:
 
 def export_lines(lessons: Sequence[Lesson]) -> bytes:
     """JSON Lines; equal samples give equal bytes."""
-    return b"".join(_line(lesson).model_dump_json().encode() + b"\n" for lesson in lessons)
+    return b"".join(_line(lesson).model_dump_json(exclude_defaults=True).encode() + b"\n" for lesson in lessons)
 
 
 def _line(lesson: Lesson) -> ExportLine:
@@ -74,7 +75,8 @@ def _line(lesson: Lesson) -> ExportLine:
         inference_id=sample.inference_id,
         rating_ids=sample.draft.rating_ids,
         unit_hash=lesson.unit_hash,
-        weight_0_1=sample.draft.weight_0_1,
+        weight_0_1=sample.draft.weight_0_1 * lesson.trust_0_1,
+        metadata=dict(lesson.metadata) or None,
     )
 
 

@@ -1,54 +1,67 @@
-"""Ratings: stored, admitted or not, counted into their experiment, learned from."""
+"""Ratings: stored, admitted or not, learned from, counted into their experiment."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from feedback_svc.domain.ratings import Rating, admit
+from msgspec.structs import replace
+
+from feedback_svc.domain.ratings import Rating, Seating, seat
 from feedback_svc.handlers.learning import curate
-from feedback_svc.handlers.measuring import count_rating
+from feedback_svc.handlers.measuring import count_ratings
 from feedback_svc.store.erasures import find_erased, hold_off
-from feedback_svc.store.inferences import lock_inference
-from feedback_svc.store.ratings import add_rating, list_standing
-from feedback_svc.store.tasks import expect_task
-from loopwright.contracts.inferences import InferenceRated
-from loopwright.telemetry import current_traceparent
+from feedback_svc.store.inferences import lock_inferences
+from feedback_svc.store.ratings import add_ratings, find_known, list_all_standing, unseat
+from feedback_svc.store.tasks import Task, expect_tasks
 from loopwright.unit_of_work import Work
 
 
-async def take_rating(event: InferenceRated, work: Work, *, now: datetime) -> None:
-    """Takes one rating in, in whatever order ratings and inferences come; by or to an erased person, without a word.
+async def take_ratings(ratings: Sequence[Rating], work: Work, *, now: datetime) -> int:
+    """Takes ratings in, in whatever order ratings and inferences come; by or to erased persons, without a word.
+
+    Returns:
+        How many had not come before.
 
     Raises:
-        OutOfOrder: the task's definition has not arrived yet, so nobody knows what its ratings mean.
+        OutOfOrder: a task's definition has not arrived yet, so nobody knows what its ratings mean.
     """
-    await hold_off(work.session)
-    await lock_inference(work.session, event.inference_id)
-    task = await expect_task(work.session, event.task_id)
-    if await find_erased(work.session, {event.unit_hash, event.rater_hash}):
-        event = event.model_copy(update={"comment": None, "correction": None})
-    rating = _rating_of(event)
-    standing = await list_standing(work.session, event.inference_id)
-    admission = admit(rating, standing, success=task.policies.success_metric)
-    await add_rating(work.session, rating, admission, received_at=now)
-    if not admission.counts:
-        return
-    await count_rating(rating, admission, work, now=now)
-    standing = [other for other in standing if other != admission.unseats]
-    await curate(task, [*standing, rating], work, now=now)
+    session = work.session
+    await hold_off(session)
+    tasks = await expect_tasks(session, {rating.task_id for rating in ratings})
+    await lock_inferences(session, {rating.inference_id for rating in ratings})
+    known = await find_known(session, {rating.rating_id for rating in ratings})
+    new = list({rating.rating_id: rating for rating in reversed(ratings) if rating.rating_id not in known}.values())
+    if not new:
+        return 0
+    new = await _without_words_of_the_erased(new, work)
+    seatings = await _seat(new, tasks, work)
+    admitted = [rating for seating in seatings for rating in seating.admitted]
+    unseated = [rating for seating in seatings for rating in seating.unseated]
+    if unseated:
+        await unseat(session, [rating.rating_id for rating in unseated])
+    await add_ratings(session, new, admitted={rating.rating_id for rating in admitted}, received_at=now)
+    for task_id, task in tasks.items():
+        heard = [seating for seating in seatings if seating.admitted and seating.admitted[0].task_id == task_id]
+        await curate(task, {seating.admitted[0].inference_id: seating.standing for seating in heard}, work, now=now)
+    await count_ratings([*admitted, *unseated], work)
+    return len(new)
 
 
-def _rating_of(event: InferenceRated) -> Rating:
-    return Rating(
-        rating_id=event.rating_id,
-        inference_id=event.inference_id,
-        task_id=event.task_id,
-        experiment_id=event.experiment_id,
-        variant_id=event.variant_id,
-        unit_hash=event.unit_hash,
-        rater_hash=event.rater_hash,
-        metric=event.metric,
-        value=event.value,
-        comment=event.comment,
-        correction=event.correction,
-        rated_at=event.rated_at,
-        traceparent=current_traceparent(),
-    )
+async def _without_words_of_the_erased(ratings: Iterable[Rating], work: Work) -> list[Rating]:
+    ratings = list(ratings)
+    erased = await find_erased(work.session, {unit for one in ratings for unit in (one.unit_hash, one.rater_hash)})
+    return [
+        replace(one, comment=None, correction=None) if {one.unit_hash, one.rater_hash} & erased else one
+        for one in ratings
+    ]
+
+
+async def _seat(ratings: Iterable[Rating], tasks: Mapping[str, Task], work: Work) -> list[Seating]:
+    by_inference: dict[str, list[Rating]] = defaultdict(list)
+    for rating in ratings:
+        by_inference[rating.inference_id].append(rating)
+    standing = await list_all_standing(work.session, by_inference)
+    return [
+        seat(new, standing.get(inference_id, []), success=tasks[new[0].task_id].policies.success_metric)
+        for inference_id, new in sorted(by_inference.items())
+    ]

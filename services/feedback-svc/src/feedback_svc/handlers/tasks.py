@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from feedback_svc.domain.experiments import Serving, why_untenable
-from feedback_svc.handlers.experiments import Ending, end_experiment, start_next
+from feedback_svc.domain.experiments import Ending, Verdict
+from feedback_svc.domain.serving import Serving, why_untenable
+from feedback_svc.handlers.experiments import end_experiment, start_next
 from feedback_svc.store.experiments import list_open
 from feedback_svc.store.tasks import Policies, Task, find_task, save_serving, save_task
 from loopwright.contracts.deployments import DeploymentChanged
-from loopwright.contracts.experiments import Outcome
 from loopwright.contracts.tasks import TaskDefined
 from loopwright.unit_of_work import Work
 
@@ -20,6 +20,8 @@ async def define_task(event: TaskDefined, work: Work) -> None:
         data_policy=event.data_policy,
         retraining=event.retraining,
         rollout=event.rollout,
+        prompt=event.prompt,
+        sources=event.sources,
     )
     task = Task(task_id=event.task_id, version=event.version, policies=policies, defined_at=event.defined_at)
     await save_task(work.session, task)
@@ -40,5 +42,5 @@ async def change_deployment(event: DeploymentChanged, work: Work, *, now: dateti
     for experiment in await list_open(work.session, event.task_id):
         reason = why_untenable(experiment, serving)
         if reason is not None:
-            await end_experiment(experiment, Ending(outcome=Outcome.STOPPED, reason=reason, at=now), work)
+            await end_experiment(experiment, Ending(verdict=Verdict.STOPPED, reason=reason, at=now), work)
     await start_next(event.task_id, work, now=now)

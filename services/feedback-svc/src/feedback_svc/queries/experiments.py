@@ -1,4 +1,4 @@
-"""Read models of experiments: lists, and one with its results."""
+"""Read models of experiments: lists, one with all that was done to it, and its results."""
 
 from datetime import datetime
 
@@ -6,14 +6,17 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from feedback_svc.domain.analysis import analyse
-from feedback_svc.domain.decisions import METHOD, summary
-from feedback_svc.domain.experiments import Experiment, Role
-from feedback_svc.store.experiment_users import list_users
-from feedback_svc.store.experiments import experiment_of, get_experiment
+from feedback_svc.domain.assessment import assess
+from feedback_svc.domain.experiments import Experiment
+from feedback_svc.domain.planning import PAST, Planning, planning_of
+from feedback_svc.domain.reports import Report, report_of
+from feedback_svc.store.experiments import experiment_of, find_findings, get_experiment, list_changes
+from feedback_svc.store.observations import find_past_raters, observe
 from feedback_svc.store.tables import experiments
 from loopwright.contracts.base import Value
+from loopwright.contracts.experiments import ExperimentKind, Layer
 from loopwright.contracts.tasks import RolloutPolicy, SuccessMetric
+from loopwright.errors import NotFound
 from loopwright.pages import Page, Window, read_page
 
 
@@ -23,56 +26,53 @@ class ExperimentView(Value):
     experiment_id: str
     experiment_name: str
     task_id: str
-    state: str = Field(description="waiting, running or ended")
+    kind: str = Field(
+        description="ab, aa: every arm gets the champion's answers, or shadow: nobody sees the candidates'"
+    )
+    state: str = Field(description="draft, running, ramping, stopped or concluded")
+    revision: int = Field(description="rises with every change; send it back to be refused if it is another by then")
+    epoch: int = Field(description="rises whenever weights change")
     champion_variant_id: str
     candidate_variant_id: str
+    further_candidate_ids: tuple[str, ...]
     candidate_share_0_1: float
+    weights_0_1: tuple[float, ...] = Field(description="share of each arm, the champion's first")
     success_metric: SuccessMetric
     created_at: datetime
     created_by: str = Field(description="`evidence`, or the subject that created it")
+    queued_at: datetime | None = Field(description="since when a draft waits for its turn; none: for a person")
     started_at: datetime | None
     ended_at: datetime | None
-    outcome: str | None = Field(description="promote, rollback, inconclusive, invalid or stopped")
+    verdict: str | None = Field(
+        description="promote, rollback, equivalent, inconclusive, invalid, or stopped without a winner"
+    )
     winner_variant_id: str | None
     concluded_by: str | None
-    summary: str = Field(description="where it stands, in one sentence")
+    reason: str | None = Field(description="the verdict in one sentence")
 
 
-class ArmView(Value):
-    """One side."""
+class ChangeView(Value):
+    """Something that was done to it."""
 
-    role: str
-    variant_id: str
-    share_0_1: float
-    units: int = Field(description="units that were assigned to it and seen")
-    users: int = Field(description="units with ratings that count")
-    ratings: int
-    mean: float | None = Field(description="mean of the users' mean ratings")
-    variance: float | None = Field(description="sample variance of the users' mean ratings")
-
-
-class Results(Value):
-    """The figures as they stand."""
-
-    arms: tuple[ArmView, ArmView]
-    method: str
-    alpha: float
-    effect: float | None = Field(description="candidate minus champion")
-    lower: float | None = Field(description="lower end of the interval that stays valid however often one looks")
-    upper: float | None = Field(description="upper end of it")
-    welch_t: float | None = Field(description="fixed-horizon test, reported only: peeked at, it errs far more often")
-    welch_p: float | None
-    mann_whitney_u: float | None = Field(description="fixed-horizon test, reported only")
-    mann_whitney_p: float | None
-    sample_ratio_p: float = Field(description="always-valid p-value of the planned split; below 0.01 invalidates")
+    at: datetime
+    by: str = Field(description="`evidence`, or a subject")
+    why: str
+    from_state: str | None
+    to_state: str
+    epoch: int
 
 
 class ExperimentDetail(ExperimentView):
-    """One experiment with its policy and results."""
+    """One experiment with its policy, its history and its results."""
 
     rollout: RolloutPolicy
+    layer: Layer | None = Field(description="units that may take part; none: all")
+    excluded_units: int = Field(description="units that never take part")
+    forced_units: int = Field(description="testers' units, which get their variant uncounted")
     traceparent: str | None = Field(description="trace that led to it")
-    results: Results
+    changes: tuple[ChangeView, ...]
+    planning: Planning | None = Field(description="what it can find; none once it has ended, or where nobody is asked")
+    results: Report | None = Field(description="none where the figures of a former release were not kept")
 
 
 async def list_experiments(
@@ -98,60 +98,51 @@ async def show_experiment(session: AsyncSession, experiment_id: str) -> Experime
         _view(experiment)
         | {
             "rollout": experiment.rollout,
+            "layer": experiment.layer,
+            "excluded_units": len(experiment.excluded_units),
+            "forced_units": len(experiment.forced_units),
             "traceparent": experiment.traceparent,
-            "results": await _results(session, experiment),
+            "changes": [
+                ChangeView(
+                    at=change.changed_at, by=change.changed_by, why=change.reason, from_state=change.from_state,
+                    to_state=change.to_state, epoch=change.epoch,
+                )
+                for change in await list_changes(session, experiment_id)
+            ],
+            "planning": await _planning(session, experiment),
+            "results": await _report(session, experiment),
         }
-    )
+    )  # fmt: skip
 
 
-async def _results(session: AsyncSession, experiment: Experiment) -> Results:
-    analysis = analyse(experiment, await list_users(session, experiment.experiment_id))
-    interval, welch, ranks = analysis.interval, analysis.welch, analysis.mann_whitney
-    return Results(
-        arms=(_arm(experiment, Role.CHAMPION), _arm(experiment, Role.CANDIDATE)),
-        method=METHOD,
-        alpha=experiment.rollout.alpha,
-        effect=interval.effect if interval else None,
-        lower=interval.lower if interval else None,
-        upper=interval.upper if interval else None,
-        welch_t=welch.statistic if welch else None,
-        welch_p=welch.p if welch else None,
-        mann_whitney_u=ranks.statistic if ranks else None,
-        mann_whitney_p=ranks.p if ranks else None,
-        sample_ratio_p=analysis.sample_ratio_p,
-    )
+async def show_results(session: AsyncSession, experiment_id: str) -> Report:
+    """The figures of an experiment, of an ended one as they were at its end.
+
+    Raises:
+        NotFound: there is no such experiment, or its figures were not kept.
+    """
+    report = await _report(session, await get_experiment(session, experiment_id))
+    if report is None:
+        raise NotFound("experiment.no-figures", f"the figures of {experiment_id} were not kept")
+    return report
 
 
-def _arm(experiment: Experiment, role: Role) -> ArmView:
-    arm, candidate = experiment.arm(role), role is Role.CANDIDATE
-    return ArmView(
-        role=role,
-        variant_id=experiment.candidate_variant_id if candidate else experiment.champion_variant_id,
-        share_0_1=experiment.shares_0_1[candidate],
-        units=arm.units,
-        users=arm.users,
-        ratings=arm.ratings,
-        mean=arm.mean,
-        variance=arm.variance,
-    )
+async def _planning(session: AsyncSession, experiment: Experiment) -> Planning | None:
+    if experiment.ended_at is not None or experiment.kind is not ExperimentKind.AB:
+        return None
+    since = (experiment.started_at or experiment.created_at) - PAST
+    past = await find_past_raters(session, experiment.task_id, experiment.metric.name, since=since)
+    return planning_of(experiment, past)
+
+
+async def _report(session: AsyncSession, experiment: Experiment) -> Report | None:
+    if experiment.ended_at is not None:
+        findings = await find_findings(session, experiment.experiment_id)
+        return None if findings is None else Report.model_validate(findings)
+    observed = await observe(session, experiment, in_full=True)
+    return report_of(assess(experiment, observed), observed)
 
 
 def _view(experiment: Experiment) -> dict[str, object]:
-    return {
-        "experiment_id": experiment.experiment_id,
-        "experiment_name": experiment.name,
-        "task_id": experiment.task_id,
-        "state": experiment.state,
-        "champion_variant_id": experiment.champion_variant_id,
-        "candidate_variant_id": experiment.candidate_variant_id,
-        "candidate_share_0_1": experiment.candidate_share_0_1,
-        "success_metric": experiment.metric,
-        "created_at": experiment.created_at,
-        "created_by": experiment.created_by,
-        "started_at": experiment.started_at,
-        "ended_at": experiment.ended_at,
-        "outcome": experiment.outcome,
-        "winner_variant_id": experiment.winner_variant_id,
-        "concluded_by": experiment.concluded_by,
-        "summary": summary(experiment),
-    }
+    renamed = {"experiment_name": "name", "success_metric": "metric"}
+    return {name: getattr(experiment, renamed.get(name, name)) for name in ExperimentView.model_fields}

@@ -1,16 +1,21 @@
 """Read models of inferences, ratings and upstream records."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import sqlalchemy as sa
 from pydantic import Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from feedback_svc.store.inferences import Content
+from feedback_svc.store.inferences import open_contents
+from feedback_svc.store.ratings import open_remarks
+from feedback_svc.store.records import open_records
+from feedback_svc.store.samples import open_lessons
 from feedback_svc.store.tables import inferences, ratings, samples, upstream_records
 from loopwright.contracts.base import ChatMessage, Value
 from loopwright.errors import NotFound
-from loopwright.pages import Page, Window, read_page
+from loopwright.pages import Page, Window, read_opened_page
 
 
 class RatingView(Value):
@@ -35,7 +40,7 @@ class SampleView(Value):
     """One training example."""
 
     sample_id: str
-    state: str = Field(description="ready, withdrawn or exported")
+    state: str = Field(description="ready, quarantined, rejected, withdrawn or exported")
     source: str = Field(description="rating or correction")
     answer: str = Field(description="what the model should have said")
     rating_ids: tuple[str, ...]
@@ -115,7 +120,7 @@ async def list_inferences(session: AsyncSession, wanted: InferenceFilter, window
     if wanted.rated is not None:
         has_rating = sa.exists().where(ratings.c.inference_id == inferences.c.inference_id)
         query = query.where(has_rating if wanted.rated else ~has_rating)
-    return await read_page(session, query, window, _inference)
+    return await read_opened_page(session, query, window, partial(_inferences, session))
 
 
 async def get_inference(session: AsyncSession, inference_id: str) -> InferenceDetail:
@@ -134,11 +139,12 @@ async def get_inference(session: AsyncSession, inference_id: str) -> InferenceDe
     taught = await session.execute(
         sa.select(samples).where(samples.c.inference_id == inference_id).order_by(samples.c.formed_at)
     )
+    [content] = await open_contents(session, [row["content"]])
     return InferenceDetail.model_validate(
-        {**row, **row["content"]}
+        {**row, **dict(content)}
         | {
-            "ratings": tuple(_rating(rating) for rating in rated.mappings()),
-            "samples": tuple(_sample(sample) for sample in taught.mappings()),
+            "ratings": await _ratings(session, rated.mappings().all()),
+            "samples": await _samples(session, taught.mappings().all()),
         }
     )
 
@@ -152,7 +158,7 @@ async def list_ratings(
         query = query.where(ratings.c.task_id == task_id)
     if inference_id is not None:
         query = query.where(ratings.c.inference_id == inference_id)
-    return await read_page(session, query, window, _rating)
+    return await read_opened_page(session, query, window, partial(_ratings, session))
 
 
 async def get_rating(session: AsyncSession, rating_id: str) -> RatingView:
@@ -165,7 +171,8 @@ async def get_rating(session: AsyncSession, rating_id: str) -> RatingView:
     row = found.mappings().one_or_none()
     if row is None:
         raise NotFound("rating.not-found", "there is no such rating", rating_id=rating_id)
-    return _rating(row)
+    [rating] = await _ratings(session, [row])
+    return rating
 
 
 async def list_records(
@@ -179,7 +186,7 @@ async def list_records(
         query = query.where(upstream_records.c.origin == origin)
     if kind is not None:
         query = query.where(upstream_records.c.kind == kind)
-    return await read_page(session, query, window, lambda row: RecordView.model_validate(dict(row)))
+    return await read_opened_page(session, query, window, partial(_records, session))
 
 
 async def count_records(session: AsyncSession) -> tuple[RecordCount, ...]:
@@ -194,14 +201,29 @@ async def count_records(session: AsyncSession) -> tuple[RecordCount, ...]:
     return tuple(RecordCount.model_validate(dict(row)) for row in (await session.execute(query)).mappings())
 
 
-def _inference(row: sa.RowMapping) -> InferenceView:
-    content = Content.model_validate(row["content"])
-    return InferenceView.model_validate({**row, "input": content.input, "answer": content.answer})
+async def _inferences(session: AsyncSession, rows: Sequence[sa.RowMapping]) -> tuple[InferenceView, ...]:
+    contents = await open_contents(session, [row["content"] for row in rows])
+    return tuple(
+        InferenceView.model_validate({**row, "input": content.input, "answer": content.answer})
+        for row, content in zip(rows, contents, strict=True)
+    )
 
 
-def _rating(row: sa.RowMapping) -> RatingView:
-    return RatingView.model_validate({**row, **row["remarks"]})
+async def _records(session: AsyncSession, rows: Sequence[sa.RowMapping]) -> tuple[RecordView, ...]:
+    contents = await open_records(session, [row["content"] for row in rows])
+    return tuple(RecordView.model_validate({**row, "content": said}) for row, said in zip(rows, contents, strict=True))
 
 
-def _sample(row: sa.RowMapping) -> SampleView:
-    return SampleView.model_validate({**row, **row["lesson"]})
+async def _ratings(session: AsyncSession, rows: Sequence[sa.RowMapping]) -> tuple[RatingView, ...]:
+    remarks = await open_remarks(session, [row["remarks"] for row in rows])
+    return tuple(
+        RatingView.model_validate({**row, "comment": said.comment, "correction": said.correction})
+        for row, said in zip(rows, remarks, strict=True)
+    )
+
+
+async def _samples(session: AsyncSession, rows: Sequence[sa.RowMapping]) -> tuple[SampleView, ...]:
+    lessons = await open_lessons(session, [row["lesson"] for row in rows])
+    return tuple(
+        SampleView.model_validate({**row, "answer": said.answer}) for row, said in zip(rows, lessons, strict=True)
+    )

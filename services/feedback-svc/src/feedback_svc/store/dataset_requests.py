@@ -7,7 +7,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from feedback_svc.store.tables import dataset_requests
+from feedback_svc.store.tables import dataset_requests, evaluations
 from loopwright.contracts.base import Artifact
 from loopwright.contracts.tasks import DataPolicy
 
@@ -28,6 +28,8 @@ class DatasetRequest:
         number: Counts the requests of one task, from 1; its export holds the samples of all requests up to it.
         new_samples: Samples that were learned since the request before.
         traceparent: Trace of the rating that made it due.
+        announced_at: When its export was written and dataset-svc was asked; None while it is pending.
+        ended_at: When what it set off was seen to end; None if that was not seen yet.
         erased_at: When its export had to go, for it held samples of a person who was erased.
     """
 
@@ -40,6 +42,8 @@ class DatasetRequest:
     data_policy: DataPolicy
     traceparent: str | None
     requested_at: datetime
+    announced_at: datetime | None = None
+    ended_at: datetime | None = None
     erased_at: datetime | None = None
 
 
@@ -97,6 +101,19 @@ async def mark_withdrawn(session: AsyncSession, request_id: str) -> None:
     )
 
 
+async def end_requests(session: AsyncSession, task_id: str, *, up_to_number: int, now: datetime) -> None:
+    """Notes that what the requests of a task up to one set off has come to its end; nobody waits for it any more."""
+    columns = dataset_requests.c
+    open_ones = (columns.task_id == task_id, columns.number <= up_to_number, columns.ended_at.is_(None))
+    await session.execute(sa.update(dataset_requests).where(*open_ones).values(ended_at=now))
+
+
+async def was_evaluated_since(session: AsyncSession, task_id: str, moment: datetime) -> bool:
+    """Whether a model of the task was judged since a moment, which ends what a request before it set off."""
+    query = sa.select(sa.exists().where(evaluations.c.task_id == task_id, evaluations.c.evaluated_at >= moment))
+    return bool((await session.execute(query)).scalar_one())
+
+
 async def erase_exports(
     session: AsyncSession, task_id: str, *, from_number: int, reason: str, now: datetime
 ) -> list[str]:
@@ -144,5 +161,7 @@ def _request(row: sa.Row[*tuple[object, ...]]) -> DatasetRequest:
         data_policy=DataPolicy.model_validate(row.data_policy),
         traceparent=row.traceparent,
         requested_at=row.requested_at,
+        announced_at=row.announced_at,
+        ended_at=row.ended_at,
         erased_at=row.erased_at,
     )

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from feedback_svc.store.copying import fetch
 from feedback_svc.store.tables import erasures, inferences
 from loopwright.contracts.datasets import UserErased
 
@@ -36,8 +37,8 @@ async def hold_off(session: AsyncSession) -> None:
 
 async def find_erased(session: AsyncSession, units: Collection[str]) -> frozenset[str]:
     """Which of these persons were erased."""
-    query = sa.select(erasures.c.unit_hash).where(erasures.c.unit_hash.in_(units))
-    return frozenset((await session.execute(query)).scalars())
+    query = "SELECT unit_hash FROM feedback.erasures WHERE unit_hash = ANY ($1)"
+    return frozenset(row[0] for row in await fetch(session, query, sorted(units)))
 
 
 async def find_erased_subjects(session: AsyncSession, subjects: Collection[str]) -> frozenset[str]:

@@ -1,17 +1,25 @@
 """Tasks and deployments as registry-svc declared them last. The task's row is what experiments of it are locked by."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from feedback_svc.domain.experiments import Serving
 from feedback_svc.domain.ratings import Criteria
+from feedback_svc.domain.serving import Serving
 from feedback_svc.store.tables import deployments, tasks
 from loopwright.contracts.base import Value
-from loopwright.contracts.tasks import DataPolicy, RetrainingPolicy, RolloutPolicy, SuccessMetric
+from loopwright.contracts.tasks import (
+    DataPolicy,
+    PromptTemplate,
+    RetrainingPolicy,
+    RolloutPolicy,
+    SourcePolicy,
+    SuccessMetric,
+)
 from loopwright.errors import NotFound, OutOfOrder
 
 
@@ -23,6 +31,8 @@ class Policies(Value):
     data_policy: DataPolicy
     retraining: RetrainingPolicy
     rollout: RolloutPolicy
+    prompt: PromptTemplate = PromptTemplate(system="")
+    sources: tuple[SourcePolicy, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +100,11 @@ async def expect_task(session: AsyncSession, task_id: str, *, lock: bool = False
     return task
 
 
+async def expect_tasks(session: AsyncSession, task_ids: Collection[str]) -> dict[str, Task]:
+    """As `expect_task`, for several."""
+    return {task_id: await expect_task(session, task_id) for task_id in sorted(task_ids)}
+
+
 async def list_tasks(session: AsyncSession) -> list[Task]:
     return [_task(row) for row in await session.execute(sa.select(tasks).order_by(tasks.c.task_id))]
 
@@ -132,3 +147,12 @@ async def find_serving(session: AsyncSession, task_id: str) -> Serving | None:
         candidate_variant_ids=tuple(row.candidate_variant_ids),
         changed_at=row.changed_at,
     )
+
+
+async def list_served_tasks(session: AsyncSession, variant_ids: Collection[str]) -> list[str]:
+    """Tasks that all of these variants are deployed for."""
+    columns = deployments.c
+    deployed = sa.func.array_append(columns.candidate_variant_ids, columns.champion_variant_id)
+    wanted = sa.cast(sorted(set(variant_ids)), ARRAY(sa.Text))
+    query = sa.select(columns.task_id).where(deployed.op("@>")(wanted)).order_by(columns.task_id)
+    return list((await session.execute(query)).scalars())
