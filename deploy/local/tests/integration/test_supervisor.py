@@ -16,7 +16,7 @@ from loopwright_local.killing import end_orphans
 from loopwright_local.part import Part
 from loopwright_local.supervisor import Supervisor
 
-LIVE = "trap 'echo stopped {name} >> journal; exit 0' TERM; while :; do sleep 0.02; done"
+LIVE = "while :; do sleep 0.02; done"
 
 
 class Said:
@@ -40,7 +40,8 @@ def a_part(folder: Path, name: str, *, first: str = "", then: str = LIVE, **fiel
     async def forget() -> None:
         up.unlink(missing_ok=True)
 
-    script = f"echo started {name} >> journal; {first or ':'}; touch {up.name}; {then.format(name=name)}"
+    said = f"trap 'echo stopped {name} >> journal; exit 0' TERM"  # before it is ready: it may be stopped at once
+    script = f"echo started {name} >> journal; {first or ':'}; {said}; touch {up.name}; {then}"
     return Part(name=name, command=("sh", "-c", script), ready=is_up, prepare=forget, **fields)  # type: ignore[arg-type]
 
 

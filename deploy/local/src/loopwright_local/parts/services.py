@@ -87,6 +87,8 @@ def common_env(settings: LocalSettings, around: Surroundings) -> dict[str, str]:
 
 
 def _own_env(settings: LocalSettings, around: Surroundings) -> dict[str, dict[str, str]]:
+    # our own vLLM has the plug-in of deploy/vllm, others may die of such questions
+    prompt_likelihoods = str("vllm" in around.started).lower()
     base_models = json.dumps({settings.base_model: str(settings.model_path.resolve())})
     return {
         "dataset": {
@@ -114,6 +116,7 @@ def _own_env(settings: LocalSettings, around: Surroundings) -> dict[str, dict[st
             "REGISTRY_BENCHMARK_DATA_DIR": str(_folder(settings, "benchmark-data")),
             "REGISTRY_BENCHMARK_WORK_DIR": str(_folder(settings, "benchmarks")),
             "REGISTRY_LM_EVAL_PYTHON": str(ROOT / ".venv-lm-eval/bin/python"),
+            "REGISTRY_PROMPT_LIKELIHOODS": prompt_likelihoods,
             "REGISTRY_ARTEFACT_KEYS_FILE": str(around.keys.artefacts_public),
             "REGISTRY_WATERMARK_KEY_FILE": str(around.keys.watermark),
         },
@@ -121,8 +124,16 @@ def _own_env(settings: LocalSettings, around: Surroundings) -> dict[str, dict[st
             "ROUTER_PORT": str(settings.router_port),
             "ROUTER_SPOOL_DIR": str(_folder(settings, "spool")),
             "ROUTER_SIGNING_KEY_FILE": str(around.keys.inference),
+            "ROUTER_AUTH": "optional",  # on this machine alone: the demo and the first steps go without keys
+            "ROUTER_API_KEYS_FILE": str(around.keys.callers),
+            "ROUTER_KNOWLEDGE_URL": f"http://127.0.0.1:{settings.dataset_port}",
+            "ROUTER_KNOWLEDGE_TOKEN_FILE": str(around.keys.router_token),
+            "ROUTER_PROMPT_LIKELIHOODS": prompt_likelihoods,
         },
-        "feedback": {"FEEDBACK_PORT": str(settings.feedback_port)},
+        "feedback": {
+            "FEEDBACK_PORT": str(settings.feedback_port),
+            "FEEDBACK_REGISTRY_URL": f"http://127.0.0.1:{settings.registry_port}",
+        },
     }
 
 
