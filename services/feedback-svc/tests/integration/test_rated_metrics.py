@@ -1,11 +1,16 @@
 """Other metrics and the effect of novelty are told from stored ratings, beside the metric that decides."""
 
+import random
+
 import httpx
 import pytest
 from feedback_world import BASE, CANDIDATE, World, a_deployment, a_rating, a_task, at, rated
 from feedback_world import an_inference as an_answer
+from sqlalchemy.ext.asyncio import AsyncSession
 from test_experiments import conclusions, crowd
 
+from feedback_svc.store.experiments import find_experiment
+from feedback_svc.store.rated_metrics import find_first_ratings
 from loopwright.contracts.experiments import Outcome
 from loopwright.contracts.inferences import InferenceCompleted, InferenceRated
 from loopwright.testing.tokens import TokenMint
@@ -93,14 +98,32 @@ async def test_the_figures_of_the_end_keep_what_other_metrics_said(world: World)
 
 async def test_plain_harm_ends_an_experiment_with_twenty_users_an_arm_by_what_they_said_first(world: World) -> None:
     experiment_id = await world.start_experiment(min_users_per_arm=50, max_users=400)
-    await world.hand(*[rated(experiment_id, BASE, unit, 5, minute=unit) for unit in range(20)])
-    await world.hand(*[rated(experiment_id, CANDIDATE, unit, 5, minute=unit, turn=1) for unit in range(20)])
-    await world.decide()
-    assert await conclusions(world) == []
-
-    # what each of them said before comes in late
-    await world.hand(*[rated(experiment_id, CANDIDATE, unit, 1, minute=unit - 0.5) for unit in range(20)])
+    for unit in range(20):
+        await world.hand(rated(experiment_id, BASE, unit, 5), rated(experiment_id, CANDIDATE, unit, 1))
+    await world.hand(*[rated(experiment_id, CANDIDATE, unit, 5, turn=1) for unit in range(20)])
     await world.decide()
     (ended,) = await conclusions(world)
     assert (ended.outcome, ended.winner_variant_id) == (Outcome.ROLLBACK, BASE)
     assert "with 20 users" in ended.reason
+
+
+async def test_ratings_of_one_moment_are_no_harm_where_arms_do_not_differ(world: World) -> None:
+    experiment_id = await world.start_experiment(min_users_per_arm=500, max_users=1000)
+    chance = random.Random(12)
+    for units in (range(50), range(50, 100), range(100, 200)):
+        await world.hand(
+            *[rated(experiment_id, one, unit, chance.randint(1, 5)) for unit in units for one in (BASE, CANDIDATE)]
+        )
+        await world.decide()
+    assert await conclusions(world) == []
+
+
+async def test_what_comes_late_changes_no_pair_that_was_looked_at(world: World) -> None:
+    experiment_id = await world.start_experiment(min_users_per_arm=50, max_users=400)
+    await world.hand(rated(experiment_id, BASE, 1, 5, minute=5))
+    await world.hand(rated(experiment_id, BASE, 2, 3, minute=1), rated(experiment_id, BASE, 1, 2, turn=1, minute=0))
+    async with world.direct.engine.connect() as connection:
+        experiment = await find_experiment(AsyncSession(connection), experiment_id)
+        assert experiment is not None
+        found = await find_first_ratings(AsyncSession(connection), experiment)
+    assert [one.value for one in sorted(found[0, 1])] == [5, 3]

@@ -156,4 +156,5 @@ SELECT arm, epoch, min(completed_at), avg(latency_ms), avg((http_status >= 500):
     avg(refuses::int) FILTER (WHERE :refusals)::float8, avg(toxicity_0_1)
 FROM asked LEFT JOIN feedback.answer_toxicity AS scored ON :toxicity AND scored.inference_id = asked.inference_id
 WHERE arm < cardinality(CAST(:variants AS text[])) GROUP BY arm, epoch, unit_hash
+ORDER BY unit_hash, arm, epoch
 """)

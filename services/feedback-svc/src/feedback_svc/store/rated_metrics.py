@@ -41,10 +41,13 @@ async def find_daily_means(session: AsyncSession, experiment: Experiment) -> dic
 
 
 async def find_first_ratings(session: AsyncSession, experiment: Experiment) -> dict[tuple[int, int], list[Arrival]]:
-    """Every user's first rating of the deciding metric, by arm and epoch."""
+    """Every user's first rating of the deciding metric, by arm and epoch, as they came in.
+
+    Whoever comes late comes last, so that what earlier looks saw stays as it was, and looking often does not err more.
+    """
     found: dict[tuple[int, int], list[Arrival]] = defaultdict(list)
-    for arm, epoch, rated_at, value in await session.execute(_FIRST_RATINGS, _asked(experiment)):
-        found[arm, epoch].append(Arrival(rated_at.timestamp(), value))
+    for arm, epoch, received_at, value in await session.execute(_FIRST_RATINGS, _asked(experiment)):
+        found[arm, epoch].append(Arrival(received_at.timestamp(), value))
     return found
 
 
@@ -60,7 +63,7 @@ def _asked(experiment: Experiment) -> dict[str, object]:
 _HEARD = """
 WITH heard AS (
     SELECT coalesce(arm, array_position(CAST(:variants AS text[]), variant_id) - 1) AS arm, coalesce(epoch, 1) AS epoch,
-        metric, unit_hash, value, rating_id, rated_at
+        metric, unit_hash, value, rating_id, rated_at, received_at
     FROM feedback.ratings
     WHERE experiment_id = :experiment_id AND task_id = :task_id AND counts AND value IS NOT NULL
 )"""
@@ -72,8 +75,9 @@ FROM heard JOIN named USING (metric)
 WHERE arm < cardinality(CAST(:variants AS text[])) GROUP BY arm, epoch, metric, unit_hash
 """)  # noqa: S608 - of constants
 _FIRST_RATINGS = sa.text(f"""{_HEARD}
-SELECT DISTINCT ON (unit_hash) arm, epoch, rated_at, value FROM heard
-WHERE metric = :metric AND arm < cardinality(CAST(:variants AS text[])) ORDER BY unit_hash, rated_at, rating_id
+SELECT DISTINCT ON (unit_hash) arm, epoch, received_at, value FROM heard
+WHERE metric = :metric AND arm < cardinality(CAST(:variants AS text[]))
+ORDER BY unit_hash, received_at, rated_at, rating_id
 """)  # noqa: S608 - of constants
 _DAILY_MEANS = sa.text(f"""{_HEARD}, exposed AS (
     SELECT unit_hash, min(first_exposed_at) AS first_at FROM feedback.experiment_users

@@ -27,6 +27,12 @@ def test_whoever_comes_is_paired_with_the_last_who_waits_on_the_other_side() -> 
     assert paired(champion, []) == []
 
 
+def test_units_that_came_at_once_are_paired_in_their_order_whatever_was_measured() -> None:
+    champion = [Arrival(1.0, value) for value in (0.3, 0.1, 0.2)]
+    candidate = [Arrival(1.0, value) for value in (0.7, 0.9, 0.8)]
+    assert paired(champion, candidate) == [(0.2, 0.7), (0.1, 0.9), (0.3, 0.8)]
+
+
 def test_no_difference_is_taken_for_harm_more_often_than_agreed() -> None:
     runs = 300
     for share_0_1 in (0.5, 0.1):

@@ -10,14 +10,19 @@ section B.3; hedged capital).
 import math
 from collections.abc import Iterable, Sequence
 from heapq import merge
+from operator import itemgetter
 from typing import NamedTuple
 
 _MOST = 0.5  # of what could be lost: no single pair may ruin the bettor
 _PRIOR_VARIANCE = 0.25
+_moment = itemgetter(0)
 
 
 class Arrival(NamedTuple):
-    """One unit: when it came, in seconds since the epoch, and what was measured of it."""
+    """One unit: when it came, in seconds since the epoch, and what was measured of it.
+
+    Of units that came at once, the order of a list counts; it must not depend on what was measured.
+    """
 
     at: float
     value: float
@@ -38,12 +43,16 @@ def paired(champion: Iterable[Arrival], candidate: Iterable[Arrival]) -> list[tu
     """Units of both sides as pairs: whoever comes is paired with the last of the other side who has no partner.
 
     So partners came at about the same time also where the split is uneven, and days that differ do not count as arms
-    that differ. Which units become a pair does not depend on what was measured of them.
+    that differ. Which units become a pair does not depend on what was measured of them: lists keep their order where
+    units came at once, and the champion's come before the candidate's.
     """
-    sides = ([(*arrival, side) for arrival in sorted(arrivals)] for side, arrivals in enumerate((champion, candidate)))
+    sides = (
+        [(*arrival, side) for arrival in sorted(arrivals, key=_moment)]
+        for side, arrivals in enumerate((champion, candidate))
+    )
     waiting: list[tuple[float, int]] = []
     pairs: list[tuple[float, float]] = []
-    for _, value, side in merge(*sides):
+    for _, value, side in merge(*sides, key=_moment):
         if not waiting or waiting[-1][1] == side:
             waiting.append((value, side))
             continue
