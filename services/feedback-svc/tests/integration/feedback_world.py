@@ -164,6 +164,10 @@ class World:
         for event in incoming:
             await self.consume(a_record(event, envelope=envelope, offset=next(self._offsets)), attempts=attempts)
 
+    async def hand_together(self, incoming: Sequence[Event]) -> None:
+        """Brings events of one topic through the consumer as they come from one fetch."""
+        await self.consume_together([a_record(event, offset=offset) for offset, event in enumerate(incoming)])
+
     async def hand_in_trace(self, event: Event, traceparent: str) -> None:
         topic = topic_of(event)
         envelope = seal(topic, source=topic.producers[0], cause=None, traceparent=traceparent)

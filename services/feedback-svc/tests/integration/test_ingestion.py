@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from feedback_world import BASE, CANDIDATE, World, a_rating, a_task, an_inference, at
@@ -116,10 +116,6 @@ def in_batches(events: Iterable[Event], chance: random.Random) -> list[list[Even
     return batches
 
 
-async def hand_batch(world: World, batch: Sequence[Event]) -> None:
-    await world.consume_together([a_record(event, offset=offset) for offset, event in enumerate(batch)])
-
-
 async def check(world: World, name: str, story: Story, experiment_id: str) -> None:
     counting = {row["rating_id"] for row in await world.table("ratings") if row["counts"]}
     assert {one for one in counting if one.startswith(f"{name}-")} == {one.rating_id for one in standing_of(story)}
@@ -147,12 +143,12 @@ async def test_any_order_copies_and_batches_leave_what_a_recount_of_everything_g
     name = f"{seed}-{chance.randint(0, 10**9)}"
     story = a_story(name, experiment_id, chance)
     for batch in in_batches(story.events, chance):
-        await hand_batch(world, batch)
+        await world.hand_together(batch)
     await check(world, name, story, experiment_id)
     learned = await samples_of(world, name)
 
     for batch in in_batches(story.events, chance):
-        await hand_batch(world, batch)
+        await world.hand_together(batch)
     await check(world, name, story, experiment_id)
     assert await samples_of(world, name) == learned
 
@@ -172,7 +168,7 @@ async def test_a_poisonous_event_in_the_middle_of_a_batch_goes_aside_alone(world
 async def test_pinned_requests_and_shadows_are_stored_and_not_counted(world: World) -> None:
     experiment_id = await world.start_experiment()
     place = {"experiment_id": experiment_id, "epoch": 1, "arm": 0}
-    await hand_batch(world, [
+    await world.hand_together([
         an_inference(1, pinned=True, **place), an_inference(2, shadow_of="inf-9", **place), an_inference(3, **place),
         an_inference(4, **(place | {"arm": None, "variant_id": CANDIDATE})),
         an_inference(5, **(place | {"arm": None, "variant_id": "stranger:1"})),
@@ -185,10 +181,10 @@ async def test_pinned_requests_and_shadows_are_stored_and_not_counted(world: Wor
 async def test_what_comes_after_an_experiment_has_ended_changes_none_of_its_figures(world: World) -> None:
     experiment_id = await world.start_experiment()
     place = {"experiment_id": experiment_id, "epoch": 1, "arm": 0}
-    await hand_batch(world, [an_inference(1, **place)])
+    await world.hand_together([an_inference(1, **place)])
     before = await world.table("experiment_users")
     async with world.direct.engine.begin() as connection:
         await connection.execute(experiments.update().values(state="stopped"))
-    await hand_batch(world, [an_inference(2, **place), an_inference(3, unit_hash="unit-1", **place)])
-    await hand_batch(world, [a_rating(1, **place)])
+    await world.hand_together([an_inference(2, **place), an_inference(3, unit_hash="unit-1", **place)])
+    await world.hand_together([a_rating(1, **place)])
     assert await world.table("experiment_users") == before

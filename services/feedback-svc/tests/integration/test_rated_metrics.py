@@ -109,12 +109,11 @@ async def test_plain_harm_ends_an_experiment_with_twenty_users_an_arm_by_what_th
 
 async def test_ratings_of_one_moment_are_no_harm_where_arms_do_not_differ(world: World) -> None:
     experiment_id = await world.start_experiment(min_users_per_arm=500, max_users=1000)
-    chance = random.Random(12)
-    for units in (range(50), range(50, 100), range(100, 200)):
-        await world.hand(
-            *[rated(experiment_id, one, unit, chance.randint(1, 5)) for unit in units for one in (BASE, CANDIDATE)]
-        )
-        await world.decide()
+    chance = random.Random(237)
+    await world.hand_together(
+        [rated(experiment_id, one, unit, chance.randint(1, 5)) for unit in range(200) for one in (BASE, CANDIDATE)]
+    )
+    await world.decide()
     assert await conclusions(world) == []
 
 
