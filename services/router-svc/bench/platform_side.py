@@ -19,6 +19,7 @@ from loopwright.contracts.registry import DEPLOYMENT_CHANGED, EXPERIMENT_CHANGED
 from loopwright.testing.examples import an_event
 from loopwright.testing.records import a_record
 from loopwright_local.keys import make_api_key
+from loopwright_local.native import native_env
 from loopwright_local.stack import LocalStack
 from loopwright_local.testing import settings_for_tests
 
@@ -68,11 +69,12 @@ class PlatformSide:
 
     def router(self, place: Place, *, name: str, task: str) -> Gateway:
         """One worker of router-svc with everything on: keys, assignment, signed ids, events."""
+        native = native_env("router-svc")
         common = {name: value for name, value in self.stack.plan.env.items() if name != "LOOPWRIGHT_TRACE_DIR"}
         return Gateway(
-            name=name, version=f"Python {platform.python_version()}", port=place.port, model=task, key=self.key,
+            name=name, version=f"Python {platform.python_version()}{', its hot path as C' if native else ''}", port=place.port, model=task, key=self.key,
             command=(sys.executable, "-m", "router_svc.main"),
-            env=common | {
+            env=common | native | {
                 "LOOPWRIGHT_LOG_LEVEL": "WARNING",
                 "ROUTER_PORT": str(place.port),
                 "ROUTER_SPOOL_DIR": str(place.folder / "spool"),

@@ -6,7 +6,7 @@ from loopwright.auth import Role, TokenVerifier
 from loopwright.signatures import read_private_key, read_public_keys
 from loopwright.watermark import Pattern
 from loopwright_local.keys import AUDIENCE, ISSUER, ensure_keys, make_api_key
-from router_svc.domain.callers import digest_of, read_keys
+from router_svc.domain.keys import digest_of, read_keys
 
 
 def contents(folder: Path) -> dict[str, bytes]:

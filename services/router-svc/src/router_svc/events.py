@@ -25,9 +25,10 @@ from loopwright.contracts.registry import (
 from loopwright.dead_letters import KafkaRecord, dead_letter, position_of
 from loopwright.errors import BrokerUnavailable, ContractError
 from router_svc.adapters.board import Board, SetAsideMarks
+from router_svc.adapters.failures import SpoolFull
 from router_svc.adapters.metrics import SNAPSHOT_RECORDS
 from router_svc.adapters.snapshot_file import SnapshotFile
-from router_svc.adapters.spool import Spool, SpoolFull
+from router_svc.adapters.spool import Spool
 from router_svc.handlers.updating import take_in
 
 SNAPSHOT_TOPICS: tuple[Topic[Event], ...] = (TASK_DEFINED, DEPLOYMENT_CHANGED, EXPERIMENT_CHANGED)

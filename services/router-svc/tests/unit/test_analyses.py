@@ -13,7 +13,8 @@ from loopwright.errors import NotFound, PlatformError, ServingUnavailable
 from loopwright.problems import install_problem_handlers
 from router_svc.adapters.callers import Guard, GuardRules
 from router_svc.api.analyses import AnalysisDesk, analysis_routes
-from router_svc.domain.callers import Caller, KeyEntry
+from router_svc.domain.callers import Caller
+from router_svc.domain.keys import KeyEntry
 from router_svc.handlers.analyzing import Told, Wish, ask_all
 
 ANSWERS = {

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_svc.domain.answers import Answer, read_answer
+from router_svc.domain.answers import read_answer
+from router_svc.domain.shapes import Answer
 from router_svc.domain.splicing import StreamSplicer, with_id
 
 BODY = (

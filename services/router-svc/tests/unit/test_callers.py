@@ -12,7 +12,7 @@ from loopwright.auth import TokenVerifier
 from loopwright.errors import NotAuthenticated, NotPermitted, RateLimited
 from loopwright.testing.tokens import AUDIENCE, ISSUER, TokenMint
 from router_svc.adapters.callers import Guard, GuardRules, KeysOnDisk
-from router_svc.domain.callers import read_keys
+from router_svc.domain.keys import read_keys
 
 MINT = TokenMint()
 NOW = datetime.now(UTC).timestamp()

@@ -11,6 +11,7 @@ from router_svc.domain.asking import Prompt
 from router_svc.domain.cutting import cut_chat
 from router_svc.domain.prompts import apply_to_chat
 from router_svc.domain.questions import Endpoint, Question, read_question
+from router_svc.domain.shapes import Named
 from router_svc.domain.snapshot import Target, Task
 
 TARGET = Target(
@@ -34,10 +35,8 @@ def sent(prompt: Prompt) -> object:
 
 def rebuilt(task: Task, question: Question) -> Prompt:
     """What comes out where nothing can be cut."""
-    whole = Question(
-        endpoint=question.endpoint, body=question.body, model=question.model, user=question.user,
-        streamed=question.streamed,
-    )  # fmt: skip
+    named = Named(model=question.model, user=question.user, stream=question.streamed)
+    whole = Question(question.endpoint, question.body, named)
     return apply_to_chat(task, whole)
 
 

@@ -5,7 +5,8 @@ from typing import cast
 
 from loopwright.testing.waiting import eventually
 from router_svc.adapters.connections import Server, ServerConnection
-from router_svc.adapters.upstream import BackendFailed, Inquiry, Upstream, UpstreamRules
+from router_svc.adapters.failures import BackendFailed
+from router_svc.adapters.upstream import Inquiry, Upstream, UpstreamRules
 from router_svc.domain.breaking import BreakerRules, Standing
 from router_svc.domain.snapshot import Target
 

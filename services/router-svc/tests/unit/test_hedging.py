@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 
 from router_svc.adapters.connections import ServerConnection
-from router_svc.adapters.upstream import BackendFailed, Call, Inquiry, Upstream, UpstreamRules, Whole
+from router_svc.adapters.failures import BackendFailed
+from router_svc.adapters.upstream import Call, Inquiry, Upstream, UpstreamRules, Whole
 from router_svc.domain.breaking import BreakerRules
 from router_svc.domain.snapshot import Target
 

@@ -2,8 +2,8 @@
 
 import base64
 import string
+from dataclasses import replace
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,7 +61,7 @@ def read(text: str, *, now_ms: int = NOW_MS, ids: InferenceIds = IDS, tenant: st
 
 @given(facts=facts, tenant=tenants, nonce=st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES))
 def test_an_id_says_what_it_was_made_of(facts: InferenceFacts, tenant: str | None, nonce: bytes) -> None:
-    facts = msgspec.structs.replace(facts, tenant_hash=IDS.hash_tenant(tenant))
+    facts = replace(facts, tenant_hash=IDS.hash_tenant(tenant))
     text = IDS.sign(facts, nonce=nonce)
     assert read(text, now_ms=facts.issued_ms, tenant=tenant) == facts
     assert TypeAdapter(Identifier).validate_python(text) == text
@@ -73,21 +73,21 @@ def test_an_id_of_one_tenant_is_refused_to_every_other_and_to_nobodys(
 ) -> None:
     if tenant == other:
         return
-    text = IDS.sign(msgspec.structs.replace(facts, tenant_hash=IDS.hash_tenant(tenant)), nonce=NONCE)
+    text = IDS.sign(replace(facts, tenant_hash=IDS.hash_tenant(tenant)), nonce=NONCE)
     with pytest.raises(NotPermitted) as refused:
         read(text, now_ms=facts.issued_ms, tenant=other)
     assert refused.value.code == "rating.other-tenant"
 
 
 def test_a_forged_id_of_another_tenant_is_a_forged_one() -> None:
-    text = IDS.sign(msgspec.structs.replace(FACTS, tenant_hash=IDS.hash_tenant("acme")), nonce=NONCE)
+    text = IDS.sign(replace(FACTS, tenant_hash=IDS.hash_tenant("acme")), nonce=NONCE)
     with pytest.raises(NotPermitted) as refused:
         read(text[:-1] + ("A" if text[-1] != "A" else "B"))
     assert refused.value.code == "rating.forged-id"
 
 
 def test_the_longest_id_is_an_identifier_of_two_hundred_characters() -> None:
-    longest = msgspec.structs.replace(
+    longest = replace(
         FACTS,
         task_id="z" * TASK_CHARACTERS,
         experiment_id="z" * EXPERIMENT_CHARACTERS,

@@ -18,17 +18,19 @@ from loopwright.errors import PlatformError
 from loopwright.testing.examples import an_event
 from router_svc.adapters.board import Board
 from router_svc.adapters.content_seals import ContentSeals
-from router_svc.adapters.spool import Spool, SpoolFull, SpoolLimits
+from router_svc.adapters.failures import BackendFailed, SpoolFull
+from router_svc.adapters.spool import Spool, SpoolLimits
 from router_svc.adapters.tracing import Tracing
-from router_svc.adapters.upstream import BackendFailed, Inquiry, Listener, Whole
+from router_svc.adapters.upstream import Inquiry, Listener, Whole
 from router_svc.domain.callers import Caller
 from router_svc.domain.inference_ids import InferenceIds
 from router_svc.domain.questions import Endpoint
+from router_svc.domain.shapes import Completed, Texts
 from router_svc.handlers.answering import Answering, Ask
 from router_svc.handlers.concealing import Concealer
 from router_svc.handlers.exchange import Exchange
 from router_svc.handlers.rating import RatingDesk, RatingDraft, accept_ratings
-from router_svc.handlers.recording import Completed, Texts, completed_record
+from router_svc.handlers.recording import completed_record
 from router_svc.handlers.serving import Limits, Nonces, Serving
 from router_svc.handlers.updating import take_in
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from loopwright.outbox import OutboxRecord
+from router_svc.adapters.failures import SpoolFull
 from router_svc.adapters.segments import READ_BYTES, segment_numbers, segment_path
-from router_svc.adapters.spool import Spool, SpoolFull, SpoolLimits
+from router_svc.adapters.spool import Spool, SpoolLimits
 
 LIMITS = SpoolLimits(segment_bytes=400, total_bytes=1 << 20)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loopwright_local.keys import AUDIENCE, ISSUER, Keys
+from loopwright_local.native import native_env
 from loopwright_local.part import Part, PortClaim
 from loopwright_local.parts.kafka import bootstrap
 from loopwright_local.parts.mlflow import mlflow_uri
@@ -59,7 +60,7 @@ def _service(settings: LocalSettings, env: dict[str, str], name: str) -> Part:
     return Part(
         name=name,
         command=(sys.executable, "-m", f"{name}_svc.main"),
-        env=env | settings.service_env,
+        env=env | native_env(f"{name}-svc") | settings.service_env,
         needs=tuple({"migrations", "topics"} - settings.without),
         uses=USES.get(name, ()),
         ready=http_probe(port, "/ready"),

@@ -12,7 +12,8 @@ from loopwright.auth import TokenVerifier
 from loopwright.contracts.base import Identifier
 from loopwright.errors import NotAuthenticated, PlatformError, RateLimited
 from router_svc.adapters.metrics import GUARD_REFUSALS
-from router_svc.domain.callers import ANONYMOUS, PREFIX, Caller, KeyEntry, caller_of, digest_of, read_keys
+from router_svc.domain.callers import ANONYMOUS, Caller, caller_of
+from router_svc.domain.keys import PREFIX, KeyEntry, digest_of, read_keys
 from router_svc.domain.limits import Addresses, Network, client_address
 
 _log = structlog.get_logger()

@@ -20,8 +20,8 @@ class Reader(Protocol):
     def lost(self, connection: "ServerConnection", reason: str) -> None: ...
 
 
-class ServerConnection(asyncio.Protocol):
-    """One connection; it carries one request at a time.
+class ServerConnection:
+    """One connection; it carries one request at a time. A protocol as asyncio has it, but of no class of asyncio's.
 
     Attributes:
         status: Of the answer that is coming; 0 before its head.
@@ -216,9 +216,9 @@ class Server:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(timeout_s):
             _, connection = await loop.create_connection(
-                lambda: ServerConnection(self), self._host, self._port, ssl=self._tls
+                lambda: cast("asyncio.Protocol", ServerConnection(self)), self._host, self._port, ssl=self._tls
             )
-        return connection
+        return cast("ServerConnection", connection)
 
     def head(self, method: str, path: str) -> bytes:
         """The head of a request, up to the length of its body."""

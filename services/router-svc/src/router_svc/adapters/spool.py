@@ -16,8 +16,8 @@ from pathlib import Path
 
 import structlog
 
-from loopwright.errors import BrokerUnavailable
 from loopwright.outbox import OutboxRecord
+from router_svc.adapters.failures import SpoolFull
 from router_svc.adapters.frames import frame_pieces
 from router_svc.adapters.metrics import SPOOL_BYTES, SPOOL_PENDING
 from router_svc.adapters.segments import READ_BYTES, Position, SegmentReader, segment_numbers, segment_path
@@ -27,10 +27,6 @@ _MOST_FRESH_BYTES = 4 << 20
 _JOINED_BYTES = 65_536  # below it one buffer costs less than a system call with several
 _MOST_PIECES = 1024  # of one call (IOV_MAX)
 _UNRESERVED_0_1 = 0.9  # the rest of the limit is kept for what must not be shed
-
-
-class SpoolFull(BrokerUnavailable):
-    """Kafka has been away for so long that the spool's limit is reached, or the disk took nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

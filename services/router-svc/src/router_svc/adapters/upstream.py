@@ -6,11 +6,10 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
 import structlog
 
-from loopwright.errors import ServingUnavailable
 from router_svc.adapters.connections import Server, ServerConnection
+from router_svc.adapters.failures import BackendFailed, EndpointUnserved
 from router_svc.adapters.metrics import UPSTREAM_FAILURES
 from router_svc.domain.balancing import Candidate, choose
 from router_svc.domain.breaking import Breaker, BreakerRules, Standing
@@ -43,21 +42,16 @@ class UpstreamRules:
     breaker: BreakerRules
 
 
-class BackendFailed(ServingUnavailable):
-    """No server began an answer."""
-
-
-class EndpointUnserved(BackendFailed):
-    """Every server that was asked lacks the endpoint, or the model there; none has failed."""
-
-
-class Whole(msgspec.Struct, frozen=True):
+class Whole:
     """An answer that came as one."""
 
-    status: int
-    content_type: bytes
-    extras: list[tuple[bytes, bytes]]
-    body: bytes
+    __slots__ = ("body", "content_type", "extras", "status")
+
+    def __init__(self, status: int, content_type: bytes, extras: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status = status
+        self.content_type = content_type
+        self.extras = extras
+        self.body = body
 
 
 class Listener(Protocol):
@@ -96,7 +90,7 @@ class _Replica:
         return Candidate(self.server.name, self.server.outstanding, standing, self.breaker.share_0_1(now))
 
 
-class Inquiry(msgspec.Struct, kw_only=True):
+class Inquiry:
     """What a variant is asked.
 
     Attributes:
@@ -107,12 +101,18 @@ class Inquiry(msgspec.Struct, kw_only=True):
         may_lack: Whether a server that does not know the path is as good as any.
     """
 
-    target: Target
-    path: str
-    headers: bytes
-    body: Sequence[bytes]
-    conversation: bytes | None = None
-    may_lack: bool = False
+    __slots__ = ("body", "conversation", "headers", "may_lack", "path", "target")
+
+    def __init__(
+        self, target: Target, *, path: str, headers: bytes, body: list[bytes], conversation: bytes | None = None,
+        may_lack: bool = False,
+    ) -> None:  # fmt: skip
+        self.target = target
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.conversation = conversation
+        self.may_lack = may_lack
 
 
 class Call:

@@ -92,9 +92,9 @@ class Door:
             self._counted[endpoint, status] = counter
         counter()
 
-    def connect(self, **uvicorn: object) -> "ClientConnection":
+    def connect(self, **uvicorn: object) -> asyncio.Protocol:
         """A new connection, as uvicorn makes them."""
-        return ClientConnection(self, Bridge.of(uvicorn))
+        return cast("asyncio.Protocol", ClientConnection(self, Bridge.of(uvicorn)))
 
     async def run(self) -> None:
         """Closes connections that take too long."""
@@ -107,8 +107,10 @@ class Door:
                 connection.expire()
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection:
     """One client's connection; requests on it are answered one after the other.
+
+    It is a protocol as asyncio has it, but of no class of asyncio's.
 
     Attributes:
         deadline: Monotonic seconds at which patience with the client ends.

@@ -1,6 +1,6 @@
 """A request with its task around it: what a variant's server is sent, and what an event keeps of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
@@ -24,7 +24,7 @@ class Turn:
     text: str
 
 
-class Written(msgspec.Struct, frozen=True):
+class Written:
     """A conversation as JSON: most of it is never read by us.
 
     Attributes:
@@ -32,8 +32,11 @@ class Written(msgspec.Struct, frozen=True):
         turns: Role and text of each turn as the model sees it, JSON strings.
     """
 
-    user_input: bytes | None
-    turns: Sequence[tuple[bytes, bytes]]
+    __slots__ = ("turns", "user_input")
+
+    def __init__(self, user_input: bytes | None, turns: list[tuple[bytes, bytes]]) -> None:
+        self.user_input = user_input
+        self.turns = turns
 
     @classmethod
     def of(cls, user_input: str | None, turns: Iterable[tuple[str, str]]) -> "Written":
@@ -77,18 +80,21 @@ class Rebuilt:
         return [json_of(fields)]
 
 
-class Prompt(msgspec.Struct, kw_only=True):
+class Prompt:
     """A request with its task around it.
 
     Attributes:
         adds_usage: We asked the server to report tokens at the end of the stream; the client did not.
     """
 
-    endpoint: Endpoint
-    streamed: bool
-    adds_usage: bool
-    written: Written
-    body: Body
+    __slots__ = ("adds_usage", "body", "endpoint", "streamed", "written")
+
+    def __init__(self, endpoint: Endpoint, written: Written, body: Body, *, streamed: bool, adds_usage: bool) -> None:
+        self.endpoint = endpoint
+        self.streamed = streamed
+        self.adds_usage = adds_usage
+        self.written = written
+        self.body = body
 
     @property
     def user_input(self) -> str | None:

@@ -6,8 +6,6 @@ Rendezvous hashing (Thaler and Ravishankar 1998): a replica that comes or goes m
 from collections.abc import Sequence
 from hashlib import blake2b
 
-import msgspec
-
 from router_svc.domain.breaking import Standing
 
 _SLACK = (
@@ -16,7 +14,7 @@ _SLACK = (
 _SLACK_TIMES = 1.5
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate:
     """A replica as choosing sees it.
 
     Attributes:
@@ -24,10 +22,15 @@ class Candidate(msgspec.Struct, frozen=True):
         share_0_1: Part of its usual load that it should get.
     """
 
-    name: bytes
-    outstanding: int
-    standing: Standing = Standing.GOOD
-    share_0_1: float = 1.0
+    __slots__ = ("name", "outstanding", "share_0_1", "standing")
+
+    def __init__(
+        self, name: bytes, outstanding: int, standing: Standing = Standing.GOOD, share_0_1: float = 1.0
+    ) -> None:
+        self.name = name
+        self.outstanding = outstanding
+        self.standing = standing
+        self.share_0_1 = share_0_1
 
 
 def choose(candidates: Sequence[Candidate], conversation: bytes | None) -> int | None:

@@ -11,7 +11,8 @@ import msgspec
 
 from loopwright.errors import Invalid
 from router_svc.domain.asking import Prompt, Written, json_of
-from router_svc.domain.questions import AskedChat, AskedMessage, Question
+from router_svc.domain.questions import Question
+from router_svc.domain.shapes import AskedChat, AskedMessage
 from router_svc.domain.snapshot import Target, Task
 
 _SHORT_BYTES = 2048  # of a body, which is searched as a whole
@@ -37,19 +38,22 @@ _MESSAGES = re.compile((_key("messages") + r"\[").encode())
 Edit = tuple[int, int, bytes | None]  # from, to, what stands there instead; None is the model's name
 
 
-class Cut(msgspec.Struct):
+class Cut:
     """The body as it came, with a few places changed."""
 
-    body: bytes
-    chat: AskedChat
-    edits: Sequence[Edit]
-    prefix: bytes
+    __slots__ = ("_body", "_chat", "_edits", "_prefix")
+
+    def __init__(self, body: bytes, chat: AskedChat, edits: list[Edit], prefix: bytes) -> None:
+        self._body = body
+        self._chat = chat
+        self._edits = edits
+        self._prefix = prefix
 
     def for_target(self, target: Target) -> list[bytes]:
-        body = self.body
+        body = self._body
         place = body.index(b"{") + 1
-        pieces = [b"{", self._defaults(target), self.prefix]
-        for start, end, text in self.edits:
+        pieces = [b"{", self._defaults(target), self._prefix]
+        for start, end, text in self._edits:
             pieces += (body[place:start], _name(target.served_name) if text is None else text)
             place = end
         pieces.append(body[place:])
@@ -57,7 +61,7 @@ class Cut(msgspec.Struct):
 
     def _defaults(self, target: Target) -> bytes:
         """Fields before the client's: none that the client sent."""
-        chat = self.chat
+        chat = self._chat
         fields = b""
         for name, value in target.defaults.items():
             if getattr(chat, name) is not msgspec.UNSET:

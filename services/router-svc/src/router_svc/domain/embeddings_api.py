@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from loopwright.errors import Invalid
-from router_svc.domain.answers import Answer
+from router_svc.domain.shapes import Answer
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _Texts = Annotated[list[str], msgspec.Meta(min_length=1)]

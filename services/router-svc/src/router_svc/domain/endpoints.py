@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from router_svc.domain.answers import Answer, read_answer
+from router_svc.domain.answers import read_answer
 from router_svc.domain.asking import Prompt, Rebuilt, Written
 from router_svc.domain.embeddings_api import read_embeddings, texts_of
 from router_svc.domain.prompts import apply_to_chat, apply_to_completion
@@ -17,6 +17,7 @@ from router_svc.domain.responses_api import (
     with_default,
     with_response_id,
 )
+from router_svc.domain.shapes import Answer
 from router_svc.domain.snapshot import Task
 from router_svc.domain.splicing import StreamSplicer, with_id
 

@@ -9,10 +9,9 @@ import base64
 import binascii
 import hmac
 import struct
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-
-import msgspec
 
 from loopwright.errors import Expired, NotPermitted
 from router_svc.domain.packing import pack_names, unpack_names
@@ -34,7 +33,8 @@ _PREFIX = PREFIX.encode()
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-class InferenceFacts(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceFacts:
     """What an inference id says.
 
     Attributes:

@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from loopwright.errors import Invalid
+from router_svc.domain.shapes import AskedChat, AskedMessage, Named, Part
 
 Fields = dict[str, msgspec.Raw]
 
@@ -23,41 +24,11 @@ class Endpoint(StrEnum):
     __hash__ = str.__hash__  # an enumeration's own is no built-in, and each request looks up some tables
 
 
-class AskedMessage(msgspec.Struct, gc=False):
-    """One message of a chat request, its content unparsed."""
-
-    role: str
-    content: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Named(msgspec.Struct):
-    """The fields that we read ourselves; a null means that the field was not sent."""
-
-    model: str
-    user: str | None = None
-    stream: bool | None = None
-
-
-Sent = msgspec.Raw | msgspec.UnsetType
-
-
-class AskedChat(_Named):
-    """A chat request as far as a task changes it; read in one pass over the body."""
-
-    messages: list[AskedMessage] | None = None
-    stream_options: Sent = msgspec.UNSET
-    response_format: Sent = msgspec.UNSET
-    structured_outputs: Sent = msgspec.UNSET
-    temperature: Sent = msgspec.UNSET
-    top_p: Sent = msgspec.UNSET
-    max_tokens: Sent = msgspec.UNSET
-    max_completion_tokens: Sent = msgspec.UNSET
-    prompt_logprobs: Sent = msgspec.UNSET
-    echo: Sent = msgspec.UNSET
-
-
-class Question(msgspec.Struct, kw_only=True):
+class Question:
     """A request before the task's prompt is applied.
+
+    Args:
+        named: Of a chat request, its `AskedChat`.
 
     Attributes:
         model: What the client asks: a task, or a variant of one.
@@ -65,13 +36,16 @@ class Question(msgspec.Struct, kw_only=True):
         chat: What was read of a chat request; None for other endpoints.
     """
 
-    endpoint: Endpoint
-    body: bytes
-    model: str
-    user: str | None
-    streamed: bool
-    chat: AskedChat | None = None
-    _fields: Fields | None = None
+    __slots__ = ("_fields", "body", "chat", "endpoint", "model", "streamed", "user")
+
+    def __init__(self, endpoint: Endpoint, body: bytes, named: Named) -> None:
+        self.endpoint = endpoint
+        self.body = body
+        self.model = named.model
+        self.user = named.user or None
+        self.streamed = bool(named.stream)
+        self.chat = named if isinstance(named, AskedChat) else None
+        self._fields: Fields | None = None
 
     @property
     def fields(self) -> Fields:
@@ -79,16 +53,6 @@ class Question(msgspec.Struct, kw_only=True):
         if self._fields is None:
             self._fields = _fields.decode(self.body)
         return self._fields
-
-
-class _Message(msgspec.Struct):
-    role: str
-    content: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Part(msgspec.Struct):
-    type: str = ""
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +70,11 @@ class Message:
 
 
 _fields = msgspec.json.Decoder(Fields)
-_named = msgspec.json.Decoder(_Named)
+_named = msgspec.json.Decoder(Named)
 _chat = msgspec.json.Decoder(AskedChat)
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
-_message = msgspec.json.Decoder(_Message)
-_content = msgspec.json.Decoder(str | list[_Part] | None)
+_message = msgspec.json.Decoder(AskedMessage)
+_content = msgspec.json.Decoder(str | list[Part] | None)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -121,20 +85,14 @@ def read_question(endpoint: Endpoint, body: bytes) -> Question:
     Raises:
         Invalid: it is not a JSON object, or a field that we need is missing or of a wrong type.
     """
-    chat: AskedChat | None = None
     try:
-        if endpoint is Endpoint.CHAT:
-            named = chat = _chat.decode(body)
-        else:
-            named = _named.decode(body)
+        named = _chat.decode(body) if endpoint is Endpoint.CHAT else _named.decode(body)
         str(body, "utf-8")  # what stays unparsed goes into events: it must at least be text
         if b"\\" in body:
             _refuse_half_characters(body)
     except _UNREADABLE as error:
         raise Invalid("router.malformed-request", f"The request body cannot be read: {error}"[:500]) from error
-    return Question(
-        endpoint=endpoint, body=body, model=named.model, user=named.user or None, streamed=bool(named.stream), chat=chat
-    )
+    return Question(endpoint, body, named)
 
 
 def _refuse_half_characters(body: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from loopwright.errors import Invalid
-from router_svc.domain.answers import Answer
+from router_svc.domain.shapes import Answer
 
 Fields = dict[str, msgspec.Raw]
 

@@ -5,8 +5,6 @@ import secrets
 import time
 from collections.abc import Mapping
 
-import msgspec
-
 from loopwright.errors import PlatformError, ServingUnavailable
 from router_svc.adapters.metrics import IN_FLIGHT, OVERLOADED
 from router_svc.adapters.tracing import Trail
@@ -28,17 +26,20 @@ _SPANS = {endpoint: f"POST /v1/{endpoint}" for endpoint in Endpoint}
 _SESSION_COOKIE = "loopwright-session="
 
 
-class Ask(msgspec.Struct):
+class Ask:
     """One request as it came.
 
     Attributes:
         headers: Names in lower case.
     """
 
-    endpoint: Endpoint
-    body: bytes
-    headers: Mapping[bytes, bytes]
-    caller: Caller
+    __slots__ = ("body", "caller", "endpoint", "headers")
+
+    def __init__(self, endpoint: Endpoint, body: bytes, headers: dict[bytes, bytes], caller: Caller) -> None:
+        self.endpoint = endpoint
+        self.body = body
+        self.headers = headers
+        self.caller = caller
 
 
 class Gate:

@@ -6,17 +6,18 @@ from typing import Protocol
 
 from loopwright.errors import NotFound, PlatformError
 from router_svc.adapters.connections import ServerConnection
+from router_svc.adapters.failures import BackendFailed, EndpointUnserved
 from router_svc.adapters.tallies import TALLIES
 from router_svc.adapters.tracing import Trail, end_span
-from router_svc.adapters.upstream import BackendFailed, Call, EndpointUnserved, Inquiry, Whole
-from router_svc.domain.answers import Answer
+from router_svc.adapters.upstream import Call, Inquiry, Whole
 from router_svc.domain.asking import Prompt, json_of
 from router_svc.domain.callers import Caller
 from router_svc.domain.contents import Content
 from router_svc.domain.endpoints import KINDS, Splicer
 from router_svc.domain.headers import for_client
+from router_svc.domain.shapes import NOTHING, Answer, Completed, Texts
 from router_svc.domain.snapshot import Route
-from router_svc.handlers.recording import NOTHING, Completed, Journal, Texts, storable, texts_of
+from router_svc.handlers.recording import Journal, storable, texts_of
 from router_svc.handlers.serving import BROKEN_OFF, CLIENT_GONE, Serving
 
 _UNREAD = Answer()

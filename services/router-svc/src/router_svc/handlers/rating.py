@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 from loopwright.contracts.inferences import InferenceRated
 from loopwright.errors import Expired, NotPermitted, RuleRefused
+from router_svc.adapters.failures import SpoolFull
 from router_svc.adapters.metrics import RATINGS
-from router_svc.adapters.spool import Spool, SpoolFull
+from router_svc.adapters.spool import Spool
 from router_svc.domain.inference_ids import InferenceFacts, InferenceIds
 from router_svc.handlers.recording import sealed
 

@@ -13,10 +13,12 @@ from loopwright.contracts.envelope import Headers, seal
 from loopwright.contracts.registry import INFERENCE_COMPLETED, Party, topic_of
 from loopwright.outbox import OutboxRecord
 from loopwright.telemetry import current_traceparent
+from router_svc.adapters.failures import SpoolFull
 from router_svc.adapters.metrics import EVENTS_SHED, EVENTS_TRIMMED
-from router_svc.adapters.spool import Spool, SpoolFull
+from router_svc.adapters.spool import Spool
 from router_svc.domain.asking import json_of
 from router_svc.domain.contents import Content
+from router_svc.domain.shapes import Completed, Texts
 
 _log = structlog.get_logger()
 _COMPLETED_CONSTANTS: Headers = (
@@ -26,42 +28,6 @@ _COMPLETED_CONSTANTS: Headers = (
     ("ce_dataschema", f"loopwright:{INFERENCE_COMPLETED.event_type}"),
     ("content-type", "application/json"),
 )
-NOTHING = b"null"
-
-
-class Completed(msgspec.Struct, kw_only=True, gc=False):
-    """`InferenceCompleted` as it is written, but for `Texts`. A test holds their fields to the contract's."""
-
-    inference_id: str
-    task_id: str
-    task_version: int
-    experiment_id: str | None
-    variant_id: str
-    served_variant_id: str
-    pinned: bool
-    epoch: int | None
-    arm: int | None
-    propensity_0_1: float | None
-    shadow_of: str | None = None
-    tenant: str | None
-    fallback: bool
-    unit_hash: str
-    sealed_content: str | None = None
-    http_status: int
-    finish_reason: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    first_byte_ms: float | None
-    latency_ms: float
-    completed_at: str
-
-
-class Texts(msgspec.Struct, gc=False):
-    """Fields of `InferenceCompleted` that hold the conversation, as JSON; they may be long, and are copied only once."""
-
-    input: bytes = NOTHING
-    messages: bytes = NOTHING
-    answer: bytes = NOTHING
 
 
 class Recordable(Protocol):
