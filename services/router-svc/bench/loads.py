@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 (beside a script)
 """The loads of the bench, and how a gateway goes through them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateways import Gateway
@@ -53,7 +53,6 @@ class Round:
 
     gateway: str
     measured: dict[str, Measured]
-    answered: int
 
 
 @dataclass(frozen=True)
@@ -64,17 +63,19 @@ class Driver:
     upstream_port: int
     seconds: float
 
-    async def round(self, gateway: Gateway, pid: int | None, loads: Sequence[Load]) -> Round:
+    async def round(
+        self, gateway: Gateway, pid: int | None, loads: Sequence[Load], *, after: Callable[[Measured], Awaitable[None]]
+    ) -> Round:
+        """Every load, one after the other; `after` returns when the gateway has no more to do from the last one."""
         measured: dict[str, Measured] = {}
-        answered = 0
         for load in (*_WARM_UPS, *loads):
             if load.rate_hz and not _can_carry(load, measured.get(CEILING.name)):
                 continue
             one = await self._run(load, gateway, pid)
-            answered += one.answered
+            await after(one)
             if load not in _WARM_UPS:
                 measured[load.name] = one
-        return Round(gateway.name, measured, answered)
+        return Round(gateway.name, measured)
 
     async def _run(self, load: Load, gateway: Gateway, pid: int | None) -> Measured:
         await set_gap(self.upstream_port, load.gap_us)

@@ -20,6 +20,7 @@ import httpx
 import native
 from gateways import PEERS, ROOT, Gateway, Place, Unavailable
 from loads import BURST, CEILING, LONG_PROMPTS, STEADY, STREAMS, Driver, Load, Round
+from native import Measured
 from platform_side import PROMPTED, PlatformSide, running_platform
 from process_tree import usage_of
 from report import ROUTER, print_report, say
@@ -70,13 +71,11 @@ class Bench:
             return None
         self.versions[name] = gateway.version
         if not gateway.command:
-            return await self.driver.round(gateway, None, loads)
+            return await self.driver.round(gateway, None, loads, after=_at_once)
         try:
             async with self.running(gateway) as (started, pid):
-                measured = await self.driver.round(started, pid, loads)
-                if name in _OURS:
-                    await self.wait_for_events(measured.answered)
-                return measured
+                after = self.wait_for_events if name in _OURS else _at_once
+                return await self.driver.round(started, pid, loads, after=after)
         except Unavailable as error:
             self.missing[name] = str(error)
             return None
@@ -106,13 +105,17 @@ class Bench:
         written = await asyncio.to_thread(log_file.read_text, errors="replace")
         raise Unavailable(f"it did not answer: {why}; it wrote: ...{written[-400:]}")
 
-    async def wait_for_events(self, answered: int) -> None:
-        """Lets router-svc deliver what it spooled."""
+    async def wait_for_events(self, measured: Measured) -> None:
+        """Lets router-svc deliver what it spooled: Kafka shares its core with the next load."""
         assert self.platform is not None
-        self.answered += answered
+        self.answered += measured.answered
         until = time.monotonic() + _DELIVERY_S
         while time.monotonic() < until and self.platform.written_events() < self.answered:  # noqa: ASYNC110 - on Kafka
             await asyncio.sleep(0.2)
+
+
+async def _at_once(_: Measured) -> None:
+    """Gateways without events have nothing to do after a load."""
 
 
 async def _answers(gateway: Gateway) -> bool:
@@ -162,7 +165,7 @@ async def watch_memory(bench: Bench, requests: int) -> None:
         tenth = max(1, len(sizes) // 10)
         say(f"memory over {measured.answered:,} answers in {time.monotonic() - begun:.0f} s: {sizes[tenth - 1]:.1f} MB after a tenth, "
             f"{sizes[-1]:.1f} MB at the end, {max(sizes):.1f} MB at most; {measured.failed} failed")  # fmt: skip
-        await bench.wait_for_events(measured.answered)
+        await bench.wait_for_events(measured)
 
 
 def print_events(bench: Bench) -> bool:
