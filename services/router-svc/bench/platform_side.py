@@ -72,7 +72,7 @@ class PlatformSide:
         native = native_env("router-svc")
         common = {name: value for name, value in self.stack.plan.env.items() if name != "LOOPWRIGHT_TRACE_DIR"}
         return Gateway(
-            name=name, version=f"Python {platform.python_version()}{', its hot path as C' if native else ''}", port=place.port, model=task, key=self.key,
+            name=name, version=f"Python {platform.python_version()}{' as C' if native else ''}", port=place.port, model=task, key=self.key,
             command=(sys.executable, "-m", "router_svc.main"),
             env=common | native | {
                 "LOOPWRIGHT_LOG_LEVEL": "WARNING",
