@@ -1,7 +1,7 @@
 """What msgspec reads and writes of JSON on a request's path.
 
-These classes say by keywords how they are made, and the compiler (`compiled.txt`) drops such keywords without a word:
-this module stays as it is.
+These classes say by keywords how they are made, and `make native` would drop such keywords without a word: this
+module stays as it is.
 """
 
 from typing import Annotated
