@@ -18,12 +18,14 @@ from pathlib import Path
 import corpus
 
 from dataset_svc.domain.candidates import Candidate, candidate_of
+from dataset_svc.domain.kept_lines import LinesInMemory
 from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.likeness.held_out import Cases, CaseVersion, without_giveaways
 from dataset_svc.domain.samples import Sample, SplitName, Turn
 from loopwright.contracts.datasets import SampleSource
 
 _HELD_OUT_0_1 = 0.2
+_LINES = LinesInMemory()
 Parts = dict[SplitName, list[Cluster]]
 
 
@@ -48,7 +50,8 @@ def sample(number: int, question: str) -> Candidate:
             rating_ids=(),
             unit_hash=None,
             weight_0_1=1.0,
-        )
+        ),
+        _LINES,
     )
 
 

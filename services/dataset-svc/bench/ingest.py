@@ -9,14 +9,14 @@ Run: python services/dataset-svc/bench/ingest.py [--rows 200000] [--helpers 2] [
 
 import argparse
 import asyncio
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-import corpus
 
 from dataset_svc.adapters.build_process import BuildFiles, BuildOrder, BuildProcess
 from dataset_svc.adapters.source_files import SourceLimits
@@ -85,12 +85,18 @@ def order_for(source: Path, rejects: Path, tokenizer: Path | None) -> BuildOrder
     )
 
 
+def write_corpus(folder: Path, *, rows: int, seed: int) -> None:
+    """In a process of its own, for what it takes is no part of a build's memory."""
+    arguments = ("--out", str(folder), "--rows", str(rows), "--seed", str(seed))
+    subprocess.run((sys.executable, Path(__file__).with_name("corpus.py"), *arguments), check=True)  # noqa: S603
+
+
 async def measure(folder: Path, *, rows: int, helpers: int, tokenizer: Path | None) -> None:
     process = BuildProcess(helpers=helpers)
     small = folder / "small"
-    corpus.write(small, rows=12_000, seed=1)
+    write_corpus(small, rows=12_000, seed=1)
     await process.build(order_for(small / "corpus.jsonl", folder / "rejects", tokenizer))  # starts and warms everybody
-    corpus.write(folder, rows=rows, seed=2)
+    write_corpus(folder, rows=rows, seed=2)
     source = folder / "corpus.jsonl"
     memories = Memories()
     memories.start()

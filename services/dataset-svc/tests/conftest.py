@@ -7,6 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from dataset_svc.domain.candidates import Candidate, candidate_of
+from dataset_svc.domain.kept_lines import LinesInMemory
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 
@@ -37,9 +38,15 @@ def a_sample() -> SampleBuilder:
 
 
 @pytest.fixture(scope="session")
-def a_candidate(a_sample: SampleBuilder) -> CandidateBuilder:
+def kept_lines() -> LinesInMemory:
+    """Where the lines of candidates wait."""
+    return LinesInMemory()
+
+
+@pytest.fixture(scope="session")
+def a_candidate(a_sample: SampleBuilder, kept_lines: LinesInMemory) -> CandidateBuilder:
     """As `a_sample`."""
-    return lambda *texts, **changes: candidate_of(a_sample(*texts, **changes))
+    return lambda *texts, **changes: candidate_of(a_sample(*texts, **changes), kept_lines)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 
 import pytest
@@ -10,13 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_svc.domain.candidates import Candidate
-from dataset_svc.domain.likeness.clusters import RememberedQuestion, Sifted, sift
+from dataset_svc.domain.kept_lines import LinesInMemory
+from dataset_svc.domain.likeness import clusters
+from dataset_svc.domain.likeness.clusters import RememberedQuestion, Sifted
 from dataset_svc.domain.report import Check
 from dataset_svc.domain.samples import SplitName, Turn
 from loopwright.contracts.datasets import SampleSource
 
 CandidateBuilder = Callable[..., Candidate]
+Sift = Callable[..., Sifted]
 STEM = "the link of node R{} went down after {} retries and the job was moved to another rack of the machine"
+
+
+@pytest.fixture(scope="session")
+def sift(kept_lines: LinesInMemory) -> Sift:
+    return partial(clusters.sift, lines=kept_lines)
 
 
 def plain_shingles(text: str) -> frozenset[str]:
@@ -49,7 +58,9 @@ def mutated(seed: int, a_candidate: CandidateBuilder, *, count: int = 60) -> lis
     return samples
 
 
-def test_a_near_copy_with_the_same_answer_goes_and_the_report_says_why(a_candidate: CandidateBuilder) -> None:
+def test_a_near_copy_with_the_same_answer_goes_and_the_report_says_why(
+    a_candidate: CandidateBuilder, sift: Sift
+) -> None:
     first = a_candidate(STEM.format(11, 3), "alert", sample_id="a")
     second = a_candidate(STEM.format(12, 3), "alert", sample_id="b", weight_0_1=0.5)
     sifted = sift([second, first], threshold_0_1=0.8)
@@ -60,13 +71,13 @@ def test_a_near_copy_with_the_same_answer_goes_and_the_report_says_why(a_candida
     assert drop.answer_similarity_0_1 == 1
 
 
-def test_a_near_copy_with_another_answer_stays_in_the_same_cluster(a_candidate: CandidateBuilder) -> None:
+def test_a_near_copy_with_another_answer_stays_in_the_same_cluster(a_candidate: CandidateBuilder, sift: Sift) -> None:
     first = a_candidate(STEM.format(11, 3), "alert", sample_id="a")
     second = a_candidate(STEM.format(12, 3), "normal", sample_id="b")
     assert kept_ids(sift([first, second], threshold_0_1=0.8)) == [{"a", "b"}]
 
 
-def test_the_system_prompt_makes_nothing_alike(a_candidate: CandidateBuilder) -> None:
+def test_the_system_prompt_makes_nothing_alike(a_candidate: CandidateBuilder, sift: Sift) -> None:
     system = Turn(role="system", content="the same long system prompt " * 50)
     samples = [
         a_candidate(question, sample_id=name, messages=(system, Turn("user", question), Turn("assistant", "alert")))
@@ -75,7 +86,7 @@ def test_the_system_prompt_makes_nothing_alike(a_candidate: CandidateBuilder) ->
     assert kept_ids(sift(samples, threshold_0_1=0.5)) == [{"a"}, {"b"}]
 
 
-def test_a_correction_stays_and_the_rating_goes(a_candidate: CandidateBuilder) -> None:
+def test_a_correction_stays_and_the_rating_goes(a_candidate: CandidateBuilder, sift: Sift) -> None:
     rated = a_candidate(STEM.format(11, 3), "alert", sample_id="a")
     corrected = a_candidate(STEM.format(12, 3), "alert", sample_id="b", source=SampleSource.CORRECTION, weight_0_1=0.1)
     assert kept_ids(sift([rated, corrected], threshold_0_1=0.8)) == [{"b"}]
@@ -83,7 +94,9 @@ def test_a_correction_stays_and_the_rating_goes(a_candidate: CandidateBuilder) -
 
 @pytest.mark.parametrize("threshold", [0.6, 0.75, 0.9])
 @pytest.mark.parametrize("seed", range(4))
-def test_agrees_with_comparing_every_pair(a_candidate: CandidateBuilder, seed: int, threshold: float) -> None:
+def test_agrees_with_comparing_every_pair(
+    a_candidate: CandidateBuilder, sift: Sift, seed: int, threshold: float
+) -> None:
     samples = mutated(seed, a_candidate)
     sifted = sift(samples, threshold_0_1=threshold)
     by_id = {sample.sample_id: sample for sample in samples}
@@ -105,14 +118,17 @@ def test_agrees_with_comparing_every_pair(a_candidate: CandidateBuilder, seed: i
 
 
 def near_copies(one: Candidate, other: Candidate, threshold: float) -> bool:
-    return (
-        plain_jaccard(one.question, other.question) >= threshold
-        and plain_jaccard(one.answer, other.answer) >= threshold
-    )
+    """Answers of `mutated` are equal or quite unlike."""
+    alike = plain_jaccard(one.question, other.question) >= threshold
+    return alike and one.answer_sha256 == other.answer_sha256
 
 
-def test_finds_every_true_pair_that_datasketch_finds(a_candidate: CandidateBuilder) -> None:
-    samples = [sample for sample in mutated(7, a_candidate, count=120) if sample.answer == "alert"]
+def test_finds_every_true_pair_that_datasketch_finds(
+    a_candidate: CandidateBuilder, sift: Sift, kept_lines: LinesInMemory
+) -> None:
+    samples = [
+        sample for sample in mutated(7, a_candidate, count=120) if sample.sample_in(kept_lines).answer == "alert"
+    ]
     lsh = MinHashLSH(threshold=0.7, num_perm=128)
     sketches = {}
     for sample in samples:
@@ -133,7 +149,7 @@ def test_finds_every_true_pair_that_datasketch_finds(a_candidate: CandidateBuild
 
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
 @settings(max_examples=20, deadline=None)
-def test_order_does_not_matter(a_candidate: CandidateBuilder, seed: int, rng: random.Random) -> None:
+def test_order_does_not_matter(a_candidate: CandidateBuilder, sift: Sift, seed: int, rng: random.Random) -> None:
     samples = mutated(seed, a_candidate, count=24)
     shuffled = samples[:]
     rng.shuffle(shuffled)
@@ -142,7 +158,7 @@ def test_order_does_not_matter(a_candidate: CandidateBuilder, seed: int, rng: ra
     assert one.dropped == other.dropped
 
 
-def test_likes_of_a_remembered_question_know_where_it_was(a_candidate: CandidateBuilder) -> None:
+def test_likes_of_a_remembered_question_know_where_it_was(a_candidate: CandidateBuilder, sift: Sift) -> None:
     remembered = [RememberedQuestion(text=STEM.format(11, 3), split=SplitName.HELD_OUT)]
     like, unlike = a_candidate(STEM.format(12, 3), sample_id="a"), a_candidate("boot done", sample_id="b")
     sifted = sift([like, unlike], threshold_0_1=0.8, remembered=remembered)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.kept_lines import LinesInMemory
 from dataset_svc.domain.measurements import Measurements
 from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer, Refusal, dataset_key
 from dataset_svc.domain.report import Check
@@ -43,8 +44,9 @@ CONTENTS = st.sampled_from([
 
 @given(st.lists(CONTENTS, max_size=8), st.integers(0, 8))
 def test_two_batches_are_prepared_as_one(contents: list[object], cut: int) -> None:
-    records = lines(*contents)
-    whole, first, second = (a_preparer().prepare(part) for part in (records, records[:cut], records[cut:]))
+    records, kept, again = lines(*contents), LinesInMemory(), LinesInMemory()
+    whole = a_preparer().prepare(records, kept)
+    first, second = (a_preparer().prepare(part, again) for part in (records[:cut], records[cut:]))
     assert whole.candidates == first.candidates + second.candidates
     assert whole.named == first.named + second.named
     assert whole.measurements == Measurements.joined([first.measurements, second.measurements])
@@ -55,19 +57,20 @@ def test_two_batches_are_prepared_as_one(contents: list[object], cut: int) -> No
 
 @given(st.lists(CONTENTS, max_size=8))
 def test_what_helpers_send_is_what_they_made(contents: list[object]) -> None:
-    prepared = a_preparer().prepare(lines(*contents))
+    prepared = a_preparer().prepare(lines(*contents), LinesInMemory())
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(prepared), type=Prepared) == prepared
 
 
 def test_the_policy_decides_what_becomes_of_personal_data() -> None:
     (line,) = lines(a_chat("mail kim@example.com"))
-    prepared = {mode: a_preparer(masking=mode).prepare([line]) for mode in MaskingMode}
-    inputs = {mode: one.candidates[0].sample.input for mode, one in prepared.items()}
+    kept = LinesInMemory()
+    prepared = {mode: a_preparer(masking=mode).prepare([line], kept) for mode in MaskingMode}
+    inputs = {mode: one.candidates[0].sample_in(kept).input for mode, one in prepared.items()}
     assert inputs[MaskingMode.MASK] == "mail [이메일]"
     assert inputs[MaskingMode.REPORT] == "mail kim@example.com"
     assert prepared[MaskingMode.DROP].refused == {0: Refusal(Check.PERSONAL_DATA, "holds email")}
     assert prepared[MaskingMode.MASK].refused == prepared[MaskingMode.REPORT].refused == {}
-    pseudonym = a_preparer(pseudonymise=True).prepare([line]).candidates[0].sample.input
+    pseudonym = a_preparer(pseudonymise=True).prepare([line], kept).candidates[0].sample_in(kept).input
     assert pseudonym.startswith("mail [이메일-")
 
 
@@ -79,7 +82,7 @@ def test_two_datasets_have_unrelated_pseudonyms() -> None:
 def test_tokens_of_question_and_answer_are_counted_after_masking() -> None:
     rules = PreparationRules(reading=READING, policy=DataPolicy())
     preparer = Preparer(rules, lambda texts: np.array([len(text) for text in texts], dtype=np.int32))
-    measurements = preparer.prepare(lines(a_chat("a@b.kr"))).measurements
+    measurements = preparer.prepare(lines(a_chat("a@b.kr")), LinesInMemory()).measurements
     tokens = measurements.measured(np.array([0]), categories=[None]).tokens
     assert {part: counts.tolist() for part, counts in tokens.items()} == {
         LengthPart.QUESTION: [len("[이메일]")],
@@ -89,11 +92,14 @@ def test_tokens_of_question_and_answer_are_counted_after_masking() -> None:
 
 def test_samples_go_by_their_scores_where_the_policy_says_so() -> None:
     policy = DataPolicy(quality={"max_toxicity_0_1": 0.2}, min_samples=1)
+    kept = LinesInMemory()
     builder = VersionBuilder(
-        Recipe(request_id="q", dataset_name="d", reading=READING, policy=policy, expected_lines=None), Memory()
+        Recipe(request_id="q", dataset_name="d", reading=READING, policy=policy, expected_lines=None), Memory(), kept
     )
     rude = {"messages": [{"role": "user", "content": "왜 안 되나요"}, {"role": "assistant", "content": "씨발 꺼져"}]}
-    prepared = Preparer(PreparationRules(reading=READING, policy=policy)).prepare(lines(rude, a_chat("disk full")))
+    prepared = Preparer(PreparationRules(reading=READING, policy=policy)).prepare(
+        lines(rude, a_chat("disk full")), kept
+    )
     builder.add(prepared)
     report = builder.finish().report
     [quality] = [outcome for outcome in report.checks if outcome.check is Check.QUALITY]

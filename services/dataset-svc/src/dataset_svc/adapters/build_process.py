@@ -5,12 +5,13 @@ import ctypes
 import gc
 import importlib.abc
 import multiprocessing
+import os
 import pickle
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,12 +19,17 @@ from functools import lru_cache
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from types import ModuleType
+from typing import Any, ClassVar, ParamSpec, TypeVar
+from weakref import WeakSet
 
 import msgspec
 
+from dataset_svc.adapters.line_files import LineFile
+from dataset_svc.adapters.nameless_files import nameless_file, path_of
 from dataset_svc.adapters.source_files import SourceLimits, SourcePortion, open_source
 from dataset_svc.adapters.token_counts import TokenCounter
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.packed_builds import PackedBuild, pack
 from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer
 from dataset_svc.domain.sources.bad_records import reject_line
@@ -35,8 +41,11 @@ from dataset_svc.domain.warming import warm_up
 
 _ALONE_BYTES = 4 << 20  # smaller sources are done before helpers would have started
 _WRITTEN_BYTES = 1 << 20
+_NICENESS = 10  # whoever asks the service goes first; helpers inherit it
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _encoder = msgspec.msgpack.Encoder()
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _decoder = msgspec.msgpack.Decoder(Prepared)
 
 
@@ -153,10 +162,12 @@ class _Builder:
     helpers = 0
     progress: "Synchronized[int] | None" = None
     pool: ProcessPoolExecutor | None = None
+    tasks: ClassVar[WeakSet["Future[Any]"]] = WeakSet()  # the pool holds those that are not done
 
 
 def _start_builder(helpers: int, progress: "Synchronized[int]") -> None:
     _die_with_parent()
+    os.nice(_NICENESS)
     _Builder.helpers, _Builder.progress = helpers, progress
     sys.meta_path.insert(0, _NoPandas())
     warm_up()
@@ -188,23 +199,31 @@ def _collect_seldom() -> None:
 
 
 def _build(order: BuildOrder) -> PackedBuild:
-    builder = VersionBuilder(order.recipe, order.memory, threads=max(1, _Builder.helpers), gather=_measured)
     rules = PreparationRules(
         reading=order.recipe.reading, policy=order.recipe.policy, pseudonym_key=order.pseudonym_key
     )
-    with order.files.source.open("rb") as file, order.files.rejects.open("ab") as rejects:
+    with (
+        order.files.source.open("rb") as file,
+        order.files.rejects.open("ab") as rejects,
+        nameless_file() as waiting,
+    ):
+        lines = LineFile(path_of(waiting))
+        builder = VersionBuilder(order.recipe, order.memory, lines, threads=max(1, _Builder.helpers), gather=_measured)
         source = open_source(file, name=order.source_name, limits=order.limits, mapping=order.recipe.reading.mapping)
         _note_progress(0)
         read = 0
-        for batch in _prepared(source.portions(), rules, order):
-            rejects.writelines(reject_line(bad.why, bad.raw) for bad in builder.add(batch))
-            read += len(batch.candidates) + len(batch.bad)
-            _note_progress(read)
-    built = builder.finish()
-    with order.files.parts.open("wb", buffering=_WRITTEN_BYTES) as parts:
-        for split in built.splits.values():
-            parts.writelines(split.lines())
-    return pack(built, title=order.title)
+        try:
+            for batch in _prepared(source.portions(), rules, order, lines):
+                rejects.writelines(reject_line(bad.why, bad.raw) for bad in builder.add(batch))
+                read += len(batch.candidates) + len(batch.bad)
+                _note_progress(read)
+            built = builder.finish()
+            with order.files.parts.open("wb", buffering=_WRITTEN_BYTES) as parts:
+                for split in built.splits.values():
+                    parts.writelines(split.lines(lines))
+            return pack(built, title=order.title)
+        finally:
+            _end_tasks()  # of a build that failed, before the path to its lines leads elsewhere
 
 
 def _note_progress(records: int) -> None:
@@ -212,31 +231,48 @@ def _note_progress(records: int) -> None:
         _Builder.progress.value = records
 
 
-def _prepared(portions: Iterable[SourcePortion], rules: PreparationRules, order: BuildOrder) -> Iterator[Prepared]:
+def _prepared(
+    portions: Iterable[SourcePortion], rules: PreparationRules, order: BuildOrder, lines: LineFile
+) -> Iterator[Prepared]:
     """Batches in order; helpers work a few ahead of the one that is taken."""
     if _Builder.pool is None or order.size_bytes < _ALONE_BYTES:
         preparer = _preparer(pickle.dumps((rules, order.tokenizer)))
-        yield from (preparer.prepare(_records(portion)) for portion in portions)
+        yield from (preparer.prepare(_records(portion), lines) for portion in portions)
         return
     asked = pickle.dumps((rules, order.tokenizer))
     waiting: deque[Future[bytes]] = deque()
     for portion in portions:
-        waiting.append(_Builder.pool.submit(_prepare, asked, portion))
+        waiting.append(_ask(_Builder.pool, _prepare, asked, portion, lines))
         if len(waiting) > 2 * _Builder.helpers:
             yield _decoder.decode(waiting.popleft().result())
     while waiting:
         yield _decoder.decode(waiting.popleft().result())
 
 
-def _measured(portions: Iterable[Portion]) -> Iterable[StatisticsBuilder]:
+def _measured(portions: Iterable[Portion], lines: Lines) -> Iterable[StatisticsBuilder]:
     """By helpers, while the builder does something else."""
     if _Builder.pool is None:
-        return measured_here(portions)
-    return _Builder.pool.map(measure_portion, portions)
+        return measured_here(portions, lines)
+    asked = [_ask(_Builder.pool, measure_portion, portion, lines) for portion in portions]
+    return (future.result() for future in asked)
 
 
-def _prepare(asked: bytes, portion: SourcePortion) -> bytes:
-    return _encoder.encode(_preparer(asked).prepare(_records(portion)))
+def _ask(pool: ProcessPoolExecutor, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> "Future[_T]":
+    future = pool.submit(work, *args, **kwargs)
+    _Builder.tasks.add(future)
+    return future
+
+
+def _end_tasks() -> None:
+    """Waits until no helper works any more; tasks that none has begun are forgotten."""
+    tasks = list(_Builder.tasks)
+    for task in tasks:
+        task.cancel()
+    wait(tasks)
+
+
+def _prepare(asked: bytes, portion: SourcePortion, lines: LineFile) -> bytes:
+    return _encoder.encode(_preparer(asked).prepare(_records(portion), lines))
 
 
 def _records(portion: SourcePortion) -> Iterable[Line | Row]:

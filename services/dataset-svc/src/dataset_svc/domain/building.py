@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dataset_svc.domain.built import Built, BuiltSplit, built_split
 from dataset_svc.domain.candidates import Candidate, renamed
+from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.likeness.clusters import Cluster, RememberedQuestion, sift
 from dataset_svc.domain.likeness.duplicates import drop_exact_copies, settle_conflicts
 from dataset_svc.domain.likeness.held_out import Cases, Cleaned, without_giveaways
@@ -65,16 +66,20 @@ class Memory:
 
 
 class VersionBuilder:
-    """Takes a source in prepared batches, in order, then finishes. Pure: no clock, no randomness, no files.
+    """Takes a source in prepared batches, in order, then finishes. Pure: no clock, no randomness.
 
     Args:
+        lines: Where the lines of prepared samples wait.
         threads: That the compiled loops may use.
         gather: Has portions of the kept samples measured, here or by other processes meanwhile.
     """
 
-    def __init__(self, recipe: Recipe, memory: Memory, *, threads: int = 1, gather: Gather = measured_here) -> None:
+    def __init__(
+        self, recipe: Recipe, memory: Memory, lines: Lines, *, threads: int = 1, gather: Gather = measured_here
+    ) -> None:
         self._recipe = recipe
         self._memory = memory
+        self._kept = lines
         self._threads = threads
         self._gather = gather
         self._names = Names()
@@ -101,9 +106,9 @@ class VersionBuilder:
         for place, (one, named, number) in enumerate(zip(batch.candidates, batch.named, numbers, strict=True)):
             name = self._names.admit(one.sample_id, number, named=named)
             if isinstance(name, BadLine):
-                bad.append(BadRecord(why=name, raw=one.line))
+                bad.append(BadRecord(why=name, raw=one.line_in(self._kept)))
             else:
-                self._consider(one if name == one.sample_id else renamed(one, name), place, batch)
+                self._consider(one if name == one.sample_id else renamed(one, name, self._kept), place, batch)
         bad.sort(key=lambda record: record.why.line)
         self._samples += len(batch.candidates)
         self._lines += len(batch.bad) + len(batch.candidates)
@@ -142,7 +147,7 @@ class VersionBuilder:
         kept = [one for split in splits.values() for one in split.candidates]
         rows = np.array([self._rows[one.sample_id] for one in kept], dtype=np.int64)
         self._measurements, self._rows, self._names = [], {}, Names()
-        portions = self._gather(_portions(splits, measured, rows))
+        portions = self._gather(_portions(splits, measured, rows), self._kept)
         report = self._report(splits, dropped, allotment, cleaned, measured.flaws_of(rows))
         origins = self._origins(kept, measured.line_numbers()[rows].tolist())
         return Built(
@@ -156,6 +161,7 @@ class VersionBuilder:
         distinct = drop_exact_copies(settled.kept)
         sifted = sift(
             distinct.kept,
+            self._kept,
             threshold_0_1=self._recipe.policy.near_duplicate_threshold_0_1,
             remembered=self._memory.questions,
             threads=self._threads,
@@ -269,7 +275,7 @@ def _portions(
             some = own[first : first + len(batch)]
             yield Portion(
                 split=name,
-                lines=[one.line for one in batch],
+                places=np.array([(one.first_byte, one.size_bytes) for one in batch], dtype=np.int64),
                 measured=measured.measured(some, categories=[one.category for one in batch]),
                 term_bound=bound,
             )

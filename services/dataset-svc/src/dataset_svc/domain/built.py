@@ -1,6 +1,5 @@
 """What a build comes to: the parts of a version with their bytes, and what was seen on the way."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +8,7 @@ from operator import attrgetter
 import msgspec
 
 from dataset_svc.domain.candidates import Candidate
+from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.report import QualityReport
 from dataset_svc.domain.samples import SplitName, sha256_of
@@ -45,14 +45,19 @@ class BuiltSplit:
 
     candidates: tuple[Candidate, ...]
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self, kept: Lines) -> Iterator[bytes]:
         """Its file."""
-        return (one.line for one in self.candidates)
+        return (one.line_in(kept) for one in self.candidates)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its file."""
+        return sum([one.size_bytes for one in self.candidates])
 
     def rows(self) -> Iterator[BuiltRow]:
         for position, one in enumerate(self.candidates):
             yield BuiltRow(
-                one.sample_id, position, hashlib.sha256(one.line).hexdigest(), one.question, one.question_sha256.hex(),
+                one.sample_id, position, one.line_sha256.hex(), one.question, one.question_sha256.hex(),
                 None if one.group is None else sha256_of(one.group), one.source, one.inference_id,
                 one.rating_ids, one.unit_hash, one.weight_0_1,
             )  # fmt: skip

@@ -1,13 +1,15 @@
-"""Samples on their way into a version: each as its line, with what is decided by beside it.
+"""Samples on their way into a version: where the line of each waits, and what is decided by beside it.
 
 Objects of a sample's own texts take several times the memory of its line; who needs them has them made anew.
 """
 
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import accumulate
 
 import msgspec
 
+from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.samples import Sample, decode, encode, preference_of
 from dataset_svc.domain.texts.same_texts import same_texts
 from loopwright.contracts.datasets import SampleSource
@@ -17,15 +19,18 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A sample that may become part of a version.
 
     Attributes:
-        line: The sample as its file will hold it.
+        first_byte: Where its line waits, the sample as its file will hold it.
+        line_sha256: Hash of the line; 32 bytes, as all hashes.
         question: As `same_text` writes it.
-        question_sha256: Hash of that; 32 bytes.
+        question_sha256: Hash of that.
         answer_sha256: Hash of the answer as `same_text` writes it.
         meaning: What is learned from the answer beside itself: that it is to be avoided, or liked more than another.
     """
 
     sample_id: str
-    line: bytes
+    first_byte: int
+    size_bytes: int
+    line_sha256: bytes
     question: str
     question_sha256: bytes
     answer_sha256: bytes
@@ -38,13 +43,11 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
     category: str | None
     group: str | None
 
-    @property
-    def sample(self) -> Sample:
-        return decode(self.line)
+    def line_in(self, lines: Lines) -> bytes:
+        return lines.read(self.first_byte, self.size_bytes)
 
-    @property
-    def answer(self) -> str:
-        return self.sample.answer
+    def sample_in(self, lines: Lines) -> Sample:
+        return decode(self.line_in(lines))
 
     @property
     def is_avoided(self) -> bool:
@@ -58,29 +61,33 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _AVOIDED = "avoid\n"
 
 
-def candidates_of(samples: Sequence[Sample], questions: Sequence[str], answers: Sequence[str]) -> list[Candidate]:
-    """The candidates that samples are.
+def candidates_of(
+    samples: Sequence[Sample], questions: Sequence[str], answers: Sequence[str], lines: Lines
+) -> list[Candidate]:
+    """The candidates that samples are; their lines are put aside.
 
     Args:
         questions: Of the samples, which take a while to put together; so do `answers`.
     """
     asked, asked_utf_8 = same_texts(questions)
     _, answered_utf_8 = same_texts(answers)
+    written = list(map(encode, samples))
+    places = accumulate(map(len, written), initial=lines.add(b"".join(written)))
     return [
         Candidate(
-            sample.sample_id, encode(sample), question, sha256(question_utf_8).digest(), sha256(answer_utf_8).digest(),
+            sample.sample_id, first_byte, len(line), sha256(line).digest(), question, sha256(question_utf_8).digest(), sha256(answer_utf_8).digest(),
             _meaning_of(sample), sample.source, sample.weight_0_1, sample.inference_id, sample.rating_ids,
             sample.unit_hash, sample.category, sample.group,
         )
-        for sample, question, question_utf_8, answer_utf_8 in zip(
-            samples, asked, asked_utf_8, answered_utf_8, strict=True
+        for sample, first_byte, line, question, question_utf_8, answer_utf_8 in zip(
+            samples, places, written, asked, asked_utf_8, answered_utf_8, strict=False
         )
     ]  # fmt: skip
 
 
-def candidate_of(sample: Sample) -> Candidate:
+def candidate_of(sample: Sample, lines: Lines) -> Candidate:
     """The candidate that a sample is."""
-    return candidates_of([sample], [sample.question], [sample.answer])[0]
+    return candidates_of([sample], [sample.question], [sample.answer], lines)[0]
 
 
 def _meaning_of(sample: Sample) -> str:
@@ -89,7 +96,6 @@ def _meaning_of(sample: Sample) -> str:
     return f"{_AVOIDED if sample.thumb is False else ''}{sample.rejected or ''}"
 
 
-def renamed(candidate: Candidate, sample_id: str) -> Candidate:
+def renamed(candidate: Candidate, sample_id: str, lines: Lines) -> Candidate:
     """The same sample under another id."""
-    sample = msgspec.structs.replace(candidate.sample, sample_id=sample_id)
-    return msgspec.structs.replace(candidate, sample_id=sample_id, line=encode(sample))
+    return candidate_of(msgspec.structs.replace(candidate.sample_in(lines), sample_id=sample_id), lines)

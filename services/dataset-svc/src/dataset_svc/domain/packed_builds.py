@@ -75,7 +75,7 @@ def pack(built: Built, *, title: str) -> PackedBuild:
 
 
 def _packed_parts(splits: Mapping[SplitName, BuiltSplit]) -> dict[SplitName, PackedPart]:
-    sizes = [sum(len(one.line) for one in split.candidates) for split in splits.values()]
+    sizes = [split.size_bytes for split in splits.values()]
     firsts = accumulate(sizes, initial=0)
     return {
         name: _packed_part(split, first_byte=first, size_bytes=size)

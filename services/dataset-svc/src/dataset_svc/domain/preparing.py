@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_svc.domain.candidates import Candidate, candidates_of
+from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.measurements import Measurements
 from dataset_svc.domain.personal.masking import Masked, Masker
 from dataset_svc.domain.quality.filters import reasons_to_drop
@@ -82,7 +83,12 @@ class Preparer:
         key = rules.pseudonym_key if rules.policy.pseudonymise else None
         self._masker = Masker(rules.policy.masking, pseudonym_key=key)
 
-    def prepare(self, records: Iterable[Line | Row]) -> Prepared:
+    def prepare(self, records: Iterable[Line | Row], lines: Lines) -> Prepared:
+        """Prepares a batch.
+
+        Args:
+            lines: Takes the samples' lines.
+        """
         reading = self._rules.reading
         bad: list[BadRecord] = []
         raw: list[Sample] = []
@@ -105,7 +111,7 @@ class Preparer:
         scores = score_table(samples, policy, tokens=counted, texts=(questions, answers))
         refused = {place: Refusal(Check.QUALITY, why) for place, why in reasons_to_drop(scores, policy).items()}
         return Prepared(
-            candidates=candidates_of(samples, questions, answers),
+            candidates=candidates_of(samples, questions, answers, lines),
             named=named,
             measurements=Measurements.of(numbers, scores, tokens),
             found={place: one.found for place, one in enumerate(masked) if one.found},

@@ -231,8 +231,8 @@ def _spare(strata: Iterable[_Stratum]) -> int:
 def _point(cluster: Cluster, begin: bytes) -> bytes:
     """Hash of the first question in order of hashes, so that more samples of the same questions change nothing."""
     if len(cluster.samples) == 1:  # the rule
-        return sha256(begin + cluster.samples[0].question.encode()).digest()
-    return min([sha256(begin + one.question.encode()).digest() for one in cluster.samples])
+        return sha256(begin + cluster.samples[0].question_sha256).digest()
+    return min([sha256(begin + one.question_sha256).digest() for one in cluster.samples])
 
 
 def _category_of(cluster: Cluster) -> str:

@@ -7,6 +7,7 @@
 import numpy as np
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.kept_lines import LinesInMemory
 from dataset_svc.domain.likeness.clusters import RememberedQuestion
 from dataset_svc.domain.likeness.held_out import Cases, CaseVersion
 from dataset_svc.domain.preparing import PreparationRules, Preparer
@@ -37,17 +38,18 @@ def warm_up() -> None:
     recipe = Recipe(request_id="warming", dataset_name="warming", reading=reading, policy=policy, expected_lines=None)
     remembered = RememberedQuestion(text=_QUESTIONS[0], split=SplitName.TRAIN)
     lent = Cases(version=_LENT, sample_ids=("lent",), questions=(f"{_LONG} too",))
-    builder = VersionBuilder(recipe, Memory(questions=(remembered,), cases=(lent,)))
+    lines = LinesInMemory()
+    builder = VersionBuilder(recipe, Memory(questions=(remembered,), cases=(lent,)), lines)
     preparer = Preparer(PreparationRules(reading=reading, policy=policy))
     line = '{{"messages":[{{"role":"user","content":"{0}"}},{{"role":"assistant","content":"{0}."}}]}}\n'
     cutter = LineCutter(max_line_bytes=1_000)
     for question in _QUESTIONS:
-        builder.add(preparer.prepare(list(cutter.feed(line.format(question).encode()))))
+        builder.add(preparer.prepare(list(cutter.feed(line.format(question).encode())), lines))
     built = builder.finish()
     built.measure()
     rules = Rules(kinds=np.full(CODES, Kind.LETTER, dtype=np.uint8), steps=steps_of(Pattern(family=Family.GPT2)))
     PieceCounter(rules, (), lambda pieces: np.ones(len(pieces), dtype=np.int32)).count([b"one two"])
-    hashed(b"".join(built.splits[SplitName.TRAIN].lines()), b"\0" * 16)
+    hashed(b"".join(built.splits[SplitName.TRAIN].lines(lines)), b"\0" * 16)
 
 
 if __name__ == "__main__":

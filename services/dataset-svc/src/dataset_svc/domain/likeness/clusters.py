@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_svc.domain.candidates import Candidate
+from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.likeness.buffers import Dialogues, Groups
 from dataset_svc.domain.likeness.kernels import PERMUTATIONS, sift_places
 from dataset_svc.domain.likeness.minhash import Grams, Sketches, packed, sketches_of
@@ -65,6 +66,7 @@ class Sifted:
 
 def sift(
     samples: Iterable[Candidate],
+    lines: Lines,
     *,
     threshold_0_1: float,
     remembered: Iterable[RememberedQuestion] = (),
@@ -76,6 +78,7 @@ def sift(
     questions are alike. Character 5-grams of questions and answers count, never the system prompt.
 
     Args:
+        lines: Of the samples.
         threshold_0_1: Jaccard index from which on texts are alike.
     """
     known = sorted(remembered, key=lambda question: (question.text, question.split))
@@ -86,7 +89,7 @@ def sift(
     crowd = crowd_of(sketches.band_keys, threads=threads)
     first_sample = int(np.searchsorted(crowd.places, len(known)))
     members = [ordered[place - len(known)] for place in crowd.places[first_sample:]]
-    answers = [""] * first_sample + [one.answer for one in members]
+    answers = [""] * first_sample + [one.sample_in(lines).answer for one in members]
     dialogues = Dialogues(
         questions=side_of(
             packed([every[place] for place in crowd.places], threads=threads),
