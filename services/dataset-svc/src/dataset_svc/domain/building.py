@@ -84,11 +84,12 @@ class VersionBuilder:
         self._gather = gather
         self._names = Names()
         self._lines = 0
-        self._samples = 0
         self._bad = BadRecords()
         self._candidates: list[Candidate] = []
         self._measurements: list[Measurements] = []
-        self._rows: dict[str, int] = {}  # of the measurements, by sample
+        self._firsts: list[
+            NDArray[np.int64]
+        ] = []  # first bytes of their lines, which name the rows of the measurements
         self._masked: dict[str, tuple[PersonalKind, ...]] = {}
         self._erased = 0
         self._found: Counter[PersonalKind] = Counter()
@@ -103,16 +104,21 @@ class VersionBuilder:
         """
         bad = list(batch.bad)
         numbers = batch.measurements.line_numbers().tolist()
+        firsts = np.array([one.first_byte for one in batch.candidates], dtype=np.int64)
         for place, (one, named, number) in enumerate(zip(batch.candidates, batch.named, numbers, strict=True)):
             name = self._names.admit(one.sample_id, number, named=named)
             if isinstance(name, BadLine):
                 bad.append(BadRecord(why=name, raw=one.line_in(self._kept)))
+            elif name == one.sample_id:
+                self._consider(one, place, batch)
             else:
-                self._consider(one if name == one.sample_id else renamed(one, name, self._kept), place, batch)
+                other = renamed(one, name, self._kept)
+                firsts[place] = other.first_byte
+                self._consider(other, place, batch)
         bad.sort(key=lambda record: record.why.line)
-        self._samples += len(batch.candidates)
         self._lines += len(batch.bad) + len(batch.candidates)
         self._measurements.append(batch.measurements)
+        self._firsts.append(firsts)
         for record in bad:
             self._bad.add(record.why)
         return bad
@@ -131,7 +137,6 @@ class VersionBuilder:
             return
         if found:
             self._masked[one.sample_id] = _ordered(tuple(found))
-        self._rows[one.sample_id] = self._samples + place
         self._candidates.append(one)
 
     def finish(self) -> Built:
@@ -145,14 +150,21 @@ class VersionBuilder:
         splits = {name: built_split(clusters) for name, clusters in cleaned.parts.items()}
         measured = Measurements.joined(self._measurements)
         kept = [one for split in splits.values() for one in split.candidates]
-        rows = np.array([self._rows[one.sample_id] for one in kept], dtype=np.int64)
-        self._measurements, self._rows, self._names = [], {}, Names()
+        rows = self._rows_of(kept)
+        self._measurements, self._firsts, self._names = [], [], Names()
         portions = self._gather(_portions(splits, measured, rows), self._kept)
         report = self._report(splits, dropped, allotment, cleaned, measured.flaws_of(rows))
         origins = self._origins(kept, measured.line_numbers()[rows].tolist())
         return Built(
             splits=splits, report=report, measure=partial(self._statistics, portions, dropped), origins=origins
         )
+
+    def _rows_of(self, kept: Sequence[Candidate]) -> NDArray[np.int64]:
+        """Of the measurements."""
+        firsts = np.concatenate([np.zeros(0, dtype=np.int64), *self._firsts])
+        order = np.argsort(firsts)
+        wanted = np.array([one.first_byte for one in kept], dtype=np.int64)
+        return order[np.searchsorted(firsts, wanted, sorter=order)]
 
     def _sifted(self) -> tuple[tuple[Cluster, ...], tuple[DroppedDuplicate, ...]]:
         """Clusters of what stays, and what went; nothing holds on to its texts."""
@@ -275,7 +287,7 @@ def _portions(
             some = own[first : first + len(batch)]
             yield Portion(
                 split=name,
-                places=np.array([(one.first_byte, one.size_bytes) for one in batch], dtype=np.int64),
+                places=np.array([[one.first_byte for one in batch], [one.size_bytes for one in batch]]).T,
                 measured=measured.measured(some, categories=[one.category for one in batch]),
                 term_bound=bound,
             )
