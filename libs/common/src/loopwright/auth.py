@@ -3,19 +3,38 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError, field_validator
 
 from loopwright.errors import NotAuthenticated, NotPermitted
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
+    from joserfc.jwt import JWTClaimsRegistry
 
 _ALGORITHMS = ["Ed25519", "EdDSA", "ES256", "RS256"]  # asymmetric only: services hold no key that could sign
 _bearer = HTTPBearer(auto_error=False, description="JWT with `sub` and `roles`")
 _roles_claim = TypeAdapter(list[str])
-_key_set = TypeAdapter(dict[str, list[dict[str, JsonValue]]])
+# what a public key has beside its type (RFC 7518, 6; RFC 8037, 2)
+_MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
+
+
+class _KeySet(BaseModel):
+    keys: list[dict[str, JsonValue]]
+
+    @field_validator("keys")
+    @classmethod
+    def _whole(cls, keys: list[dict[str, JsonValue]]) -> list[dict[str, JsonValue]]:
+        for place, key in enumerate(keys):
+            members = _MEMBERS.get(str(key.get("kty")))
+            if members is None or not all(isinstance(key.get(name), str) for name in members):
+                raise ValueError(f"key {place} of the set is no RSA, EC or OKP key, or lacks a member of one")
+        return keys
 
 
 class Role(IntEnum):
@@ -35,24 +54,19 @@ class Principal:
 
 
 class TokenVerifier:
-    """Checks signature, issuer, audience and times of tokens.
+    """Checks signature, issuer, audience and times of tokens; the library that does is loaded with the first one.
 
     Args:
-        jwks: Public keys, JSON Web Key Set.
+        jwks: Public keys, JSON Web Key Set (RFC 7517).
+
+    Raises:
+        ValidationError: that is no set of public keys.
     """
 
     def __init__(self, jwks: str, *, issuer: str, audience: str) -> None:
-        from joserfc import jwt  # noqa: PLC0415 - 10 MB that a service without keys does without
-        from joserfc.jwk import KeySet  # noqa: PLC0415
-
-        self._keys = KeySet.import_key_set(_key_set.validate_json(jwks))  # pyright: ignore[reportArgumentType] - a JWKS is this shape
-        self._claims = jwt.JWTClaimsRegistry(
-            leeway=5,
-            iss={"essential": True, "value": issuer},
-            aud={"essential": True, "value": audience},
-            exp={"essential": True},
-            sub={"essential": True},
-        )
+        self._jwks = _KeySet.model_validate_json(jwks)
+        self._issuer = issuer
+        self._audience = audience
 
     @classmethod
     def from_file(cls, path: Path, *, issuer: str, audience: str) -> "TokenVerifier":
@@ -74,17 +88,36 @@ class TokenVerifier:
         Raises:
             NotAuthenticated: it is expired, forged, meant for others, or not a token.
         """
-        from joserfc import jwt  # noqa: PLC0415 - as above
+        from joserfc import jwt  # noqa: PLC0415 - 10 MB that a process without tokens does without
         from joserfc.errors import ExpiredTokenError, JoseError  # noqa: PLC0415
 
+        keys, rules = self._keys, self._rules
         try:
-            decoded = jwt.decode(token, self._keys, algorithms=_ALGORITHMS)
-            self._claims.validate(decoded.claims)
+            decoded = jwt.decode(token, keys, algorithms=_ALGORITHMS)
+            rules.validate(decoded.claims)
         except ExpiredTokenError as error:
             raise NotAuthenticated("auth.token-expired", "the token has expired") from error
         except (JoseError, ValueError) as error:
             raise NotAuthenticated("auth.token-invalid", "the token cannot be trusted") from error
         return decoded.claims
+
+    @cached_property
+    def _keys(self) -> "KeySet":
+        from joserfc.jwk import KeySet  # noqa: PLC0415 - as above
+
+        return KeySet.import_key_set(self._jwks.model_dump())  # pyright: ignore[reportArgumentType] - a JWKS is this shape
+
+    @cached_property
+    def _rules(self) -> "JWTClaimsRegistry":
+        from joserfc.jwt import JWTClaimsRegistry  # noqa: PLC0415 - as above
+
+        return JWTClaimsRegistry(
+            leeway=5,
+            iss={"essential": True, "value": self._issuer},
+            aud={"essential": True, "value": self._audience},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
 
 
 def _highest_role(claim: object) -> Role:

@@ -12,11 +12,12 @@ import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING
 
 from loopwright.errors import InvalidPayload, StoreUnavailable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _MAGIC = b"LPW\x01"
 KEY_BYTES = 32
@@ -90,7 +91,7 @@ async def seal(chunks: AsyncIterator[bytes], ring: KeyRing) -> AsyncIterator[byt
     """Encrypts a stream; holds two frames at most."""
     data_key, prefix = os.urandom(KEY_BYTES), os.urandom(_PREFIX_BYTES)
     yield header_of(ring, data_key, prefix)
-    cipher, number = AESGCM(data_key), 0
+    cipher, number = _cipher(data_key), 0
     waiting = bytearray()
     async for chunk in chunks:
         waiting += chunk
@@ -151,7 +152,7 @@ def rewrap(header: bytes, ring: KeyRing) -> bytes | None:
 def seal_bytes(content: bytes, ring: KeyRing, *, bound_to: bytes) -> bytes:
     """Encrypts something small under a data key of its own; it opens only for what it is bound to."""
     data_key, nonce = os.urandom(KEY_BYTES), bytes(_NONCE_BYTES)  # the key is used once, so its nonce may be fixed
-    return header_of(ring, data_key) + AESGCM(data_key).encrypt(nonce, content, bound_to)
+    return header_of(ring, data_key) + _cipher(data_key).encrypt(nonce, content, bound_to)
 
 
 def unseal_bytes(sealed: bytes, ring: KeyRing, *, bound_to: bytes) -> bytes:
@@ -164,34 +165,29 @@ def unseal_bytes(sealed: bytes, ring: KeyRing, *, bound_to: bytes) -> bytes:
     header, ciphertext = sealed[:HEADER_BYTES], sealed[HEADER_BYTES:]
     if not (header.startswith(_MAGIC) and len(ciphertext) >= _TAG_BYTES):
         raise InvalidPayload("storage.seal-broken", "what should be sealed is not")
-    try:
-        return AESGCM(data_key_in(header, ring)).decrypt(bytes(_NONCE_BYTES), ciphertext, bound_to)
-    except InvalidTag as error:
-        raise InvalidPayload("storage.seal-broken", "what was sealed was changed") from error
+    cipher = _cipher(data_key_in(header, ring))
+    return _decrypted(cipher, bytes(_NONCE_BYTES), ciphertext, bound_to, otherwise="what was sealed was changed")
 
 
 class _Frames:
     """Opens the frames of one object, in order."""
 
     def __init__(self, header: bytes, ring: KeyRing) -> None:
-        self._cipher = AESGCM(data_key_in(header, ring))
+        self._cipher = _cipher(data_key_in(header, ring))
         self._prefix = header[-_PREFIX_BYTES:]
         self._number = 0
 
     def open(self, frame: bytes, *, last: bool) -> bytes:
         nonce = _nonce(self._prefix, self._number, last=last)
         self._number += 1
-        try:
-            return self._cipher.decrypt(nonce, frame, None)
-        except InvalidTag as error:
-            raise InvalidPayload("storage.seal-broken", "the object was changed or cut off") from error
+        return _decrypted(self._cipher, nonce, frame, None, otherwise="the object was changed or cut off")
 
 
 def header_of(ring: KeyRing, data_key: bytes, prefix: bytes = bytes(_PREFIX_BYTES)) -> bytes:
     """A data key of 32 bytes under the current key, as objects begin with it."""
     name = ring.current.encode().ljust(_KEY_ID_BYTES, b"\0")
     nonce = os.urandom(_NONCE_BYTES)
-    wrapped = AESGCM(ring.keys[ring.current]).encrypt(nonce, data_key, _MAGIC + name)
+    wrapped = _cipher(ring.keys[ring.current]).encrypt(nonce, data_key, _MAGIC + name)
     return _MAGIC + name + nonce + wrapped + prefix
 
 
@@ -213,12 +209,23 @@ def data_key_in(header: bytes, ring: KeyRing) -> bytes:
             "storage.key-missing", f"the object is sealed under the key {name!r}, which is not configured"
         )
     wrapped = header[len(_MAGIC) + _KEY_ID_BYTES :][:_WRAPPED_BYTES]
+    nonce, ciphertext, bound_to = wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], header[: len(_MAGIC) + _KEY_ID_BYTES]
+    return _decrypted(_cipher(key), nonce, ciphertext, bound_to, otherwise="the object's header was changed")
+
+
+def _cipher(key: bytes) -> "AESGCM":
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - 7 MB that who only has keys does without
+
+    return AESGCM(key)
+
+
+def _decrypted(cipher: "AESGCM", nonce: bytes, ciphertext: bytes, bound_to: bytes | None, *, otherwise: str) -> bytes:
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
+
     try:
-        return AESGCM(key).decrypt(
-            wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], header[: len(_MAGIC) + _KEY_ID_BYTES]
-        )
+        return cipher.decrypt(nonce, ciphertext, bound_to)
     except InvalidTag as error:
-        raise InvalidPayload("storage.seal-broken", "the object's header was changed") from error
+        raise InvalidPayload("storage.seal-broken", otherwise) from error
 
 
 def _nonce(prefix: bytes, number: int, *, last: bool) -> bytes:

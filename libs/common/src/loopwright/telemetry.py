@@ -13,11 +13,8 @@ from pathlib import Path
 
 import msgspec
 import structlog
-from google.protobuf.json_format import MessageToDict
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagate import extract, inject
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -52,6 +49,9 @@ class JsonLinesSpanExporter(SpanExporter):
         self._file = path.open("ab")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - 3 MB that who keeps no traces does without
+        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans  # noqa: PLC0415
+
         request = MessageToDict(encode_spans(spans))
         for resource in request.get("resourceSpans", []):
             for scope in resource.get("scopeSpans", []):
@@ -80,6 +80,8 @@ def set_up_tracing(service: str, *, otlp_endpoint: str | None, trace_dir: Path |
     """Installs the process's tracer provider; without an endpoint and a folder, spans are made but kept nowhere."""
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     if otlp_endpoint is not None:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - as above
+
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{otlp_endpoint}/v1/traces")))
     if trace_dir is not None:
         exporter = JsonLinesSpanExporter(trace_dir / f"{service}.jsonl")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from pydantic import ValidationError
 
 from loopwright.auth import Admin, Engineer, Principal, Role, TokenVerifier, Viewer
 from loopwright.errors import NotAuthenticated, NotPermitted
@@ -141,6 +142,22 @@ class TestVerify:
 
         assert verifier.verify(token).subject == "idp"
         assert verifier.verify(MINT.token("viewer")).role is Role.VIEWER
+
+    @pytest.mark.parametrize(
+        "jwks",
+        [
+            "",
+            "[]",
+            "{}",
+            '{"keys":[7]}',
+            '{"keys":[{"kty":"oct","k":"AAAA"}]}',
+            '{"keys":[{"kty":"RSA","n":"AQAB"}]}',
+            '{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":5}]}',
+        ],
+    )
+    def test_what_is_no_set_of_public_keys_is_refused_before_any_token(self, jwks: str) -> None:
+        with pytest.raises(ValidationError):
+            TokenVerifier(jwks, issuer=ISSUER, audience=AUDIENCE)
 
 
 @pytest.fixture
