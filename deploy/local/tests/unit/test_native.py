@@ -35,7 +35,7 @@ def test_a_source_that_changed_since_puts_the_build_aside(
     (package / "board.py").write_text("a = 1\n")
     monkeypatch.setattr(native, "_package", lambda _: package)
     monkeypatch.setattr(native, "_ROOT", tmp_path)
-    monkeypatch.setattr(native, "_modules", lambda _: ["board.py"])
+    monkeypatch.setattr(native, "_settings", lambda _: {"native": ["board.py"]})
     (folder / "made-of").write_text(native._digest(SERVICE))
     assert native.native_path(SERVICE) == str(folder)
     (package / "board.py").write_text("a = 2\n")

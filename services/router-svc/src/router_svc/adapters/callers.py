@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import structlog
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -17,11 +18,11 @@ from router_svc.domain.keys import PREFIX, KeyEntry, digest_of, read_keys
 from router_svc.domain.limits import Addresses, Network, client_address
 
 _log = structlog.get_logger()
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S: Final = 1.0
 _MOST_TOKENS = 10_000
 _MOST_TOKEN_CHARACTERS = 8192
 _FAILURES_PER_MINUTE = 60  # of one address; checking a forged signature costs some hundred microseconds
-_BEARER = b"bearer "
+_BEARER: Final = b"bearer "
 _identifier = TypeAdapter[str](Identifier)
 
 

@@ -3,14 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
 import httptools
 
-_NEVER = float("inf")
+_NEVER: Final = float("inf")
 # headers that every answer has, and that say nothing to the client; all others are kept
-_ORDINARY = frozenset({b"date", b"server", b"connection", b"keep-alive"})
+_ORDINARY: Final = frozenset({b"date", b"server", b"connection", b"keep-alive"})
 
 
 class Reader(Protocol):

@@ -4,6 +4,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 import msgspec
 
@@ -11,14 +12,14 @@ from loopwright.contracts.envelope import Headers
 from loopwright.outbox import OutboxRecord
 
 _HEAD = struct.Struct("<II")
-HEAD_BYTES = _HEAD.size
-_COPIED_BYTES = 4096  # of a value; copying a larger one costs more than to leave it where it is
-_VALUE_HEAD = struct.Struct(">BI")  # msgpack: bin 32
-_BIN_32 = 0xC6
-_FOUR = b"\x94"  # msgpack: array of four
+HEAD_BYTES: Final = _HEAD.size
+_COPIED_BYTES: Final = 4096  # of a value; copying a larger one costs more than to leave it where it is
+_VALUE_HEAD: Final = struct.Struct(">BI")  # msgpack: bin 32
+_BIN_32: Final = 0xC6
+_FOUR: Final = b"\x94"  # msgpack: array of four
 
-_encode = msgspec.msgpack.Encoder().encode
-_pack_head = _HEAD.pack
+_encode: Final = msgspec.msgpack.Encoder().encode
+_pack_head: Final = _HEAD.pack
 _decoder = msgspec.msgpack.Decoder(tuple[str, bytes | None, bytes | None, Headers])
 
 

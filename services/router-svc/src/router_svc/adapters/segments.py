@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -11,7 +12,7 @@ from loopwright.outbox import OutboxRecord
 from router_svc.adapters.frames import Verdict, decode_frame
 from router_svc.adapters.metrics import SPOOL_DAMAGED
 
-READ_BYTES = 2 << 20  # of one reading; librdkafka holds a copy of it until Kafka has it
+READ_BYTES: Final = 1 << 20  # of one reading; librdkafka holds a copy of it until Kafka has it
 _BLOCK_BYTES = 256 * 1024
 _POSITION = b"%012d %012d"
 _POSITION_BYTES = len(_POSITION % (0, 0))

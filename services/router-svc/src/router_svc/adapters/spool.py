@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -23,10 +24,10 @@ from router_svc.adapters.metrics import SPOOL_BYTES, SPOOL_PENDING
 from router_svc.adapters.segments import READ_BYTES, Position, SegmentReader, segment_numbers, segment_path
 
 _log = structlog.get_logger()
-_MOST_FRESH_BYTES = 4 << 20
-_JOINED_BYTES = 65_536  # below it one buffer costs less than a system call with several
-_MOST_PIECES = 1024  # of one call (IOV_MAX)
-_UNRESERVED_0_1 = 0.9  # the rest of the limit is kept for what must not be shed
+_MOST_FRESH_BYTES: Final = 2 << 20
+_JOINED_BYTES: Final = 65_536  # below it one buffer costs less than a system call with several
+_MOST_PIECES: Final = 1024  # of one call (IOV_MAX)
+_UNRESERVED_0_1: Final = 0.9  # the rest of the limit is kept for what must not be shed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

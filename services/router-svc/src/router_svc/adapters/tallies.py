@@ -6,6 +6,7 @@ gen_ai.server.time_to_first_token, gen_ai.client.token.usage); `loopwright_route
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -106,5 +107,5 @@ class Tallies(Collector):
         return family
 
 
-TALLIES = Tallies()
+TALLIES: Final = Tallies()
 REGISTRY.register(TALLIES)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -16,11 +16,11 @@ from router_svc.domain.breaking import Breaker, BreakerRules, Standing
 from router_svc.domain.snapshot import Target
 
 _log = structlog.get_logger()
-_UNSERVED = frozenset({404, 405, 501})
-_NEVER = float("inf")
+_UNSERVED: Final = frozenset({404, 405, 501})
+_NEVER: Final = float("inf")
 _UNSERVED_REASON = "endpoint-not-served"
-_CLIENTS_FAULT = frozenset({400, 413, 422})  # another server would say the same: the client gets the answer
-_JOINED_BYTES = 32_768  # below it one buffer costs less than a system call with several
+_CLIENTS_FAULT: Final = frozenset({400, 413, 422})  # another server would say the same: the client gets the answer
+_JOINED_BYTES: Final = 32_768  # below it one buffer costs less than a system call with several
 _FORGET_AFTER_CHECKS = 120  # health checks without a request after which a server is not watched any more
 
 

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import httptools
 import structlog
@@ -27,15 +27,15 @@ from router_svc.handlers.answering import Answering, Ask
 from router_svc.handlers.exchange import Exchange
 
 _log = structlog.get_logger()
-_PATHS = {f"/v1/{endpoint}".encode(): endpoint for endpoint in Endpoint}
-_MOST_PIPELINED = 8  # requests that wait on one connection before no more are read
+_PATHS: Final = {f"/v1/{endpoint}".encode(): endpoint for endpoint in Endpoint}
+_MOST_PIPELINED: Final = 8  # requests that wait on one connection before no more are read
 _LINGER_S = 2.0  # for a client to read why it was refused, before the connection is cut (RFC 9112, 9.6)
-_JOINED_BYTES = 16_384
-_NEVER = float("inf")
+_JOINED_BYTES: Final = 16_384
+_NEVER: Final = float("inf")
 _GC_THRESHOLD = 50_000  # requests leave no circles: collecting is only for what seldom happens
-_CLOSING = b"connection: close\r\n"
-_WHOLE_HEAD = b"%b%b%b%bcontent-length: %d\r\n\r\n"
-_STATUS_LINES = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)}
+_CLOSING: Final = b"connection: close\r\n"
+_WHOLE_HEAD: Final = b"%b%b%b%bcontent-length: %d\r\n\r\n"
+_STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)}
 _STATUS_LINES[200] = b"HTTP/1.1 200 OK\r\n"
 
 

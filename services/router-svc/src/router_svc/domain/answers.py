@@ -1,18 +1,19 @@
 """Reads the copy of an answer after its last byte went out: text, why it ended, tokens. Never raises."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
 from router_svc.domain.shapes import Answer, AnswerBody, Choice, Usage
 
-_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-_body = msgspec.json.Decoder(AnswerBody)
-_bodies = msgspec.json.Decoder(list[AnswerBody])
-_END = b"\n\ndata: [DONE]\n\n"
-_BETWEEN = b"\n\ndata: "
+_body: Final = msgspec.json.Decoder(AnswerBody)
+_bodies: Final = msgspec.json.Decoder(list[AnswerBody])
+_END: Final = b"\n\ndata: [DONE]\n\n"
+_BETWEEN: Final = b"\n\ndata: "
 
 
 def read_answer(content: bytes, *, streamed: bool) -> Answer:

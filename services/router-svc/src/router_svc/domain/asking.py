@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from router_svc.domain.questions import Endpoint, Fields
 from router_svc.domain.snapshot import Target
 
-_BEGINNING = 256  # bytes of each of the first two turns: with the system message they tell conversations apart
+_BEGINNING: Final = 256  # bytes of each of the first two turns: with the system message they tell conversations apart
 
-json_of = msgspec.json.Encoder().encode
+json_of: Final = msgspec.json.Encoder().encode
 _text = msgspec.json.Decoder(str)
 
 

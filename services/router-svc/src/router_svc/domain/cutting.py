@@ -6,23 +6,25 @@ It is done only where every place is certain; `prompts.py` rebuilds all other re
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 
 from loopwright.errors import Invalid
 from router_svc.domain.asking import Prompt, Written, json_of
+from router_svc.domain.escapes import has_escape
 from router_svc.domain.questions import Question
 from router_svc.domain.shapes import AskedChat, AskedMessage
 from router_svc.domain.snapshot import Target, Task
 
-_SHORT_BYTES = 2048  # of a body, which is searched as a whole
-_NEEDLE_BYTES = 64
-_BEFORE_VALUES = frozenset({b":", b" "})
+_SHORT_BYTES: Final = 2048  # of a body, which is searched as a whole
+_NEEDLE_BYTES: Final = 64
+_BEFORE_VALUES: Final = frozenset({b":", b" "})
 _ROLE_CHARACTERS = 32  # what an event keeps of a role
-_SEARCHED_BYTES = 2048  # longer texts cost more to find in the body than to write anew
-_USAGE_WANTED = b'"stream_options":{"include_usage":true},'
-_IDENTITY = "{input}"
-_NULL = msgspec.Raw(b"null")
+_SEARCHED_BYTES: Final = 2048  # longer texts cost more to find in the body than to write anew
+_USAGE_WANTED: Final = b'"stream_options":{"include_usage":true},'
+_IDENTITY: Final = "{input}"
+_NULL: Final = msgspec.Raw(b"null")
 
 
 def _key(name: str) -> str:
@@ -31,10 +33,10 @@ def _key(name: str) -> str:
     return rf'"{letters}"[ \t\r\n]*:[ \t\r\n]*'
 
 
-_MODEL_KEY = b'"model"'
-_NAMED = re.compile(rb'[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')  # what follows the key
-_MODEL = re.compile((_key("model") + r'("[^"\\]*")').encode())
-_MESSAGES = re.compile((_key("messages") + r"\[").encode())
+_MODEL_KEY: Final = b'"model"'
+_NAMED: Final = re.compile(rb'[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')  # what follows the key
+_MODEL: Final = re.compile((_key("model") + r'("[^"\\]*")').encode())
+_MESSAGES: Final = re.compile((_key("messages") + r"\[").encode())
 Edit = tuple[int, int, bytes | None]  # from, to, what stands there instead; None is the model's name
 
 
@@ -99,7 +101,7 @@ class _Searched:
     def model(self) -> Edit | None:
         """Where the model's name stands, if that is certain."""
         text = self._text
-        if b"\\" in text or text.count(_MODEL_KEY) != 1:
+        if has_escape(text) or text.count(_MODEL_KEY) != 1:
             return self.only(_MODEL, group=1)
         # without escapes a key has one spelling: this is the only place
         found = _NAMED.match(text, text.index(_MODEL_KEY) + len(_MODEL_KEY))
@@ -227,7 +229,7 @@ def _role(role: str) -> bytes:
     return json_of(role[:_ROLE_CHARACTERS])
 
 
-_ROLES = {role: _role(role) for role in ("system", "developer", "user", "assistant", "tool")}
+_ROLES: Final = {role: _role(role) for role in ("system", "developer", "user", "assistant", "tool")}
 
 
 @lru_cache(maxsize=256)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from router_svc.domain.answers import read_answer
 from router_svc.domain.asking import Prompt, Rebuilt, Written
@@ -80,7 +80,7 @@ def _read_chat(content: bytes, streamed: bool) -> Answer:  # noqa: FBT001 - as t
     return read_answer(content, streamed=streamed)
 
 
-KINDS: Mapping[Endpoint, Kind] = {
+KINDS: Final[Mapping[Endpoint, Kind]] = {
     Endpoint.CHAT: Kind(
         path="/v1/chat/completions", apply=apply_to_chat, with_id=with_id, splicer=_chat_splicer, read=_read_chat
     ),

@@ -12,25 +12,26 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Final
 
 from loopwright.errors import Expired, NotPermitted
 from router_svc.domain.packing import pack_names, unpack_names
 
 PREFIX = "inf_"
-NONCE_BYTES = 5
+NONCE_BYTES: Final = 5
 MOST_EPOCHS = 0xFFFF
 _FORMAT = 2
 _MAC_BYTES = 12
 _UNIT_BYTES = 16
 _TENANT_BYTES = 4
-NO_TENANT = bytes(_TENANT_BYTES)
+NO_TENANT: Final = bytes(_TENANT_BYTES)
 _NO_ARM = 0xFF
 _FIXED = struct.Struct(f">BHI{NONCE_BYTES}s{_UNIT_BYTES}s{_TENANT_BYTES}sIHB")  # time: two and four bytes
 _ORIGIN = struct.Struct(">IHB")
-_HEAD = bytes([_FORMAT])
-_TIME_BYTES = 6
-_PREFIX = PREFIX.encode()
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_HEAD: Final = bytes([_FORMAT])
+_TIME_BYTES: Final = 6
+_PREFIX: Final = PREFIX.encode()
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from loopwright.errors import Invalid
+from router_svc.domain.escapes import has_escape
 from router_svc.domain.shapes import AskedChat, AskedMessage, Named, Part
 
 Fields = dict[str, msgspec.Raw]
@@ -70,12 +72,12 @@ class Message:
 
 
 _fields = msgspec.json.Decoder(Fields)
-_named = msgspec.json.Decoder(Named)
-_chat = msgspec.json.Decoder(AskedChat)
+_named: Final = msgspec.json.Decoder(Named)
+_chat: Final = msgspec.json.Decoder(AskedChat)
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 _message = msgspec.json.Decoder(AskedMessage)
 _content = msgspec.json.Decoder(str | list[Part] | None)
-_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -88,7 +90,7 @@ def read_question(endpoint: Endpoint, body: bytes) -> Question:
     try:
         named = _chat.decode(body) if endpoint is Endpoint.CHAT else _named.decode(body)
         str(body, "utf-8")  # what stays unparsed goes into events: it must at least be text
-        if b"\\" in body:
+        if has_escape(body):
             _refuse_half_characters(body)
     except _UNREADABLE as error:
         raise Invalid("router.malformed-request", f"The request body cannot be read: {error}"[:500]) from error

@@ -1,16 +1,19 @@
 """Puts our inference id into the bytes of an answer and leaves every other byte as the server sent it."""
 
 import re
+from typing import Final
 
 import msgspec
 
+from router_svc.domain.escapes import has_escape
+
 _FIRST_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*("[^"\\]*")')  # where every server we know has it
-_ID_BEGINS = b'{"id":"'  # as all of them write it now
+_ID_BEGINS: Final = b'{"id":"'  # as all of them write it now
 _DATA_LINE = re.compile(rb"^(data:[ ]?)(\{[^\r\n]*)(\r?\n(?:\r?\n)?)", re.MULTILINE)
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _DONE = re.compile(rb"^data:[ ]?\[DONE\]", re.MULTILINE)
-_DATA = b"data:"
-_USAGE = b'"usage"'
+_DATA: Final = b"data:"
+_USAGE: Final = b'"usage"'
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -18,7 +21,7 @@ def with_id(body: bytes, inference_id: str) -> bytes:
     """A JSON answer with our id in place of its own; anything else as it is."""
     if body.startswith(_ID_BEGINS):
         end = body.find(b'"', len(_ID_BEGINS))
-        if end > 0 and b"\\" not in body[:end]:
+        if end > 0 and not has_escape(body[:end]):
             return b'{"id":"%b%b' % (inference_id.encode(), body[end:])
     first = _FIRST_ID.match(body)
     if first is not None:

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Mapping
+from typing import Final
 
 from loopwright.errors import PlatformError, ServingUnavailable
 from router_svc.adapters.metrics import IN_FLIGHT, OVERLOADED
@@ -21,8 +22,8 @@ from router_svc.handlers.serving import Serving
 from router_svc.handlers.shadowing import Shadowing
 
 _SWEEP_S = 0.05
-_UNIT = b"x-loopwright-unit"
-_SPANS = {endpoint: f"POST /v1/{endpoint}" for endpoint in Endpoint}
+_UNIT: Final = b"x-loopwright-unit"
+_SPANS: Final = {endpoint: f"POST /v1/{endpoint}" for endpoint in Endpoint}
 _SESSION_COOKIE = "loopwright-session="
 
 

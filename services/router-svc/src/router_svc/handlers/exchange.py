@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from loopwright.errors import NotFound, PlatformError
 from router_svc.adapters.connections import ServerConnection
@@ -20,7 +20,7 @@ from router_svc.domain.snapshot import Route
 from router_svc.handlers.recording import Journal, storable, texts_of
 from router_svc.handlers.serving import BROKEN_OFF, CLIENT_GONE, Serving
 
-_UNREAD = Answer()
+_UNREAD: Final = Answer()
 _STREAM_BROKEN = (
     b'data: {"error":{"message":"the model\'s server stopped in its answer","type":"server_error","param":null,'
     b'"code":"router.stream-broken"}}\n\n'

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -18,10 +18,11 @@ from router_svc.adapters.metrics import EVENTS_SHED, EVENTS_TRIMMED
 from router_svc.adapters.spool import Spool
 from router_svc.domain.asking import json_of
 from router_svc.domain.contents import Content
+from router_svc.domain.escapes import has_escape
 from router_svc.domain.shapes import Completed, Texts
 
 _log = structlog.get_logger()
-_COMPLETED_CONSTANTS: Headers = (
+_COMPLETED_CONSTANTS: Final[Headers] = (
     ("ce_specversion", "1.0"),
     ("ce_type", INFERENCE_COMPLETED.event_type),
     ("ce_source", f"/loopwright/{Party.ROUTER}"),
@@ -127,7 +128,7 @@ class Journal:
 
 def storable(text: bytes) -> bytes:
     """JSON of a text that PostgreSQL can keep: what stands for U+0000 there is the replacement character."""
-    if b"\\" in text and b"\\u0000" in text:
+    if has_escape(text) and b"\\u0000" in text:
         text = json_of(_without_nul(msgspec.json.decode(text)))
     return text
 

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from router_svc.adapters.board import Board
 from router_svc.adapters.spool import Spool
@@ -15,9 +16,9 @@ from router_svc.domain.snapshot import Route
 from router_svc.domain.units import UnitSource
 from router_svc.handlers.enriching import Library
 
-CLIENT_GONE = 499  # nginx's number for a client that closed its connection
-BROKEN_OFF = 502
-_NONCES_AT_ONCE = 256
+CLIENT_GONE: Final = 499  # nginx's number for a client that closed its connection
+BROKEN_OFF: Final = 502
+_NONCES_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

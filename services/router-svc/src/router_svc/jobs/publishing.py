@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -18,9 +18,9 @@ from router_svc.adapters.metrics import EVENTS_PUBLISHED, EVENTS_REFUSED
 from router_svc.adapters.segments import READ_BYTES
 from router_svc.adapters.spool import Spool
 
-_BATCH = 200  # more at once would keep the loop from its requests
+_BATCH: Final = 200  # more at once would keep the loop from its requests
 _LINGER_S = 0.05  # events that come together leave together: a batch costs the loop as much as some dozens of events
-_POLL_S = 0.01
+_POLL_S: Final = 0.01
 _IDLE_S = 1.0
 _RETRY_S = 1.0
 _REQUEST_S = 10
