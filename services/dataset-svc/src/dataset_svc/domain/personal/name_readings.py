@@ -30,9 +30,9 @@ from loopwright.compiling import compiled, compiled_inner
 _MOST_WORDS: Final = 1 << 17
 _TECHNICAL_SHARE: Final = 12  # one word in twelve makes technical prose
 # a word in bits: syllables of the name, its surety, and what else it is
-_LENGTH, _SURETY = 0xF, 4
-_FOREIGN, _BARE, _TITLED, _TITLE, _ROLE, _TECHNICAL, _SURNAME, _LINK, _SURE_SURNAME = (1 << bit for bit in range(6, 15))
-_LIKELY, _SURE = 2, 3
+_LENGTH, _SURETY, _SURETIES = 0xF, 4, 7
+_FOREIGN, _BARE, _TITLED, _TITLE, _ROLE, _TECHNICAL, _SURNAME, _LINK, _SURE_SURNAME = (1 << bit for bit in range(7, 16))
+_DOUBTFUL, _LIKELY, _SURE = 1, 3, 4
 # words that decide on a name beside its first one: a role before, four words and a title behind
 _BEFORE, _AFTER = 2, 6
 _LINKS = ("전", "모", "신임", "현")
@@ -218,8 +218,11 @@ def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (n
     own = seen.bits[word]
     after = seen.bits[word + 1] if word + 1 < len(seen.bits) and _adjoins(seen, word) else np.int32(0)
     if own & _SURNAME:
-        return (after & (_TITLE | _LINK)) != 0
-    surety = (own >> _SURETY) & 3
+        apart = after & _LENGTH == 2 and (after >> _SURETY) & _SURETIES == _LIKELY and not after & _FOREIGN
+        return (after & (_TITLE | _LINK)) != 0 or (apart and not strict)
+    surety = (own >> _SURETY) & _SURETIES
+    if surety == _DOUBTFUL:
+        return not strict and (_may_have_cue(seen, word, after) or _may_be_in_row(seen, word, after))
     if own & _FOREIGN:
         return not strict or _sureness_ahead(seen, word) >= _LIKELY
     if own & _LENGTH == 1:
@@ -227,6 +230,25 @@ def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (n
     if not strict or surety == _SURE:
         return True
     return surety == _LIKELY and (own & _LENGTH) > 2 and _may_have_cue(seen, word, after)
+
+
+@compiled_inner
+def _may_be_in_row(seen: _Seen, word: int, after: int) -> bool:
+    """A comma, a dot, a slash or a bracket beside it, a name that has "and" before it, or a foreign name before a word."""
+    if (seen.bits[word] & _FOREIGN and after & _LENGTH) or (word > 0 and seen.bits[word - 1] & _LENGTH):
+        return True
+    first = seen.words.first[word]
+    end = first + seen.words.length[word]
+    text = seen.words.text[word]
+    return _parts(seen, text, first - 1) or _parts(seen, text, first - 2) or _parts(seen, text, end)
+
+
+@compiled_inner
+def _parts(seen: _Seen, text: int, place: int) -> bool:
+    if not seen.starts[text] <= place < seen.starts[text + 1]:
+        return False
+    code = seen.codes[place]
+    return code == 0x2C or code == 0xB7 or code == 0x2F or code == 0x28
 
 
 @compiled_inner
@@ -244,7 +266,7 @@ def _sureness_ahead(seen: _Seen, word: int) -> int:
     best = 0
     for at in range(word, min(word + 4, len(seen.bits))):
         if seen.words.text[at] == seen.words.text[word]:
-            best = max(best, (seen.bits[at] >> _SURETY) & 3)
+            best = max(best, (seen.bits[at] >> _SURETY) & _SURETIES)
     return best
 
 

@@ -8,6 +8,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 from dataset_svc.domain.personal.common_words import WORDS
+from dataset_svc.domain.personal.foreign_odds import foreign_odds
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, ASIAN_NAMES, FOREIGN_ENDINGS, FOREIGN_NAMES
 from dataset_svc.domain.personal.korean_names import (
     AMBIGUOUS_GIVEN,
@@ -20,15 +21,22 @@ from dataset_svc.domain.personal.korean_names import (
     SURE_SURNAMES,
     TYPICAL,
 )
+from dataset_svc.domain.personal.given_odds import given_odds
 from dataset_svc.domain.personal.loanwords import LOAN_PARTS, LOANWORDS, NATIVE_WORDS
 from dataset_svc.domain.personal.name_cues import (
+    BEHIND_NAMES,
     HONORIFICS,
+    OF_PERSONS,
     PARTICLES,
     ROLES,
     TECHNICAL,
     TITLES,
     agrees,
 )
+from dataset_svc.domain.personal.proper_loanwords import LOAN_ENDINGS, PLACES, THINGS
+from dataset_svc.domain.personal.short_words import SHORT_WORDS
+from dataset_svc.domain.personal.stage_names import STAGE_NAMES, SURE_STAGE_NAMES
+from dataset_svc.domain.personal.world_names import EVERYDAY, WORLD_NAMES
 
 _LONGEST_NAME = 14
 _LONGEST_WORD = 24
@@ -45,7 +53,7 @@ _STRONG_FOREIGN = frozenset(
 )
 # that family names have as well, behind a given name that is known: 멜리사 멘체스터, 크리스 쿤
 _FAMILY = _FOREIGN | frozenset(
-    "체쿤덱벗윱닝딘던든돈롬맹믹벅벡본뷜섀섹섬셉싱앙애앵얼엄옐옵웅잉젝쳉촘츄칵콕콥쾰쿡킥텍톨틱팍푹핏헝즐랙낸넬멍"
+    "너인윗읍만달글골버야어거림음와군날낙단담딘메므불브상섭술멀믈밍베븐젊즌체쿤덱벗윱닝딘던든돈롬맹믹벅벡본뷜섀섹섬셉싱앙애앵얼엄옐옵웅잉젝쳉촘츄칵콕콥쾰쿡킥텍톨틱팍푹핏헝즐랙낸넬멍"
 )
 # that say nothing at the end of a stem: 보도에, 올립니, 자신이라
 _LAST_PARTICLES = frozenset("에니라")
@@ -53,20 +61,33 @@ _LAST_PARTICLES = frozenset("에니라")
 _VERB_ENDINGS = frozenset("고지게다란한해하할워")
 
 _NATIVE = NATIVE_WORDS - GIVEN_NAMES
+_PARTICLES_OF_WORDS = frozenset("은의이도로만가에을를와과")
+# that lengthen words: particles, and what makes kinds, qualities and people of things
+_LENGTHENING = _PARTICLE_SYLLABLES | frozenset("성적화자권형식제상장경원중률율용수")
+# surnames that hardly ever stand before a word to lengthen it, as in 신기술, 고소득
+_NO_PREFIXES = frozenset("김박최윤황홍권류엄허안임장오서송문배백심곽변염")
+_VERBAL = frozenset("한해할하되된될")
+_ODDS_BEHIND_WORD, _ODDS_OF_WORD = 0.7, -1.5
+FOREIGN_SHORT, FOREIGN_LONG, TAIL = 2.0, 3.0, 1.0
+LIKELY_ALONE, WEAK_ALONE, LIKELY_FULL, WEAK_FULL, WEAK_SURE, WEAK_RARE = 3.0, 1.5, 2.0, -1.0, -4.0, 2.0
 _SURE_GIVEN = GIVEN_NAMES - AMBIGUOUS_GIVEN
 # full names of two syllables that are hardly ever words
 _SHORT_SURNAMES = frozenset("김박최장허윤황권강조")
 _SHORT_GIVEN = frozenset("혁훈준현빈철찬욱균엽웅윤")
 _ALL_FOREIGN = FOREIGN_NAMES | ASIAN_NAMES
+_WORLD = WORLD_NAMES - WORDS - LOANWORDS - NATIVE_WORDS - TITLES - ROLES - PARTICLES
+_ALL_KNOWN = _ALL_FOREIGN | frozenset(name for name in _WORLD if len(name) > 2) - EVERYDAY
+_BORROWED = LOANWORDS | ((PLACES | THINGS) - _ALL_FOREIGN - AMBIGUOUS_FOREIGN - WORLD_NAMES)
 
 
 class Surety(IntEnum):
     """How much a word needs from its neighbours to be taken for a name."""
 
     NONE = 0
-    WEAK = 1
-    LIKELY = 2
-    SURE = 3
+    DOUBTFUL = 1
+    WEAK = 2
+    LIKELY = 3
+    SURE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +135,7 @@ def read_word(word: str) -> Word:
         return Word(surname=word in COMMON_SURNAMES, title=title, role=role)
     if title or role:
         return Word(title=title, role=role)
-    if any(word[:length] in LOANWORDS and word[length:] in PARTICLES for length in range(2, len(word))):
+    if any(word[:length] in _BORROWED and word[length:] in PARTICLES for length in range(2, len(word))):
         return Word()
     best = Word()
     for length in range(min(len(word), _LONGEST_NAME), 0, -1):
@@ -128,17 +149,30 @@ def is_foreign_stem(stem: str) -> Surety:
     """How much a stem looks like a transliterated name."""
     if stem in AMBIGUOUS_FOREIGN and stem not in WORDS:
         return Surety.WEAK
-    if stem in WORDS or stem in LOANWORDS or stem in _NATIVE:
+    if stem in WORDS or stem in _BORROWED or stem in _NATIVE:
         return Surety.NONE
     if stem in FOREIGN_NAMES or stem in ASIAN_NAMES:
         return Surety.SURE if len(stem) > 2 else Surety.LIKELY
+    if stem in _WORLD:
+        return _world_surety(stem)
     if len(stem) > 3 and _is_joined(stem):
         return Surety.SURE
-    if len(stem) < 3 or not sounds_foreign(stem) or _is_composed(stem):
+    if len(stem) < 2 or stem.endswith(LOAN_ENDINGS) or _is_composed(stem) or (len(stem) < 4 and stem[:2] in SHORT_WORDS):
         return Surety.NONE
-    strong = sum(char in _STRONG_FOREIGN for char in stem) - (stem[-1] in _LAST_PARTICLES)
-    likely = strong * 3 >= len(stem) or (strong > 0 and stem.endswith(FOREIGN_ENDINGS))
-    return Surety.WEAK if likely else Surety.NONE
+    if not _FAMILY.issuperset(stem):
+        return Surety.NONE
+    odds = foreign_odds(stem)
+    if len(stem) == 2:
+        return Surety.DOUBTFUL if odds >= FOREIGN_SHORT else Surety.NONE
+    return Surety.WEAK if odds >= FOREIGN_LONG else Surety.NONE
+
+
+def _world_surety(stem: str) -> Surety:
+    if stem in EVERYDAY or stem in SHORT_WORDS:
+        return Surety.DOUBTFUL
+    if len(stem) > 2:
+        return Surety.SURE if len(stem) > 3 else Surety.LIKELY
+    return Surety.DOUBTFUL if _STRONG_FOREIGN.isdisjoint(stem) else Surety.WEAK
 
 
 def _is_composed(stem: str) -> bool:
@@ -158,7 +192,9 @@ def foreign_tail(word: str) -> int:
         stem, rest = word[:length], word[length:]
         if rest and not (rest in PARTICLES and agrees(stem, rest)):
             continue
-        if _FAMILY.issuperset(stem) and stem not in LOANWORDS and word not in _NATIVE and stem not in _NATIVE:
+        if stem in _BORROWED or stem in _NATIVE or word in _NATIVE or stem[:2] in SHORT_WORDS:
+            continue
+        if _FAMILY.issuperset(stem) or (length > 1 and (stem in _WORLD or foreign_odds(stem) >= TAIL)):
             return length
     return 0
 
@@ -167,8 +203,8 @@ def _is_joined(stem: str) -> bool:
     """Given and family name written as one word: 케빈코스트너."""
     for cut in range(1, len(stem) - 1):
         given, family = stem[:cut], stem[cut:]
-        if given in _ALL_FOREIGN and (
-            family in _ALL_FOREIGN or (cut > 1 and sounds_foreign(family) and family not in LOANWORDS)
+        if given in _ALL_KNOWN and (
+            family in _ALL_KNOWN or (cut > 1 and sounds_foreign(family) and family not in LOANWORDS)
         ):
             return True
     return False
@@ -198,40 +234,45 @@ def _is_technical(word: str) -> bool:
 
 def _read_name(word: str, length: int) -> Word | None:
     stem, rest = word[:length], word[length:]
-    titled = _is_honoured(rest)
+    titled = _is_honoured(rest) or rest.startswith(OF_PERSONS)
     if length == 1:
         return Word(length=1, surety=Surety.LIKELY, titled=True) if _is_surname_with_title(word) else None
     if length == 2 and titled and not rest.startswith(HONORIFICS) and stem not in _ALL_FOREIGN:
         titled = False
-    if not (rest == "" or titled or rest in PARTICLES):
+    glued = length > 1 and rest.startswith(BEHIND_NAMES)
+    if not (rest == "" or titled or glued or rest in PARTICLES):
         return None
     korean = _korean_surety(word, stem, rest)
     # templates put any particle behind a full name: 윤민기이 제출한
     full = korean >= Surety.LIKELY and length > 2 and stem[-2:] in GIVEN_NAMES
-    if not (rest == "" or titled or full or agrees(stem, rest)):
+    if not (rest == "" or titled or glued or full or agrees(stem, rest)):
         return None
     foreign = is_foreign_stem(stem) if korean < Surety.LIKELY else Surety.NONE
     surety = max(korean, foreign)
+    if glued and not titled and (surety < Surety.LIKELY or (length == 2 and stem not in _SURE_GIVEN)):
+        return None
     if surety is Surety.NONE:
         if not (rest.startswith(("씨", "모씨")) and titled and length == 3 and stem[0] in _SURNAMES):
             return None
         surety = Surety.WEAK
-    return Word(length=length, surety=surety, foreign=foreign > korean, bare=not rest, titled=titled)
+    return Word(length=length, surety=surety, foreign=foreign > korean, bare=not rest, titled=titled or glued)
 
 
 def _is_surname_with_title(word: str) -> bool:
     """박씨는, 김모씨; longer titles only behind surnames that begin no such word: 김위원장, but 주차장."""
     surname, rest = word[0], word[1:]
-    if surname not in COMMON_SURNAMES or word in _NATIVE or not _is_honoured(rest):
+    if surname not in _SURNAMES or word in _NATIVE or not _is_honoured(rest):
         return False
-    if rest.startswith(("씨", "모")):
+    if rest.startswith(("씨", "모")) and (surname in COMMON_SURNAMES or rest[0] == "씨"):
         return True
     return len(rest) > 1 and surname in SURE_SURNAMES and rest[:2] not in ("님", "형님") and word[:3] not in WORDS
 
 
 def _korean_surety(word: str, stem: str, rest: str) -> Surety:
-    if stem in FAMOUS:
+    if stem in FAMOUS or stem in SURE_STAGE_NAMES:
         return Surety.SURE
+    if stem in STAGE_NAMES:
+        return max(Surety.DOUBTFUL, _short_surety(stem) if len(stem) == 2 else Surety.DOUBTFUL)
     if word[:3] in WORDS or word[:4] in WORDS or stem in _NATIVE or _is_verb(stem, rest):
         return Surety.NONE
     if len(stem) == 2:
@@ -239,8 +280,19 @@ def _korean_surety(word: str, stem: str, rest: str) -> Surety:
     if len(stem) == 3 and stem[:2] in DOUBLE_SURNAMES and stem[2] in TYPICAL:
         return Surety.LIKELY
     if len(stem) == 3 and stem[0] in _SURNAMES:
-        return _given_surety(stem[0], stem[1:], rest)
+        surety = _given_surety(stem[0], stem[1:], rest)
+        return min(surety, Surety.DOUBTFUL) if _is_lengthened(stem) else surety
     return _given_surety(stem[:2], stem[2:], rest) if len(stem) == 4 and stem[:2] in DOUBLE_SURNAMES else Surety.NONE
+
+
+def _is_lengthened(stem: str) -> bool:
+    """A word of two syllables with one more before or behind it: 위험이, 공표하, 전라권, 신기술."""
+    given = stem[1:]
+    if given in GIVEN_NAMES:
+        return given in AMBIGUOUS_GIVEN and stem[2] in _PARTICLES_OF_WORDS and stem[:2] in SHORT_WORDS
+    if stem[:2] in SHORT_WORDS:
+        return stem[2] in _LENGTHENING or given in SHORT_WORDS or given_odds(given) < _ODDS_BEHIND_WORD
+    return given in SHORT_WORDS and given_odds(given) < (_ODDS_OF_WORD if stem[0] in _NO_PREFIXES else _ODDS_BEHIND_WORD)
 
 
 def _short_surety(stem: str) -> Surety:
@@ -250,8 +302,13 @@ def _short_surety(stem: str) -> Surety:
     if stem[0] in _SHORT_SURNAMES and stem[1] in _SHORT_GIVEN:
         return Surety.LIKELY
     if stem in GIVEN_NAMES:
-        return Surety.WEAK if stem in AMBIGUOUS_GIVEN else Surety.LIKELY
-    return Surety.NONE
+        return Surety.WEAK if stem in AMBIGUOUS_GIVEN or stem in SHORT_WORDS else Surety.LIKELY
+    if stem in SHORT_WORDS:
+        return Surety.NONE
+    odds = given_odds(stem)
+    if odds >= LIKELY_ALONE and TYPICAL.issuperset(stem):
+        return Surety.LIKELY
+    return Surety.WEAK if odds >= WEAK_ALONE else Surety.NONE
 
 
 def _given_surety(surname: str, given: str, rest: str) -> Surety:
@@ -261,15 +318,14 @@ def _given_surety(surname: str, given: str, rest: str) -> Surety:
         if common:
             return Surety.SURE if sure else Surety.LIKELY
         return Surety.LIKELY if sure and given[1] not in _PARTICLE_SYLLABLES else Surety.WEAK
-    if not rest and given[1] in _PARTICLE_SYLLABLES:
+    if (not rest and given[1] in _PARTICLE_SYLLABLES) or given[1] in _VERBAL:
         return Surety.NONE
+    odds = given_odds(given)
     if not common:
-        return Surety.WEAK if all(char in TYPICAL for char in given) else Surety.NONE
-    typical = sum(char in TYPICAL for char in given)
-    possible = sum(char in PLAUSIBLE for char in given)
-    if typical == 2:
+        return Surety.WEAK if odds >= WEAK_RARE else Surety.NONE
+    if odds >= LIKELY_FULL:
         return Surety.LIKELY
-    return Surety.WEAK if typical + possible == 2 else Surety.NONE
+    return Surety.WEAK if odds >= (WEAK_SURE if surname in SURE_SURNAMES else WEAK_FULL) else Surety.NONE
 
 
 def _is_verb(stem: str, rest: str) -> bool:

@@ -12,8 +12,9 @@ from dataset_svc.domain.personal.english_names import cued_texts, find_english_n
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, FOREIGN_NAMES, NEVER_ALONE
 from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
 from dataset_svc.domain.personal.name_readings import Readings, ReadText
-from dataset_svc.domain.personal.name_shapes import Surety, foreign_tail, read_word
+from dataset_svc.domain.personal.name_shapes import Surety, Word, foreign_tail, is_foreign_stem, read_word
 from dataset_svc.domain.personal.scanning import LETTERED, Ints, Scan
+from dataset_svc.domain.personal.world_names import WORLD_NAMES
 
 _PARTICLE = "(?:(?![가-힣])|은|는|이|가|을|를|의|와|과|도|에|만|측)"
 _LETTERED = re.compile(
@@ -46,6 +47,9 @@ _AFTER_THIS = (
     "시장",
     "기자",
 )
+_ROW = frozenset((", ", ",", "·", " · ", "/"))
+# what tells that a given name stands before it which is a word as well
+_AFTER_GIVEN = ("씨", "양", "군", "님", "오빠", "언니", "누나", "형", "이모", "삼촌", "할머니", "할아버지", "아저씨", "선배", "쌤")
 Span = tuple[int, int]
 
 
@@ -121,10 +125,10 @@ def _first_of_name(text: ReadText, index: int) -> int:
     if not (word.foreign and _adjoins(text, before)):
         return index
     given = text.spelt(before)
-    if given in FOREIGN_NAMES or given in AMBIGUOUS_FOREIGN:
+    if given in FOREIGN_NAMES or given in AMBIGUOUS_FOREIGN or given in WORLD_NAMES:
         return before
-    unknown = word.surety is Surety.SURE and 1 < len(given) <= 5
-    return before if unknown and foreign_tail(given) == len(given) else index
+    unknown = word.surety >= Surety.WEAK and 1 < len(given) <= 5
+    return before if unknown and foreign_tail(given) == len(given) and is_foreign_stem(given) else index
 
 
 def _last_of_name(text: ReadText, index: int) -> int | None:
@@ -151,7 +155,14 @@ def _surname_alone(text: ReadText, index: int) -> int | None:
         return index
     if between in ("전", "모", "신임", "현") and _adjoins(text, follow) and surname != "전":
         return index if text.words[follow + 1].title else None
+    if _is_given_apart(text.words[follow]):
+        return None if text.strict else follow
     return index if text.words[follow].title and _is_no_word(surname, between) else None
+
+
+def _is_given_apart(word: Word) -> bool:
+    """Whether a given name stands apart from its surname: 천 태웅."""
+    return word.length == 2 and not word.foreign and word.surety is Surety.LIKELY
 
 
 def _is_no_word(surname: str, title: str) -> bool:
@@ -170,7 +181,7 @@ def _foreign(text: ReadText, index: int) -> int | None:
         and last < index + 3
         and _adjoins(text, last)
         and text.words[last + 1].length
-        and (text.words[last + 1].foreign or text.words[last + 1].surety is Surety.WEAK)
+        and (text.words[last + 1].foreign or text.words[last + 1].surety in (Surety.DOUBTFUL, Surety.WEAK))
     ):
         last += 1
         best = max(best, text.words[last].surety)
@@ -186,25 +197,47 @@ def _foreign(text: ReadText, index: int) -> int | None:
     if text.strict:
         sure = best is Surety.SURE and (last > index or cue)
         return last if sure or (cue and best >= Surety.LIKELY and last > index) else None
-    if best >= Surety.LIKELY or cue or last > index:
+    if best >= Surety.LIKELY or cue or (last > index and best >= Surety.WEAK):
         return last
+    if best is Surety.DOUBTFUL:
+        return last if last > index else None
     stem = text.spelt(index)[: text.words[index].length]
     if text.words[index].bare:
         return last if len(stem) >= 3 else None
     return last if len(stem) >= 3 or stem not in NEVER_ALONE else None
 
 
-def _joined_to_name(text: ReadText, index: int) -> bool:
-    """Whether the word stands in a row of names: 한석규, 심은하; 톰과 머틀."""
-    if not index:
-        return False
-    between = text.between(index - 1)
-    before = text.words[index - 1]
-    if before.surety < Surety.LIKELY or before.length < 2:
-        return False
-    return between in (", ", ",", "·", " · ", "/") or (
-        between == " " and text.content[text.ends[index - 1] - 1] in "와과랑"
+def _explained(text: ReadText, index: int) -> bool:
+    """Whether brackets follow a full name at once: 박은선(서울시청)."""
+    word = text.words[index]
+    return word.bare and word.length > 2 and text.content.startswith("(", text.ends[index])
+
+
+def _beside_name(text: ReadText, index: int) -> bool:
+    """Whether a full name stands before or behind: 장혁 신민아 권상우."""
+    return any(
+        0 <= other < len(text.words)
+        and text.words[other].surety is Surety.SURE
+        and text.words[other].length > 2
+        and text.between(min(other, index)) in (" ", ", ", ",")
+        for other in (index - 1, index + 1)
     )
+
+
+def _joined_to_name(text: ReadText, index: int) -> bool:
+    """Whether the word stands in a row of names: 한석규, 심은하; 톰과 머틀; 심은하, 한석규 등."""
+    if index and _is_in_row(text.words[index - 1]):
+        between = text.between(index - 1)
+        if between in _ROW or (between == " " and text.content[text.ends[index - 1] - 1] in "와과랑"):
+            return True
+    behind = index + 1
+    if behind == len(text.words) or not text.words[index].bare or not _is_in_row(text.words[behind]):
+        return False
+    return text.between(index) in _ROW
+
+
+def _is_in_row(word: Word) -> bool:
+    return word.surety >= Surety.LIKELY and word.length >= 2
 
 
 def _is_korean_name(text: ReadText, index: int) -> bool:
@@ -213,11 +246,15 @@ def _is_korean_name(text: ReadText, index: int) -> bool:
         return not text.strict or text.content[text.firsts[index]] in SURE_SURNAMES
     cue = _has_cue(text, index, index)
     if word.length == 2 and word.surety is Surety.WEAK:
-        cue = word.titled or (cue and text.content.startswith(("씨", "양", "군", "님"), text.ends[index] + 1))
+        cue = word.titled or (cue and text.content.startswith(_AFTER_GIVEN, text.ends[index] + 1))
     if text.strict:
         return word.surety is Surety.SURE or (cue and word.surety >= Surety.LIKELY and word.length > 2)
-    if word.surety >= Surety.LIKELY:
-        return word.length > 2 or cue or not word.bare
+    if word.surety is Surety.DOUBTFUL:
+        return cue or _joined_to_name(text, index) or _explained(text, index)
+    if word.surety is Surety.SURE:
+        return True
+    if word.surety is Surety.LIKELY:
+        return word.length > 2 or cue or not word.bare or _beside_name(text, index)
     return (
         cue
         or _joined_to_name(text, index)
