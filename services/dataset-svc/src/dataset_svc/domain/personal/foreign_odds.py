@@ -7,13 +7,14 @@ from functools import cache
 
 from dataset_svc.domain.personal.common_words import WORDS
 from dataset_svc.domain.personal.foreign_names import ASIAN_NAMES, FOREIGN_NAMES
+from dataset_svc.domain.personal.known_persons import KNOWN_FOREIGNERS
 from dataset_svc.domain.personal.loanwords import LOANWORDS, NATIVE_WORDS
 from dataset_svc.domain.personal.name_cues import TECHNICAL, TITLES
 from dataset_svc.domain.personal.proper_loanwords import PLACES, THINGS
 from dataset_svc.domain.personal.short_words import SHORT_WORDS
 from dataset_svc.domain.personal.world_names import WORLD_NAMES
 
-_NAMES = FOREIGN_NAMES | ASIAN_NAMES | WORLD_NAMES
+_NAMES = FOREIGN_NAMES | ASIAN_NAMES | WORLD_NAMES | KNOWN_FOREIGNERS
 _WORDS = WORDS | NATIVE_WORDS | LOANWORDS | PLACES | THINGS | TECHNICAL | TITLES | SHORT_WORDS
 _UNSEEN = 0.5  # what a part counts that a list lacks, in names
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from dataset_svc.domain.personal.common_words import WORDS
 from dataset_svc.domain.personal.foreign_odds import foreign_odds
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, ASIAN_NAMES, FOREIGN_ENDINGS, FOREIGN_NAMES
+from dataset_svc.domain.personal.known_persons import KNOWN_FOREIGNERS, KNOWN_KOREANS, SHORT_KOREANS
 from dataset_svc.domain.personal.korean_names import (
     AMBIGUOUS_GIVEN,
     COMMON_SURNAMES,
@@ -66,18 +67,21 @@ _PARTICLES_OF_WORDS = frozenset("은의이도로만가에을를와과")
 _LENGTHENING = _PARTICLE_SYLLABLES | frozenset("성적화자권형식제상장경원중률율용수")
 # surnames that hardly ever stand before a word to lengthen it, as in 신기술, 고소득
 _NO_PREFIXES = frozenset("김박최윤황홍권류엄허안임장오서송문배백심곽변염")
+_PARTICLE_ENDS = frozenset("에로이가도만와과의은는을를나지라니며고다야러")
 _VERBAL = frozenset("한해할하되된될")
-_ODDS_BEHIND_WORD, _ODDS_OF_WORD = 0.7, -1.5
-FOREIGN_SHORT, FOREIGN_LONG, TAIL = 2.0, 3.0, 1.0
-LIKELY_ALONE, WEAK_ALONE, LIKELY_FULL, WEAK_FULL, WEAK_SURE, WEAK_RARE = 3.0, 1.5, 2.0, -1.0, -4.0, 2.0
+_ODDS_BEHIND_WORD, _ODDS_OF_WORD = 0.4, -2.0
+FOREIGN_SHORT, FOREIGN_LONG, FOREIGN_RARE, TAIL = 1.0, 2.0, 3.5, 0.0
+_LESS_BEFORE_PARTICLES = 1.5
+LIKELY_ALONE, WEAK_ALONE, LIKELY_FULL, WEAK_FULL, WEAK_SURE, WEAK_RARE = 3.0, 1.5, 2.0, -1.5, -5.0, 1.0
 _SURE_GIVEN = GIVEN_NAMES - AMBIGUOUS_GIVEN
 # full names of two syllables that are hardly ever words
 _SHORT_SURNAMES = frozenset("김박최장허윤황권강조")
 _SHORT_GIVEN = frozenset("혁훈준현빈철찬욱균엽웅윤")
 _ALL_FOREIGN = FOREIGN_NAMES | ASIAN_NAMES
-_WORLD = WORLD_NAMES - WORDS - LOANWORDS - NATIVE_WORDS - TITLES - ROLES - PARTICLES
+_WORLD = (WORLD_NAMES | KNOWN_FOREIGNERS) - WORDS - LOANWORDS - NATIVE_WORDS - TITLES - ROLES - PARTICLES
+_SYLLABLES = _FAMILY | frozenset("".join(_ALL_FOREIGN | _WORLD))
 _ALL_KNOWN = _ALL_FOREIGN | frozenset(name for name in _WORLD if len(name) > 2) - EVERYDAY
-_BORROWED = LOANWORDS | ((PLACES | THINGS) - _ALL_FOREIGN - AMBIGUOUS_FOREIGN - WORLD_NAMES)
+_BORROWED = LOANWORDS | ((PLACES | THINGS) - _ALL_FOREIGN - AMBIGUOUS_FOREIGN - WORLD_NAMES - KNOWN_FOREIGNERS)
 
 
 class Surety(IntEnum):
@@ -159,12 +163,12 @@ def is_foreign_stem(stem: str) -> Surety:
         return Surety.SURE
     if len(stem) < 2 or stem.endswith(LOAN_ENDINGS) or _is_composed(stem) or (len(stem) < 4 and stem[:2] in SHORT_WORDS):
         return Surety.NONE
-    if not _FAMILY.issuperset(stem):
+    if not _SYLLABLES.issuperset(stem):
         return Surety.NONE
-    odds = foreign_odds(stem)
+    odds = foreign_odds(stem) - (_LESS_BEFORE_PARTICLES if stem[-1] in _PARTICLE_ENDS else 0)
     if len(stem) == 2:
         return Surety.DOUBTFUL if odds >= FOREIGN_SHORT else Surety.NONE
-    return Surety.WEAK if odds >= FOREIGN_LONG else Surety.NONE
+    return Surety.WEAK if odds >= (FOREIGN_LONG if _FAMILY.issuperset(stem) else FOREIGN_RARE) else Surety.NONE
 
 
 def _world_surety(stem: str) -> Surety:
@@ -269,11 +273,15 @@ def _is_surname_with_title(word: str) -> bool:
 
 
 def _korean_surety(word: str, stem: str, rest: str) -> Surety:
-    if stem in FAMOUS or stem in SURE_STAGE_NAMES:
+    if stem in FAMOUS or stem in SURE_STAGE_NAMES or stem in KNOWN_KOREANS:
         return Surety.SURE
-    if stem in STAGE_NAMES:
-        return max(Surety.DOUBTFUL, _short_surety(stem) if len(stem) == 2 else Surety.DOUBTFUL)
-    if word[:3] in WORDS or word[:4] in WORDS or stem in _NATIVE or _is_verb(stem, rest):
+    if stem in STAGE_NAMES or stem in SHORT_KOREANS:
+        return max(Surety.DOUBTFUL, _korean_shape(word, stem, rest))
+    return _korean_shape(word, stem, rest)
+
+
+def _korean_shape(word: str, stem: str, rest: str) -> Surety:
+    if word[:3] in WORDS or word[:4] in WORDS or stem in _NATIVE or stem in _BORROWED or _is_verb(stem, rest):
         return Surety.NONE
     if len(stem) == 2:
         return _short_surety(stem)
@@ -301,6 +309,8 @@ def _short_surety(stem: str) -> Surety:
         return Surety.NONE
     if stem[0] in _SHORT_SURNAMES and stem[1] in _SHORT_GIVEN:
         return Surety.LIKELY
+    if stem[0] in SURE_SURNAMES and stem[1] in TYPICAL and stem not in SHORT_WORDS:
+        return Surety.WEAK
     if stem in GIVEN_NAMES:
         return Surety.WEAK if stem in AMBIGUOUS_GIVEN or stem in SHORT_WORDS else Surety.LIKELY
     if stem in SHORT_WORDS:
@@ -318,8 +328,10 @@ def _given_surety(surname: str, given: str, rest: str) -> Surety:
         if common:
             return Surety.SURE if sure else Surety.LIKELY
         return Surety.LIKELY if sure and given[1] not in _PARTICLE_SYLLABLES else Surety.WEAK
-    if (not rest and given[1] in _PARTICLE_SYLLABLES) or given[1] in _VERBAL:
+    if given[1] in _VERBAL:
         return Surety.NONE
+    if not rest and given[1] in _PARTICLE_SYLLABLES and surname not in SURE_SURNAMES:
+        return Surety.DOUBTFUL if given_odds(given) >= WEAK_FULL else Surety.NONE
     odds = given_odds(given)
     if not common:
         return Surety.WEAK if odds >= WEAK_RARE else Surety.NONE

@@ -10,6 +10,7 @@ import numpy as np
 
 from dataset_svc.domain.personal.english_names import cued_texts, find_english_names, known_given_names
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, FOREIGN_NAMES, NEVER_ALONE
+from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
 from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
 from dataset_svc.domain.personal.name_readings import Readings, ReadText
 from dataset_svc.domain.personal.name_shapes import Surety, Word, foreign_tail, is_foreign_stem, read_word
@@ -125,7 +126,7 @@ def _first_of_name(text: ReadText, index: int) -> int:
     if not (word.foreign and _adjoins(text, before)):
         return index
     given = text.spelt(before)
-    if given in FOREIGN_NAMES or given in AMBIGUOUS_FOREIGN or given in WORLD_NAMES:
+    if given in FOREIGN_NAMES or given in AMBIGUOUS_FOREIGN or given in WORLD_NAMES or given in SHORT_GIVEN:
         return before
     unknown = word.surety >= Surety.WEAK and 1 < len(given) <= 5
     return before if unknown and foreign_tail(given) == len(given) and is_foreign_stem(given) else index
