@@ -42,8 +42,9 @@ from dataset_svc.domain.personal.world_names import EVERYDAY, WORLD_NAMES
 _LONGEST_NAME = 14
 _LONGEST_WORD = 24
 _SURNAMES = COMMON_SURNAMES | RARE_SURNAMES
-_TITLES_BY_LENGTH = sorted(TITLES | frozenset(HONORIFICS), key=len, reverse=True)
-_TITLE_HEADS = frozenset(one[0] for one in _TITLES_BY_LENGTH) | {"모"}
+_ALL_TITLES = TITLES | frozenset(HONORIFICS)
+_TITLE_LENGTHS = range(1, max(map(len, _ALL_TITLES)) + 1)
+_TITLE_HEADS = frozenset(one[0] for one in _ALL_TITLES) | {"모"}
 # syllables that are particles as well: "정도의" is no name
 _PARTICLE_SYLLABLES = frozenset("은의이도로만나인지고서가아라기에야을다")
 _FOREIGN = frozenset(
@@ -61,6 +62,7 @@ _LAST_PARTICLES = frozenset("에니라")
 # of three syllables: 슬프지, 커다란, 추진할
 _VERB_ENDINGS = frozenset("고지게다란한해하할워")
 
+_LOAN_PARTS = frozenset(LOAN_PARTS)
 _NATIVE = NATIVE_WORDS - GIVEN_NAMES
 _PARTICLES_OF_WORDS = frozenset("은의이도로만가에을를와과")
 # that lengthen words: particles, and what makes kinds, qualities and people of things
@@ -181,9 +183,9 @@ def _world_surety(stem: str) -> Surety:
 
 def _is_composed(stem: str) -> bool:
     """Made of a technical word or a loanword and a syllable (펌프차), or a verb whose syllables transliterations have too."""
-    if stem[:2] in TECHNICAL or any(part in stem for part in LOAN_PARTS):
+    if stem[:2] in TECHNICAL or (len(stem) == 3 and stem[2] in _VERB_ENDINGS):
         return True
-    return len(stem) == 3 and stem[2] in _VERB_ENDINGS
+    return any(stem[first:stop] in _LOAN_PARTS for first in range(len(stem)) for stop in range(first + 1, first + 5))
 
 
 @lru_cache(maxsize=1 << 15)
@@ -220,13 +222,12 @@ def sounds_foreign(stem: str) -> bool:
 
 
 def _is_title(word: str) -> bool:
-    if word in TITLES:
-        return True
-    if word[0] not in _TITLE_HEADS:
-        return False
-    return any(
-        word.startswith(one) and word[len(one) :] in PARTICLES for one in _TITLES_BY_LENGTH if len(one) < len(word)
-    )
+    return word in TITLES or _begins_with_title(word)
+
+
+def _begins_with_title(word: str) -> bool:
+    """A title or honorific with a particle."""
+    return any(word[:length] in _ALL_TITLES and word[length:] in PARTICLES for length in _TITLE_LENGTHS)
 
 
 def _is_technical(word: str) -> bool:
@@ -358,6 +359,4 @@ def _is_verb(stem: str, rest: str) -> bool:
 def _is_honoured(rest: str) -> bool:
     if not rest or rest[0] not in _TITLE_HEADS:
         return False
-    if rest.startswith("모씨") or rest in ("모", "모의"):
-        return True
-    return any(rest.startswith(one) and (rest == one or rest[len(one) :] in PARTICLES) for one in _TITLES_BY_LENGTH)
+    return rest.startswith("모씨") or rest in ("모", "모의") or rest in _ALL_TITLES or _begins_with_title(rest)
