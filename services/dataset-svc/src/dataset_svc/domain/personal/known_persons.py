@@ -52,4 +52,4 @@ KNOWN_FOREIGNERS: Final = lexicon(
 """
 )
 # given names of one syllable, before a family name only
-SHORT_GIVEN: Final = frozenset("존팀켄빌톰밥짐잭론벤댄딕닉릭맥샘휴폴칼앤딘팻롭얀장준진킴킬릴닐넬렌빅발빈벨봅돈단런루밀버숀션쉐알애엘엠올제젠젯죠지쥬쥴질콜킷킵토트팸펠핀필한핼헨홉험후")
+SHORT_GIVEN: Final = frozenset("존팀켄빌톰밥짐잭론벤댄딕닉릭샘휴폴칼앤딘팻롭얀킴릴닐넬렌빅발빈돈루밀숀젠쥴질콜팸펠핀핼욘린")

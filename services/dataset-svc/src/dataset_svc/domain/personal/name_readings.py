@@ -222,7 +222,10 @@ def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (n
         return (after & (_TITLE | _LINK)) != 0 or (apart and not strict)
     surety = (own >> _SURETY) & _SURETIES
     if surety == _DOUBTFUL:
-        return not strict and (_may_have_cue(seen, word, after) or _may_be_in_row(seen, word, after))
+        if strict:
+            return False
+        pair = own & (_FOREIGN | _BARE) == _FOREIGN | _BARE and _is_followed(seen, word)
+        return pair or _may_have_cue(seen, word, after) or _may_be_in_row(seen, word, after)
     if own & _FOREIGN:
         return not strict or _sureness_ahead(seen, word) >= _LIKELY
     if own & _LENGTH == 1:
@@ -230,6 +233,12 @@ def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (n
     if not strict or surety == _SURE:
         return True
     return surety == _LIKELY and (own & _LENGTH) > 2 and _may_have_cue(seen, word, after)
+
+
+@compiled_inner
+def _is_followed(seen: _Seen, word: int) -> bool:
+    """Whether a word of at least two syllables stands behind."""
+    return word + 1 < len(seen.bits) and _adjoins(seen, word) and seen.words.length[word + 1] > 1
 
 
 @compiled_inner

@@ -10,7 +10,7 @@ from functools import lru_cache
 from dataset_svc.domain.personal.common_words import WORDS
 from dataset_svc.domain.personal.foreign_odds import foreign_odds
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, ASIAN_NAMES, FOREIGN_ENDINGS, FOREIGN_NAMES
-from dataset_svc.domain.personal.known_persons import KNOWN_FOREIGNERS, KNOWN_KOREANS, SHORT_KOREANS
+from dataset_svc.domain.personal.known_persons import KNOWN_FOREIGNERS, KNOWN_KOREANS, SHORT_GIVEN, SHORT_KOREANS
 from dataset_svc.domain.personal.korean_names import (
     AMBIGUOUS_GIVEN,
     COMMON_SURNAMES,
@@ -70,10 +70,13 @@ _LENGTHENING = _PARTICLE_SYLLABLES | frozenset("성적화자권형식제상장�
 # surnames that hardly ever stand before a word to lengthen it, as in 신기술, 고소득
 _NO_PREFIXES = frozenset("김박최윤황홍권류엄허안임장오서송문배백심곽변염")
 _PARTICLE_ENDS = frozenset("에로이가도만와과의은는을를나지라니며고다야러")
+# that verbs end with before another word: 쉬고 매달, 거쳐 온
+_CONNECTIVES = frozenset("고쳐서여져려며면게지")
 _VERBAL = frozenset("한해할하되된될")
 _ODDS_BEHIND_WORD, _ODDS_OF_WORD = 0.4, -2.0
-FOREIGN_SHORT, FOREIGN_LONG, FOREIGN_RARE, TAIL = 1.0, 2.0, 3.5, 0.0
+FOREIGN_SHORT, FOREIGN_LONG, FOREIGN_RARE, TAIL = 0.5, 2.0, 3.5, 0.0
 _LESS_BEFORE_PARTICLES = 1.5
+PAIR, _PAIR_KNOWN = 3.0, 2.0
 LIKELY_ALONE, WEAK_ALONE, LIKELY_FULL, WEAK_FULL, WEAK_SURE, WEAK_RARE = 3.0, 1.5, 2.0, -1.5, -5.0, 1.0
 _SURE_GIVEN = GIVEN_NAMES - AMBIGUOUS_GIVEN
 # full names of two syllables that are hardly ever words
@@ -138,7 +141,17 @@ def read_word(word: str) -> Word:
     if _is_technical(word):
         return Word(technical=True, title=title)
     if len(word) == 1:
-        return Word(surname=word in COMMON_SURNAMES, title=title, role=role)
+        foreign = word in SHORT_GIVEN and not title
+        surety = Surety.DOUBTFUL if foreign else Surety.NONE
+        return Word(
+            length=foreign,
+            surety=surety,
+            foreign=foreign,
+            bare=foreign,
+            surname=word in COMMON_SURNAMES,
+            title=title,
+            role=role,
+        )
     if title or role:
         return Word(title=title, role=role)
     if any(word[:length] in _BORROWED and word[length:] in PARTICLES for length in range(2, len(word))):
@@ -203,6 +216,20 @@ def foreign_tail(word: str) -> int:
         if _FAMILY.issuperset(stem) or (length > 1 and (stem in _WORLD or foreign_odds(stem) >= TAIL)):
             return length
     return 0
+
+
+@lru_cache(maxsize=1 << 14)
+def may_be_pair(given: str, family: str) -> bool:
+    """Whether two words that hardly look like names by themselves do together."""
+    length = foreign_tail(family)
+    if not length or given in SHORT_WORDS or given[-1] in _CONNECTIVES or foreign_tail(given) != len(given):
+        return False
+    return _pair_odds(given) + _pair_odds(family[:length]) >= PAIR
+
+
+def _pair_odds(stem: str) -> float:
+    known = _PAIR_KNOWN if stem in _ALL_KNOWN or stem in AMBIGUOUS_FOREIGN or stem in _WORLD else -5.0
+    return max(foreign_odds(stem), known)
 
 
 def _is_joined(stem: str) -> bool:
@@ -311,7 +338,7 @@ def _short_surety(stem: str) -> Surety:
     if stem[0] in _SHORT_SURNAMES and stem[1] in _SHORT_GIVEN:
         return Surety.LIKELY
     if stem[0] in SURE_SURNAMES and stem[1] in TYPICAL and stem not in SHORT_WORDS:
-        return Surety.WEAK
+        return Surety.LIKELY
     if stem in GIVEN_NAMES:
         return Surety.WEAK if stem in AMBIGUOUS_GIVEN or stem in SHORT_WORDS else Surety.LIKELY
     if stem in SHORT_WORDS:

@@ -13,7 +13,7 @@ from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, FOREIGN
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
 from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
 from dataset_svc.domain.personal.name_readings import Readings, ReadText
-from dataset_svc.domain.personal.name_shapes import Surety, Word, foreign_tail, is_foreign_stem, read_word
+from dataset_svc.domain.personal.name_shapes import Surety, Word, foreign_tail, is_foreign_stem, may_be_pair, read_word
 from dataset_svc.domain.personal.scanning import LETTERED, Ints, Scan
 from dataset_svc.domain.personal.world_names import WORLD_NAMES
 
@@ -48,6 +48,8 @@ _AFTER_THIS = (
     "시장",
     "기자",
 )
+# between the words of foreign names
+_OF = frozenset(("폰", "데", "드", "다", "반", "델", "디", "라", "르", "빈", "알", "본", "엘", "산", "생", "도스", "판", "벤", "이븐"))
 _ROW = frozenset((", ", ",", "·", " · ", "/"))
 # what tells that a given name stands before it which is a word as well
 _AFTER_GIVEN = ("씨", "양", "군", "님", "오빠", "언니", "누나", "형", "이모", "삼촌", "할머니", "할아버지", "아저씨", "선배", "쌤")
@@ -177,23 +179,17 @@ def _foreign(text: ReadText, index: int) -> int | None:
     """Up to four words of a foreign name; one of them must be known, or the text be no technical prose."""
     last = index
     best = text.words[index].surety
-    while (
-        text.words[last].bare
-        and last < index + 3
-        and _adjoins(text, last)
-        and text.words[last + 1].length
-        and (text.words[last + 1].foreign or text.words[last + 1].surety in (Surety.DOUBTFUL, Surety.WEAK))
-    ):
-        last += 1
+    while text.words[last].bare and last < index + 3 and _adjoins(text, last):
+        following = last + 1 + (text.spelt(last + 1) in _OF and last + 2 < len(text.words) and _adjoins(text, last + 1))
+        if not _goes_on(text.words[following]):
+            break
+        last = following
         best = max(best, text.words[last].surety)
-    if (
-        last == index
-        and text.words[last].bare
-        and best >= Surety.LIKELY
-        and _adjoins(text, last)
-        and foreign_tail(text.spelt(last + 1))
-    ):
-        return last + 1
+    if last == index and text.words[last].bare and _adjoins(text, last):
+        if best >= Surety.LIKELY and foreign_tail(text.spelt(last + 1)):
+            return last + 1
+        if not text.strict and may_be_pair(text.spelt(last), text.spelt(last + 1)):
+            return last + 1
     cue = _has_cue(text, index, last)
     if text.strict:
         sure = best is Surety.SURE and (last > index or cue)
@@ -206,6 +202,11 @@ def _foreign(text: ReadText, index: int) -> int | None:
     if text.words[index].bare:
         return last if len(stem) >= 3 else None
     return last if len(stem) >= 3 or stem not in NEVER_ALONE else None
+
+
+def _goes_on(word: Word) -> bool:
+    """Whether a word can be a further one of a foreign name."""
+    return word.length > 0 and (word.foreign or word.surety in (Surety.DOUBTFUL, Surety.WEAK))
 
 
 def _explained(text: ReadText, index: int) -> bool:
