@@ -2,6 +2,7 @@
 
 A compiled loop looks at every word; `person_names` decides on the few that it leaves.
 """
+# ruff: noqa: PLR1714 - membership tests make the compiled loops several times slower
 # numpy's scalars are the integers of compiled loops:
 # pyright: reportArgumentType=false, reportReturnType=false
 
@@ -218,14 +219,10 @@ def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (n
     own = seen.bits[word]
     after = seen.bits[word + 1] if word + 1 < len(seen.bits) and _adjoins(seen, word) else np.int32(0)
     if own & _SURNAME:
-        apart = after & _LENGTH == 2 and (after >> _SURETY) & _SURETIES == _LIKELY and not after & _FOREIGN
-        return (after & (_TITLE | _LINK)) != 0 or (apart and not strict)
+        return (after & (_TITLE | _LINK)) != 0 or (not strict and _is_given(after))
     surety = (own >> _SURETY) & _SURETIES
     if surety == _DOUBTFUL:
-        if strict:
-            return False
-        pair = own & (_FOREIGN | _BARE) == _FOREIGN | _BARE and _is_followed(seen, word)
-        return pair or _may_have_cue(seen, word, after) or _may_be_in_row(seen, word, after)
+        return not strict and _may_be_made_sure(seen, word, after)
     if own & _FOREIGN:
         return not strict or _sureness_ahead(seen, word) >= _LIKELY
     if own & _LENGTH == 1:
@@ -233,6 +230,20 @@ def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (n
     if not strict or surety == _SURE:
         return True
     return surety == _LIKELY and (own & _LENGTH) > 2 and _may_have_cue(seen, word, after)
+
+
+@compiled_inner
+def _is_given(word: int) -> bool:
+    return word & _LENGTH == 2 and (word >> _SURETY) & _SURETIES == _LIKELY and not word & _FOREIGN
+
+
+@compiled_inner
+def _may_be_made_sure(seen: _Seen, word: int, after: int) -> bool:
+    """Whether anything beside a doubtful name could tell that it is one."""
+    bare_foreign = _FOREIGN | _BARE
+    if seen.bits[word] & bare_foreign == bare_foreign and _is_followed(seen, word):
+        return True
+    return _may_have_cue(seen, word, after) or _may_be_in_row(seen, word, after)
 
 
 @compiled_inner

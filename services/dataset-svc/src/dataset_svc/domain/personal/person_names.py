@@ -10,11 +10,15 @@ import numpy as np
 
 from dataset_svc.domain.personal.english_names import cued_texts, find_english_names, known_given_names
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, FOREIGN_NAMES, NEVER_ALONE
+from dataset_svc.domain.personal.foreign_shapes import is_foreign_stem
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
-from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
+from dataset_svc.domain.personal.korean_names import AMBIGUOUS_GIVEN, COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
+from dataset_svc.domain.personal.lexicon import lexicon
 from dataset_svc.domain.personal.name_readings import Readings, ReadText
-from dataset_svc.domain.personal.name_shapes import Surety, Word, foreign_tail, is_foreign_stem, may_be_pair, read_word
+from dataset_svc.domain.personal.name_shapes import Word, foreign_tail, may_be_pair, read_word
 from dataset_svc.domain.personal.scanning import LETTERED, Ints, Scan
+from dataset_svc.domain.personal.short_words import SHORT_WORDS
+from dataset_svc.domain.personal.surety import Surety
 from dataset_svc.domain.personal.world_names import WORLD_NAMES
 
 _PARTICLE = "(?:(?![가-힣])|은|는|이|가|을|를|의|와|과|도|에|만|측)"
@@ -49,10 +53,26 @@ _AFTER_THIS = (
     "기자",
 )
 # between the words of foreign names
-_OF = frozenset(("폰", "데", "드", "다", "반", "델", "디", "라", "르", "빈", "알", "본", "엘", "산", "생", "도스", "판", "벤", "이븐"))
+_OF = lexicon("폰 데 드 다 반 델 디 라 르 빈 알 본 엘 산 생 도스 판 벤 이븐")
 _ROW = frozenset((", ", ",", "·", " · ", "/"))
 # what tells that a given name stands before it which is a word as well
-_AFTER_GIVEN = ("씨", "양", "군", "님", "오빠", "언니", "누나", "형", "이모", "삼촌", "할머니", "할아버지", "아저씨", "선배", "쌤")
+_AFTER_GIVEN = (
+    "씨",
+    "양",
+    "군",
+    "님",
+    "오빠",
+    "언니",
+    "누나",
+    "형",
+    "이모",
+    "삼촌",
+    "할머니",
+    "할아버지",
+    "아저씨",
+    "선배",
+    "쌤",
+)
 Span = tuple[int, int]
 
 
@@ -177,14 +197,8 @@ def _is_no_word(surname: str, title: str) -> bool:
 
 def _foreign(text: ReadText, index: int) -> int | None:
     """Up to four words of a foreign name; one of them must be known, or the text be no technical prose."""
-    last = index
-    best = text.words[index].surety
-    while text.words[last].bare and last < index + 3 and _adjoins(text, last):
-        following = last + 1 + (text.spelt(last + 1) in _OF and last + 2 < len(text.words) and _adjoins(text, last + 1))
-        if not _goes_on(text.words[following]):
-            break
-        last = following
-        best = max(best, text.words[last].surety)
+    last = _last_foreign(text, index)
+    best = max(text.words[at].surety for at in range(index, last + 1))
     if last == index and text.words[last].bare and _adjoins(text, last):
         if best >= Surety.LIKELY and foreign_tail(text.spelt(last + 1)):
             return last + 1
@@ -194,14 +208,27 @@ def _foreign(text: ReadText, index: int) -> int | None:
     if text.strict:
         sure = best is Surety.SURE and (last > index or cue)
         return last if sure or (cue and best >= Surety.LIKELY and last > index) else None
-    if best >= Surety.LIKELY or cue or (last > index and best >= Surety.WEAK):
-        return last
-    if best is Surety.DOUBTFUL:
-        return last if last > index else None
-    stem = text.spelt(index)[: text.words[index].length]
-    if text.words[index].bare:
-        return last if len(stem) >= 3 else None
-    return last if len(stem) >= 3 or stem not in NEVER_ALONE else None
+    return last if last > index or cue or best >= Surety.LIKELY or _is_weak_foreign(text, index) else None
+
+
+def _last_foreign(text: ReadText, index: int) -> int:
+    last = index
+    while text.words[last].bare and last < index + 3 and _adjoins(text, last):
+        following = last + 1
+        if text.spelt(following) in _OF and _adjoins(text, following):
+            following += 1
+        if not _goes_on(text.words[following]):
+            break
+        last = following
+    return last
+
+
+def _is_weak_foreign(text: ReadText, index: int) -> bool:
+    """Whether a word that only sounds foreign is taken for a name by itself: one that is long, or no word, with a particle."""
+    word, stem = text.words[index], text.spelt(index)[: text.words[index].length]
+    if word.surety is Surety.DOUBTFUL:
+        return False
+    return len(stem) >= 3 or not (word.bare or stem in NEVER_ALONE)
 
 
 def _goes_on(word: Word) -> bool:
@@ -247,21 +274,24 @@ def _is_korean_name(text: ReadText, index: int) -> bool:
     if word.length == 1:
         return not text.strict or text.content[text.firsts[index]] in SURE_SURNAMES
     cue = _has_cue(text, index, index)
-    if word.length == 2 and word.surety is Surety.WEAK:
-        cue = word.titled or (cue and text.content.startswith(_AFTER_GIVEN, text.ends[index] + 1))
     if text.strict:
         return word.surety is Surety.SURE or (cue and word.surety >= Surety.LIKELY and word.length > 2)
     if word.surety is Surety.DOUBTFUL:
         return cue or _joined_to_name(text, index) or _explained(text, index)
-    if word.surety is Surety.SURE:
+    if word.surety is Surety.WEAK:
+        return _is_weak_name(text, index, cue=cue)
+    return word.surety is Surety.SURE or word.length > 2 or cue or not word.bare or _beside_name(text, index)
+
+
+def _is_weak_name(text: ReadText, index: int, *, cue: bool) -> bool:
+    word, stem = text.words[index], text.spelt(index)[: text.words[index].length]
+    if _joined_to_name(text, index):
         return True
-    if word.surety is Surety.LIKELY:
-        return word.length > 2 or cue or not word.bare or _beside_name(text, index)
-    return (
-        cue
-        or _joined_to_name(text, index)
-        or (word.length > 2 and (not word.bare or text.content[text.firsts[index]] in COMMON_SURNAMES))
-    )
+    if word.length > 2:
+        return cue or not word.bare or stem[0] in COMMON_SURNAMES
+    if word.titled or (cue and text.content.startswith(_AFTER_GIVEN, text.ends[index] + 1)):
+        return True
+    return not (word.bare or stem in SHORT_WORDS or stem in AMBIGUOUS_GIVEN or stem.endswith("니"))
 
 
 def _has_cue(text: ReadText, first: int, last: int) -> bool:

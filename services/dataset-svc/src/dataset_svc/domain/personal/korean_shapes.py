@@ -1,0 +1,126 @@
+"""How much a stem of Hangul looks like a Korean name, by its surname, its given name, and the words that it could be."""
+
+from typing import Final
+
+from dataset_svc.domain.personal.borrowed_words import BORROWED, NATIVE
+from dataset_svc.domain.personal.common_words import WORDS
+from dataset_svc.domain.personal.given_odds import given_odds
+from dataset_svc.domain.personal.known_persons import KNOWN_KOREANS, SHORT_KOREANS
+from dataset_svc.domain.personal.korean_names import (
+    AMBIGUOUS_GIVEN,
+    COMMON_SURNAMES,
+    DOUBLE_SURNAMES,
+    FAMOUS,
+    GIVEN_NAMES,
+    RARE_SURNAMES,
+    SURE_SURNAMES,
+    TYPICAL,
+)
+from dataset_svc.domain.personal.short_words import SHORT_WORDS
+from dataset_svc.domain.personal.stage_names import STAGE_NAMES, SURE_STAGE_NAMES
+from dataset_svc.domain.personal.surety import Surety
+
+SURNAMES: Final = COMMON_SURNAMES | RARE_SURNAMES
+SURE_GIVEN: Final = GIVEN_NAMES - AMBIGUOUS_GIVEN
+# syllables that are particles as well: "정도의" is no name
+_PARTICLE_SYLLABLES = frozenset("은의이도로만나인지고서가아라기에야을다")
+_PARTICLES_OF_WORDS = frozenset("은의이도로만가에을를와과")
+# that lengthen words: particles, and what makes kinds, qualities and people of things
+_LENGTHENING = _PARTICLE_SYLLABLES | frozenset("성적화자권형식제상장경원중률율용수")
+# surnames that hardly ever stand before a word to lengthen it, as in 신기술, 고소득
+_NO_PREFIXES = frozenset("김박최윤황홍권류엄허안임장오서송문배백심곽변염")
+_VERBAL = frozenset("한해할하되된될")
+# full names of two syllables that are hardly ever words
+_SHORT_SURNAMES = frozenset("김박최장허윤황권강조")
+_SHORT_GIVEN = frozenset("혁훈준현빈철찬욱균엽웅윤")
+# odds from which a given name is taken for one: alone, behind a surname, behind one that begins few words, behind a rare one
+_LIKELY_ALONE, _WEAK_ALONE, _LIKELY_FULL, _WEAK_FULL, _WEAK_SURE, _WEAK_RARE = 3.0, 1.5, 2.0, -1.5, -5.0, 1.0
+# and where the name could be a word with one more syllable
+_ODDS_BEHIND_WORD, _ODDS_OF_WORD = 0.4, -2.0
+
+
+def korean_surety(word: str, stem: str, rest: str) -> Surety:
+    """Of the stem of a word, and the rest of the word behind it."""
+    if stem in FAMOUS or stem in SURE_STAGE_NAMES or stem in KNOWN_KOREANS:
+        return Surety.SURE
+    if stem in STAGE_NAMES or stem in SHORT_KOREANS:
+        return max(Surety.DOUBTFUL, _shape_surety(word, stem, rest))
+    return _shape_surety(word, stem, rest)
+
+
+def _shape_surety(word: str, stem: str, rest: str) -> Surety:
+    if word[:3] in WORDS or word[:4] in WORDS or stem in NATIVE or stem in BORROWED or _is_verb(stem, rest):
+        return Surety.NONE
+    if len(stem) == 2:
+        return _short_surety(stem)
+    if len(stem) == 3 and stem[:2] in DOUBLE_SURNAMES and stem[2] in TYPICAL:
+        return Surety.LIKELY
+    if len(stem) == 3 and stem[0] in SURNAMES:
+        surety = _given_surety(stem[0], stem[1:], rest)
+        return min(surety, Surety.DOUBTFUL) if _is_lengthened(stem) else surety
+    return _given_surety(stem[:2], stem[2:], rest) if len(stem) == 4 and stem[:2] in DOUBLE_SURNAMES else Surety.NONE
+
+
+def _is_lengthened(stem: str) -> bool:
+    """A word of two syllables with one more before or behind it: 위험이, 공표하, 전라권, 신기술."""
+    given = stem[1:]
+    if given in GIVEN_NAMES:
+        return given in AMBIGUOUS_GIVEN and stem[2] in _PARTICLES_OF_WORDS and stem[:2] in SHORT_WORDS
+    if stem[:2] in SHORT_WORDS:
+        return stem[2] in _LENGTHENING or given in SHORT_WORDS or given_odds(given) < _ODDS_BEHIND_WORD
+    return given in SHORT_WORDS and given_odds(given) < (
+        _ODDS_OF_WORD if stem[0] in _NO_PREFIXES else _ODDS_BEHIND_WORD
+    )
+
+
+def _short_surety(stem: str) -> Surety:
+    """Two syllables: a given name alone, or one after a surname that begins few words."""
+    if stem in DOUBLE_SURNAMES and stem not in GIVEN_NAMES:
+        return Surety.NONE
+    if stem[0] in _SHORT_SURNAMES and stem[1] in _SHORT_GIVEN:
+        return Surety.LIKELY
+    if stem in SHORT_WORDS:
+        return Surety.WEAK if stem in GIVEN_NAMES else Surety.NONE
+    if stem in AMBIGUOUS_GIVEN:
+        return Surety.WEAK
+    if stem in GIVEN_NAMES or (stem[0] in SURE_SURNAMES and stem[1] in TYPICAL):
+        return Surety.LIKELY
+    return _surety_by_odds(stem, _LIKELY_ALONE if TYPICAL.issuperset(stem) else None, _WEAK_ALONE)
+
+
+def _given_surety(surname: str, given: str, rest: str) -> Surety:
+    common = surname in COMMON_SURNAMES or len(surname) == 2
+    if given in GIVEN_NAMES:
+        sure = given not in AMBIGUOUS_GIVEN
+        if common:
+            return Surety.SURE if sure else Surety.LIKELY
+        return Surety.LIKELY if sure and given[1] not in _PARTICLE_SYLLABLES else Surety.WEAK
+    if given[1] in _VERBAL:
+        return Surety.NONE
+    if not common:
+        return _surety_by_odds(given, None, _WEAK_RARE)
+    surety = _surety_by_odds(given, _LIKELY_FULL, _WEAK_SURE if surname in SURE_SURNAMES else _WEAK_FULL)
+    particled = not rest and given[1] in _PARTICLE_SYLLABLES and surname not in SURE_SURNAMES
+    return min(surety, Surety.DOUBTFUL) if particled else surety
+
+
+def _surety_by_odds(given: str, likely: float | None, weak: float) -> Surety:
+    odds = given_odds(given)
+    if likely is not None and odds >= likely:
+        return Surety.LIKELY
+    return Surety.WEAK if odds >= weak else Surety.NONE
+
+
+def _is_verb(stem: str, rest: str) -> bool:
+    """이용하는, 사용한: a stem of two syllables with the verb "to do"."""
+    if len(stem) != 3:
+        return False
+    if stem[2] == "하":
+        return (
+            rest.startswith(("는", "고", "다", "며", "면", "기", "던", "여", "나", "지", "라", "게", "도")) or not rest
+        )
+    if stem[2] == "지" and rest.startswith(("만", "도", "는")) and stem[1:] not in SURE_GIVEN:
+        return True
+    if stem[2] in "지나보려온올아에니임인":
+        return stem[1:] not in GIVEN_NAMES
+    return stem[2] in "한해된될할" and (not rest or rest.startswith("다")) and stem[0] not in SURE_SURNAMES
