@@ -38,9 +38,11 @@ _CONNECTIVES = frozenset("고쳐서여져려며면게지")
 _SYLLABLES = FAMILY | frozenset("".join(ALL_FOREIGN | WORLD))
 # odds from which a stem is taken for a name: of two syllables, of more, of more with syllables that are rare in names
 _SHORT, _LONG, _RARE = 0.5, 2.0, 3.5
+# ㄲ, ㄳ, ㄵ, ㄶ, ㄺ to ㅀ, ㅄ, ㅆ, ㅈ, ㅊ and ㅎ
+_NATIVE_FINALS = frozenset((2, 3, 5, 6, 9, 10, 11, 12, 13, 14, 15, 18, 20, 22, 23, 27))
 _LESS_BEFORE_PARTICLES = 1.5
 # and those of two words together; of one that is known at least the second
-_PAIR, _PAIR_KNOWN = 3.0, 2.0
+_PAIR, _PAIR_KNOWN = 3.0, 3.5
 
 
 def is_foreign_stem(stem: str) -> Surety:
@@ -59,7 +61,7 @@ def is_foreign_stem(stem: str) -> Surety:
 
 
 def _surety_by_odds(stem: str) -> Surety:
-    if len(stem) < 2 or stem.endswith(LOAN_ENDINGS) or not _SYLLABLES.issuperset(stem) or _is_composed(stem):
+    if len(stem) < 2 or _is_borrowed(stem) or not _SYLLABLES.issuperset(stem) or _is_composed(stem):
         return Surety.NONE
     if len(stem) < 4 and stem[:2] in SHORT_WORDS:
         return Surety.NONE
@@ -87,6 +89,16 @@ def _world_surety(stem: str) -> Surety:
     if len(stem) > 2:
         return Surety.SURE if len(stem) > 3 else Surety.LIKELY
     return Surety.DOUBTFUL if _STRONG_FOREIGN.isdisjoint(stem) else Surety.WEAK
+
+
+def _is_borrowed(stem: str) -> bool:
+    """Ends as things and places do, with a particle or without: 크레타섬에."""
+    return stem.endswith(LOAN_ENDINGS) or (stem[-1] in _PARTICLE_ENDS and stem[:-1].endswith(LOAN_ENDINGS))
+
+
+def sounds_native(stem: str) -> bool:
+    """Whether a syllable ends as no transliterated one does: 나타냈, 않은."""
+    return any((ord(syllable) - 0xAC00) % 28 in _NATIVE_FINALS for syllable in stem)
 
 
 def _is_composed(stem: str) -> bool:

@@ -241,15 +241,9 @@ def _is_given(word: int) -> bool:
 def _may_be_made_sure(seen: _Seen, word: int, after: int) -> bool:
     """Whether anything beside a doubtful name could tell that it is one."""
     bare_foreign = _FOREIGN | _BARE
-    if seen.bits[word] & bare_foreign == bare_foreign and _is_followed(seen, word):
+    if seen.bits[word] & bare_foreign == bare_foreign and word + 1 < len(seen.bits) and _adjoins(seen, word):
         return True
     return _may_have_cue(seen, word, after) or _may_be_in_row(seen, word, after)
-
-
-@compiled_inner
-def _is_followed(seen: _Seen, word: int) -> bool:
-    """Whether a word of at least two syllables stands behind."""
-    return word + 1 < len(seen.bits) and _adjoins(seen, word) and seen.words.length[word + 1] > 1
 
 
 @compiled_inner

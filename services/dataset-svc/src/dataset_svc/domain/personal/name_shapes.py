@@ -9,7 +9,14 @@ from functools import lru_cache
 from dataset_svc.domain.personal.borrowed_words import BORROWED, NATIVE
 from dataset_svc.domain.personal.common_words import WORDS
 from dataset_svc.domain.personal.foreign_odds import foreign_odds
-from dataset_svc.domain.personal.foreign_shapes import ALL_FOREIGN, FAMILY, WORLD, are_pair, is_foreign_stem
+from dataset_svc.domain.personal.foreign_shapes import (
+    ALL_FOREIGN,
+    FAMILY,
+    WORLD,
+    are_pair,
+    is_foreign_stem,
+    sounds_native,
+)
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
 from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, GIVEN_NAMES, SURE_SURNAMES
 from dataset_svc.domain.personal.korean_shapes import SURE_GIVEN, SURNAMES, korean_surety
@@ -79,7 +86,7 @@ def read_word(word: str) -> Word:
         foreign = word in SHORT_GIVEN and not title
         surety = Surety.DOUBTFUL if foreign else Surety.NONE
         return Word(
-            length=foreign,
+            length=int(foreign),
             surety=surety,
             foreign=foreign,
             bare=foreign,
@@ -109,7 +116,7 @@ def foreign_tail(word: str) -> int:
         stem, rest = word[:length], word[length:]
         if rest and not (rest in PARTICLES and agrees(stem, rest)):
             continue
-        if stem in BORROWED or stem in NATIVE or word in NATIVE or stem[:2] in SHORT_WORDS:
+        if stem in BORROWED or stem in NATIVE or word in NATIVE or stem[:2] in SHORT_WORDS or sounds_native(stem):
             continue
         if FAMILY.issuperset(stem) or (length > 1 and (stem in WORLD or foreign_odds(stem) >= _TAIL)):
             return length
