@@ -7,6 +7,7 @@ from dataset_svc.domain.personal.common_words import WORDS
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, ASIAN_NAMES, FOREIGN_NAMES
 from dataset_svc.domain.personal.foreign_odds import foreign_odds
 from dataset_svc.domain.personal.known_persons import KNOWN_FOREIGNERS
+from dataset_svc.domain.personal.korean_shapes import WORD_ENDS
 from dataset_svc.domain.personal.loanwords import LOAN_PARTS, LOANWORDS, NATIVE_WORDS
 from dataset_svc.domain.personal.name_cues import PARTICLES, ROLES, TECHNICAL, TITLES
 from dataset_svc.domain.personal.proper_loanwords import LOAN_ENDINGS
@@ -67,7 +68,7 @@ def _surety_by_odds(stem: str) -> Surety:
         return Surety.NONE
     odds = foreign_odds(stem) - (_LESS_BEFORE_PARTICLES if stem[-1] in _PARTICLE_ENDS else 0)
     if len(stem) == 2:
-        return Surety.DOUBTFUL if odds >= _SHORT else Surety.NONE
+        return Surety.DOUBTFUL if odds >= _SHORT and stem[1] not in WORD_ENDS else Surety.NONE
     return Surety.WEAK if odds >= (_LONG if FAMILY.issuperset(stem) else _RARE) else Surety.NONE
 
 

@@ -52,6 +52,4 @@ KNOWN_FOREIGNERS: Final = lexicon(
 """
 )
 # given names of one syllable, before a family name only
-SHORT_GIVEN: Final = frozenset(
-    "존팀켄빌톰밥짐잭론벤댄딕닉릭샘휴폴칼앤딘팻롭얀킴릴닐넬렌빅발빈돈루밀숀젠쥴질콜팸펠핀핼욘린"
-)
+SHORT_GIVEN: Final = frozenset("존팀켄빌톰밥짐잭론벤댄딕닉릭샘휴폴칼앤딘팻롭얀킴릴닐넬렌빅발루밀숀젠쥴질콜팸펠핀핼욘린")

@@ -20,6 +20,8 @@ from dataset_svc.domain.personal.short_words import SHORT_WORDS
 from dataset_svc.domain.personal.stage_names import STAGE_NAMES, SURE_STAGE_NAMES
 from dataset_svc.domain.personal.surety import Surety
 
+# that two syllables end with which are a word of one with a particle, or a verb: 강은, 말로, 쉬게, 틀린
+WORD_ENDS: Final = frozenset("은을를는이로게고서던면며린된진긴인딘")
 SURNAMES: Final = COMMON_SURNAMES | RARE_SURNAMES
 SURE_GIVEN: Final = GIVEN_NAMES - AMBIGUOUS_GIVEN
 # syllables that are particles as well: "정도의" is no name
@@ -81,11 +83,10 @@ def _short_surety(stem: str) -> Surety:
         return Surety.LIKELY
     if stem in SHORT_WORDS:
         return Surety.WEAK if stem in GIVEN_NAMES else Surety.NONE
-    if stem in AMBIGUOUS_GIVEN:
-        return Surety.WEAK
     if stem in GIVEN_NAMES or (stem[0] in SURE_SURNAMES and stem[1] in TYPICAL):
-        return Surety.LIKELY
-    return _surety_by_odds(stem, _LIKELY_ALONE if TYPICAL.issuperset(stem) else None, _WEAK_ALONE)
+        return Surety.WEAK if stem in AMBIGUOUS_GIVEN else Surety.LIKELY
+    likely = _LIKELY_ALONE if TYPICAL.issuperset(stem) else None
+    return Surety.NONE if stem[1] in WORD_ENDS else _surety_by_odds(stem, likely, _WEAK_ALONE)
 
 
 def _given_surety(surname: str, given: str, rest: str) -> Surety:

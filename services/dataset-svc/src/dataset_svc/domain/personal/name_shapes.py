@@ -148,11 +148,12 @@ def _is_technical(word: str) -> bool:
 
 def _read_name(word: str, length: int) -> Word | None:
     stem, rest = word[:length], word[length:]
-    titled = _is_honoured(rest) or rest.startswith(OF_PERSONS)
+    titled = _is_honoured(rest)
     if length == 1:
         return Word(length=1, surety=Surety.LIKELY, titled=True) if _is_surname_with_title(word) else None
     if length == 2 and titled and not rest.startswith(HONORIFICS) and stem not in ALL_FOREIGN:
         titled = False
+    titled = titled or (rest.startswith(OF_PERSONS) and stem not in SHORT_WORDS)
     glued = length > 1 and rest.startswith(BEHIND_NAMES)
     if not (rest == "" or titled or glued or rest in PARTICLES):
         return None
