@@ -178,7 +178,7 @@ def _is_surname_with_title(word: str) -> bool:
     surname, rest = word[0], word[1:]
     if surname not in SURNAMES or word in NATIVE or not _is_honoured(rest):
         return False
-    if rest.startswith(("씨", "모")) and (surname in COMMON_SURNAMES or rest[0] == "씨"):
+    if rest.startswith(("씨", "모")) and (surname in COMMON_SURNAMES or (rest[0] == "씨" and surname != "모")):
         return True
     return len(rest) > 1 and surname in SURE_SURNAMES and rest[:2] not in ("님", "형님") and word[:3] not in WORDS
 
