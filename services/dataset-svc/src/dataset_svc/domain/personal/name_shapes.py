@@ -125,7 +125,7 @@ def foreign_tail(word: str) -> int:
 
 @lru_cache(maxsize=1 << 14)
 def may_be_pair(given: str, family: str) -> bool:
-    """Whether two words that hardly look like names by themselves do together: 다넬 도켓."""
+    """Whether two words that hardly look like names by themselves do together: 로켈 바딘."""
     length = foreign_tail(family)
     return length > 0 and foreign_tail(given) == len(given) and are_pair(given, family[:length])
 

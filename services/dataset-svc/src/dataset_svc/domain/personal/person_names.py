@@ -184,7 +184,7 @@ def _surname_alone(text: ReadText, index: int) -> int | None:
 
 
 def _is_given_apart(word: Word) -> bool:
-    """Whether a given name stands apart from its surname: 천 태웅."""
+    """Whether a given name stands apart from its surname: 천 지훈."""
     return word.length == 2 and not word.foreign and word.surety is Surety.LIKELY
 
 
@@ -237,7 +237,7 @@ def _goes_on(word: Word) -> bool:
 
 
 def _explained(text: ReadText, index: int) -> bool:
-    """Whether brackets follow a full name at once: 박은선(서울시청)."""
+    """Whether brackets follow a full name at once: 이문형(서울)."""
     word = text.words[index]
     return word.bare and word.length > 2 and text.content.startswith("(", text.ends[index])
 
