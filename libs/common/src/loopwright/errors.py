@@ -8,6 +8,9 @@ PlatformError
 └─ OutOfOrder       speaks of something whose own event has not arrived yet
 """
 
+from functools import partial
+from typing import Self
+
 Fact = str | int | float | bool | None
 
 
@@ -25,6 +28,10 @@ class PlatformError(Exception):
         self.code = code
         self.detail = detail
         self.facts = facts
+
+    def __reduce__(self) -> tuple[partial[Self], tuple[str, str]]:
+        """As it crosses from a process to another: exceptions are made anew of `args`, which holds the message only."""
+        return partial(type(self), **self.facts), (self.code, self.detail)
 
 
 class RuleRefused(PlatformError):

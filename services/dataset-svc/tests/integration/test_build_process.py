@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from dataset_svc.adapters.build_process import BuildFiles, BuildOrder, BuildProcess
 from dataset_svc.adapters.source_files import SourceLimits
@@ -11,6 +12,7 @@ from dataset_svc.domain.building import Memory, Recipe
 from dataset_svc.domain.packed_builds import PackedBuild
 from dataset_svc.domain.sources.reading import ReadingRules
 from loopwright.contracts.tasks import DataPolicy
+from loopwright.errors import Invalid
 
 ROWS = 5_200  # more than the four megabytes from which on helpers work
 
@@ -67,3 +69,20 @@ async def test_helpers_change_no_byte_of_a_version(tmp_path: Path) -> None:
     assert helped == alone
     assert helped[2] == ROWS
     assert b"example.com" not in helped[1]
+
+
+async def test_a_build_that_fails_while_helpers_work_leaves_the_next_one_whole(tmp_path: Path) -> None:
+    order = an_order(tmp_path)
+    alone, *_ = await built(order, helpers=0)
+    process = BuildProcess(helpers=2)
+    try:
+        for _ in range(3):
+            with pytest.raises(Invalid, match="unpack"):
+                await process.build(
+                    replace(order, limits=replace(order.limits, max_unpacked_bytes=order.size_bytes - 1))
+                )
+            source = order.files.source.read_bytes()
+            assert await process.build(order) == alone
+            assert order.files.source.read_bytes() == source
+    finally:
+        process.close()

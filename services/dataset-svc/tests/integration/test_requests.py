@@ -1,6 +1,7 @@
 """dataset.requested: happy, duplicate, poison, dependency down; and what the build behind it makes of it."""
 
 import asyncio
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -169,6 +170,13 @@ class TestRejections:
         assert await self.reasons(world, await world.request([b"x\n", b"{}\n"])) == [
             "none of the 2 lines could be read as a sample"
         ]
+
+    async def test_a_source_that_is_cut_off(self, world):
+        event = await world.request([gzip.compress(b"".join(world.lines()))[:-9]])
+        [reason] = await self.reasons(world, event)
+        assert "cut off or damaged" in reason
+        [request] = await world.rows("requests")
+        assert request.attempts == 1
 
     async def test_a_source_that_is_too_large(self, world):
         world.builds = world.builds_with(max_source_bytes=100)

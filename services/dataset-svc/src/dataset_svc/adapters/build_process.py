@@ -41,6 +41,7 @@ from dataset_svc.domain.warming import warm_up
 
 _ALONE_BYTES = 4 << 20  # smaller sources are done before helpers would have started
 _WRITTEN_BYTES = 1 << 20
+_TASK_S = 60.0  # no task takes longer; a helper that dies just now may leave one that nobody ends
 _NICENESS = 10  # whoever asks the service goes first; helpers inherit it
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _encoder = msgspec.msgpack.Encoder()
@@ -268,7 +269,7 @@ def _end_tasks() -> None:
     tasks = list(_Builder.tasks)
     for task in tasks:
         task.cancel()
-    wait(tasks)
+    wait(tasks, timeout=_TASK_S)
 
 
 def _prepare(asked: bytes, portion: SourcePortion, lines: LineFile) -> bytes:
