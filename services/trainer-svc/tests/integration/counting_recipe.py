@@ -44,6 +44,8 @@ def main() -> int:
         return EXIT_PEER_LOST
     finally:
         ignore_stops()
+        if dist.is_initialized():  # threads of the group that still run when the process ends would abort it
+            dist.destroy_process_group()
 
 
 if __name__ == "__main__":
