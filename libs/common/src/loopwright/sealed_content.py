@@ -5,19 +5,9 @@ import binascii
 
 from pydantic import TypeAdapter, ValidationError
 
-from loopwright.contracts.base import ChatMessage, Value
-from loopwright.contracts.inferences import InferenceCompleted
+from loopwright.contracts.inferences import Conversation, InferenceCompleted
 from loopwright.errors import InvalidPayload, StoreUnavailable
 from loopwright.sealing import KeyRing, seal_bytes, unseal_bytes
-
-
-class Conversation(Value):
-    """What a sealed event holds in place of its own fields of these names."""
-
-    input: str | None = None
-    messages: tuple[ChatMessage, ...] | None = None
-    answer: str | None = None
-
 
 _conversation = TypeAdapter(Conversation)
 

@@ -13,9 +13,10 @@ from feedback_svc.events import build_events
 from feedback_svc.jobs.exports import Exporter
 from loopwright.contracts.base import Event
 from loopwright.contracts.datasets import DatasetRequested
+from loopwright.contracts.inferences import Conversation
 from loopwright.contracts.registry import DATASET_REQUESTED
 from loopwright.errors import StoreUnavailable
-from loopwright.sealed_content import Conversation, seal_content
+from loopwright.sealed_content import seal_content
 from loopwright.sealing import KeyFile
 from loopwright.storage import Storage
 

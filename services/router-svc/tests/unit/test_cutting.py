@@ -75,7 +75,7 @@ def test_both_ways_ask_the_same(*, task: Task, body: dict[str, object], ascii_on
     cut, whole = apply_to_chat(task, question), rebuilt(task, question)
     assert sent(cut) == sent(whole)
     assert (cut.user_input, cut.turns, cut.adds_usage) == (whole.user_input, whole.turns, whole.adds_usage)
-    assert json.loads(cut.written.messages()) == json.loads(whole.written.messages())
+    assert json.loads(b"".join(cut.written.messages())) == json.loads(b"".join(whole.written.messages()))
 
 
 def test_a_plain_request_is_cut() -> None:

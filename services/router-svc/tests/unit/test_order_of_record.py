@@ -223,7 +223,7 @@ class TestEvents:
         await run(spool, whole)
         (record,), _ = spool.read(10)
         completed = msgspec.json.decode(record.value or b"", type=Completed)
-        texts = Texts(b'"a"', b"[]", b'"b"')
+        texts = Texts(b'"a"', [b"[]"], b'"b"')
         small = json.loads(completed_record(completed, texts, traceparent=None, event_bytes=100).value or b"")
         assert (small["input"], small["messages"], small["answer"]) == (None, None, None)
         assert small["inference_id"] == completed.inference_id

@@ -1,13 +1,52 @@
 """One request and its answer, and what somebody said of it."""
 
-from pydantic import Field
+from collections.abc import Iterable
+from typing import Protocol, Self
 
-from loopwright.contracts.base import ChatMessage, Event, Identifier, Moment, Share
+from pydantic import Field, model_validator
+
+from loopwright.contracts.base import ChatMessage, Event, Identifier, Moment, Share, Value
 
 LARGEST_VALUE = 1e12  # of a named number, either way: sums of squares of many stay exact enough and finite
 
 
-class InferenceCompleted(Event):
+class Said(Protocol):
+    """A turn of a conversation."""
+
+    @property
+    def role(self) -> str: ...
+    @property
+    def content(self) -> str: ...
+
+
+def last_said(turns: Iterable[Said]) -> str | None:
+    """What the user said last; None if nothing."""
+    said = None
+    for turn in turns:
+        if turn.role == "user":
+            said = turn.content
+    return said
+
+
+class Conversation(Value):
+    """Words of an inference. What the user said last is written once: where `messages` have it, `input` is left out."""
+
+    input: str | None = Field(
+        default=None,
+        description="what the user sent last, before the task's template; left out where it is the user's last turn in "
+        "`messages`, and read from there; none where the task's privacy says so",
+    )
+    messages: tuple[ChatMessage, ...] | None = Field(default=None, description="conversation as the model saw it")
+    answer: str | None = Field(default=None, description="text of the answer")
+
+    @model_validator(mode="after")
+    def _fill_input(self) -> Self:
+        if self.input is None and self.messages:
+            self.__dict__["input"] = last_said(self.messages)
+        return self
+
+
+class InferenceCompleted(Event, Conversation):
     """A request was answered, or failed, and the last byte has been sent."""
 
     inference_id: Identifier = Field(description="signed, self-describing id that the client received")
@@ -40,11 +79,6 @@ class InferenceCompleted(Event):
     tenant: Identifier | None = Field(default=None, description="tenant of the caller's key; none where keys have none")
     fallback: bool = Field(default=False, description="the assigned variant failed before its first byte")
     unit_hash: Identifier = Field(description="keyed hash of the user or session that was assigned")
-    input: str | None = Field(
-        default=None, description="what the user sent last; none where the task's privacy says so"
-    )
-    messages: tuple[ChatMessage, ...] | None = Field(default=None, description="conversation as the model saw it")
-    answer: str | None = Field(default=None, description="text of the answer")
     sealed_content: str | None = Field(
         default=None,
         description="input, messages and answer as JSON, sealed (AES-256-GCM, envelope key, base64), in their place "

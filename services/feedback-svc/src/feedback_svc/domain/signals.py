@@ -6,6 +6,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from loopwright.contracts.inferences import last_said
+
 Count = Annotated[int, Meta(ge=0)]
 
 
@@ -44,6 +46,10 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     first_byte_ms: Annotated[float, Meta(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.input is None and self.messages:
+            msgspec.structs.force_setattr(self, "input", last_said(self.messages))
 
     @property
     def identifiers(self) -> tuple[str | None, ...]:

@@ -1,17 +1,17 @@
-"""How a record lies in a spool segment: length, CRC-32, msgpack. A torn or rotten record is recognised by either."""
+"""How a record lies in a spool segment: length, XXH3 (64 bits), msgpack. A torn or rotten record is recognised by either."""
 
 import struct
-import zlib
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 import msgspec
+from xxhash import xxh3_64, xxh3_64_intdigest
 
 from loopwright.contracts.envelope import Headers
 from loopwright.outbox import OutboxRecord
 
-_HEAD = struct.Struct("<II")
+_HEAD = struct.Struct("<IQ")
 HEAD_BYTES: Final = _HEAD.size
 _COPIED_BYTES: Final = 4096  # of a value; copying a larger one costs more than to leave it where it is
 _VALUE_HEAD: Final = struct.Struct(">BI")  # msgpack: bin 32
@@ -46,7 +46,7 @@ class Frame:
 
 def encode_frame(record: OutboxRecord) -> bytes:
     payload = _encode((record.topic, record.key, record.value, record.headers))
-    return _pack_head(len(payload), zlib.crc32(payload)) + payload
+    return _pack_head(len(payload), xxh3_64_intdigest(payload)) + payload
 
 
 def frame_pieces(record: OutboxRecord) -> list[bytes]:
@@ -56,8 +56,10 @@ def frame_pieces(record: OutboxRecord) -> list[bytes]:
         return [encode_frame(record)]
     before = b"".join((_FOUR, _encode(record.topic), _encode(record.key), _VALUE_HEAD.pack(_BIN_32, len(value))))
     after = _encode(record.headers)
-    checksum = zlib.crc32(after, zlib.crc32(value, zlib.crc32(before)))
-    return [_pack_head(len(before) + len(value) + len(after), checksum) + before, value, after]
+    checksum = xxh3_64(before)
+    checksum.update(value)
+    checksum.update(after)
+    return [_pack_head(len(before) + len(value) + len(after), checksum.intdigest()) + before, value, after]
 
 
 def decode_frame(block: bytes, offset: int) -> Frame:
@@ -69,7 +71,7 @@ def decode_frame(block: bytes, offset: int) -> Frame:
     payload = block[offset + HEAD_BYTES : offset + size]
     if length == 0 or len(payload) < length:  # no record is empty: zeros are what a power cut leaves
         return Frame(Verdict.PARTIAL, size)
-    if zlib.crc32(payload) != checksum:
+    if xxh3_64_intdigest(payload) != checksum:
         return Frame(Verdict.DAMAGED, size)
     topic, key, value, headers = _decoder.decode(payload)
     return Frame(Verdict.WHOLE, size, OutboxRecord(topic=topic, key=key, value=value, headers=headers))

@@ -1,16 +1,20 @@
 """A request with its task around it: what a variant's server is sent, and what an event keeps of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final, Protocol
+from typing import AnyStr, Final, Protocol
 
 import msgspec
 
+from router_svc.domain.escapes import storable
 from router_svc.domain.questions import Endpoint, Fields
+from router_svc.domain.shapes import NOTHING
 from router_svc.domain.snapshot import Target
 
 _BEGINNING: Final = 256  # bytes of each of the first two turns: with the system message they tell conversations apart
+
+_USER: Final = b'"user"'
 
 json_of: Final = msgspec.json.Encoder().encode
 _text = msgspec.json.Decoder(str)
@@ -22,6 +26,14 @@ class Turn:
 
     role: str
     text: str
+
+
+def said_last(turns: Sequence[tuple[AnyStr, AnyStr]], user: AnyStr) -> AnyStr | None:
+    """Text of the last turn whose role is `user`."""
+    for role, text in reversed(turns):
+        if role == user:
+            return text
+    return None
 
 
 class Written:
@@ -45,13 +57,21 @@ class Written:
             [(json_of(role), json_of(text)) for role, text in turns],
         )
 
-    def messages(self) -> bytes:
-        """The turns as an event has them: a JSON list."""
+    def input_apart(self) -> bytes:
+        """What the user sent last, if the turns do not say it: as the event has it, which holds no words twice."""
+        user_input = self.user_input
+        if user_input is None or user_input == said_last(self.turns, _USER):
+            return NOTHING
+        return storable(user_input)
+
+    def messages(self) -> list[bytes]:
+        """The turns as an event has them: a JSON list, in pieces."""
         pieces: list[bytes] = []
         for role, text in self.turns:
-            pieces += (b',{"role":' if pieces else b'[{"role":', role, b',"content":', text, b"}")
+            begin = b',{"role":' if pieces else b'[{"role":'
+            pieces += (begin, storable(role), b',"content":', storable(text), b"}")
         pieces.append(b"]" if pieces else b"[]")
-        return b"".join(pieces)
+        return pieces
 
 
 class Body(Protocol):

@@ -6,6 +6,7 @@ import msgspec
 
 from loopwright.personal.findings import ShapeFinder
 from loopwright.personal.masking import mask_texts
+from router_svc.domain.asking import said_last
 from router_svc.domain.contents import Content
 
 _finder = ShapeFinder()
@@ -27,8 +28,9 @@ def masked(content: Content) -> Content:
 def as_json(content: Content) -> bytes:
     """As a sealed event holds it; PostgreSQL keeps no U+0000, so the replacement character stands for it."""
     messages = [{"role": turn.role, "content": _storable(turn.text)} for turn in content.turns]
+    said, last = content.user_input, said_last([(turn.role, turn.text) for turn in content.turns], "user")
     texts = {
-        "input": content.user_input and _storable(content.user_input),
+        "input": None if said is None or said == last else _storable(said),
         "messages": messages,
         "answer": content.answer and _storable(content.answer),
     }

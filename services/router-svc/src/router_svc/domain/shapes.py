@@ -4,6 +4,7 @@ These classes say by keywords how they are made, and `make native` would drop su
 module stays as it is.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -117,8 +118,12 @@ class Completed(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Texts(msgspec.Struct, gc=False):
-    """Fields of `InferenceCompleted` that hold the conversation, as JSON; they may be long, and are copied only once."""
+    """Fields of `InferenceCompleted` that hold the conversation, as JSON; they may be long, and are copied only once.
+
+    Attributes:
+        messages: In pieces.
+    """
 
     input: bytes = NOTHING
-    messages: bytes = NOTHING
+    messages: Sequence[bytes] = (NOTHING,)
     answer: bytes = NOTHING

@@ -14,10 +14,11 @@ from router_svc.domain.asking import Prompt, json_of
 from router_svc.domain.callers import Caller
 from router_svc.domain.contents import Content
 from router_svc.domain.endpoints import KINDS, Splicer
+from router_svc.domain.escapes import storable
 from router_svc.domain.headers import for_client
 from router_svc.domain.shapes import NOTHING, Answer, Completed, Texts
 from router_svc.domain.snapshot import Route
-from router_svc.handlers.recording import Journal, storable, texts_of
+from router_svc.handlers.recording import Journal, texts_of
 from router_svc.handlers.serving import BROKEN_OFF, CLIENT_GONE, Serving
 
 _UNREAD: Final = Answer()
@@ -254,8 +255,8 @@ class Exchange:
             completed.sealed_content = concealed.sealed
             return Texts() if concealed.content is None else texts_of(concealed.content)
         asked = self.prompt.written
-        sent, written = asked.user_input or NOTHING, NOTHING if answer.text is None else json_of(answer.text)
-        return Texts(storable(sent), storable(asked.messages()), storable(written))
+        written = NOTHING if answer.text is None else json_of(answer.text)
+        return Texts(asked.input_apart(), asked.messages(), storable(written))
 
     def finish(self) -> None:
         """It is on record: the last bytes go."""

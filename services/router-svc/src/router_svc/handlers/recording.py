@@ -1,7 +1,6 @@
 """Puts what happened on record: events into the spool, figures into the metrics."""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -16,9 +15,9 @@ from loopwright.telemetry import current_traceparent
 from router_svc.adapters.failures import SpoolFull
 from router_svc.adapters.metrics import EVENTS_SHED, EVENTS_TRIMMED
 from router_svc.adapters.spool import Spool
-from router_svc.domain.asking import json_of
+from router_svc.domain.asking import Written, json_of
 from router_svc.domain.contents import Content
-from router_svc.domain.escapes import has_escape
+from router_svc.domain.escapes import storable
 from router_svc.domain.shapes import Completed, Texts
 
 _log = structlog.get_logger()
@@ -74,7 +73,7 @@ def completed_record(completed: Completed, texts: Texts, *, traceparent: str | N
 def _value(completed: Completed, texts: Texts) -> bytes:
     figures = json_of(completed)[:-1]
     return b"".join(
-        (figures, b',"input":', texts.input, b',"messages":', texts.messages, b',"answer":', texts.answer, b"}")
+        (figures, b',"input":', texts.input, b',"messages":', *texts.messages, b',"answer":', texts.answer, b"}")
     )
 
 
@@ -126,30 +125,11 @@ class Journal:
                 self._append([record])
 
 
-def storable(text: bytes) -> bytes:
-    """JSON of a text that PostgreSQL can keep: what stands for U+0000 there is the replacement character."""
-    if has_escape(text) and b"\\u0000" in text:
-        text = json_of(_without_nul(msgspec.json.decode(text)))
-    return text
-
-
-def _without_nul(value: object) -> object:
-    match value:
-        case str():
-            return value.replace("\0", "\ufffd")
-        case list():
-            return [_without_nul(one) for one in value]
-        case Mapping():
-            return {name: _without_nul(one) for name, one in value.items()}
-        case _:
-            return value
-
-
 def texts_of(content: Content) -> Texts:
     """Texts that may be read, as an event has them."""
-    turns = [{"role": turn.role, "content": turn.text} for turn in content.turns]
+    asked = Written.of(content.user_input, [(turn.role, turn.text) for turn in content.turns])
     return Texts(
-        input=storable(json_of(content.user_input)),
-        messages=storable(json_of(turns)),
+        input=asked.input_apart(),
+        messages=asked.messages(),
         answer=storable(json_of(content.answer)),
     )
