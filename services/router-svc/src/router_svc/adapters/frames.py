@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final
 
 import msgspec
-from xxhash import xxh3_64, xxh3_64_intdigest
+import xxhash
 
 from loopwright.contracts.envelope import Headers
 from loopwright.outbox import OutboxRecord
@@ -20,6 +20,7 @@ _FOUR: Final = b"\x94"  # msgpack: array of four
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _pack_head: Final = _HEAD.pack
+_hash: Final = xxhash.xxh3_64_intdigest
 _decoder = msgspec.msgpack.Decoder(tuple[str, bytes | None, bytes | None, Headers])
 
 
@@ -46,7 +47,7 @@ class Frame:
 
 def encode_frame(record: OutboxRecord) -> bytes:
     payload = _encode((record.topic, record.key, record.value, record.headers))
-    return _pack_head(len(payload), xxh3_64_intdigest(payload)) + payload
+    return _pack_head(len(payload), _hash(payload)) + payload
 
 
 def frame_pieces(record: OutboxRecord) -> list[bytes]:
@@ -56,7 +57,7 @@ def frame_pieces(record: OutboxRecord) -> list[bytes]:
         return [encode_frame(record)]
     before = b"".join((_FOUR, _encode(record.topic), _encode(record.key), _VALUE_HEAD.pack(_BIN_32, len(value))))
     after = _encode(record.headers)
-    checksum = xxh3_64(before)
+    checksum = xxhash.xxh3_64(before)
     checksum.update(value)
     checksum.update(after)
     return [_pack_head(len(before) + len(value) + len(after), checksum.intdigest()) + before, value, after]
@@ -71,7 +72,7 @@ def decode_frame(block: bytes, offset: int) -> Frame:
     payload = block[offset + HEAD_BYTES : offset + size]
     if length == 0 or len(payload) < length:  # no record is empty: zeros are what a power cut leaves
         return Frame(Verdict.PARTIAL, size)
-    if xxh3_64_intdigest(payload) != checksum:
+    if _hash(payload) != checksum:
         return Frame(Verdict.DAMAGED, size)
     topic, key, value, headers = _decoder.decode(payload)
     return Frame(Verdict.WHOLE, size, OutboxRecord(topic=topic, key=key, value=value, headers=headers))

@@ -2,7 +2,7 @@
 
 import random
 import re
-from dataclasses import dataclass
+from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.propagate import extract
@@ -13,7 +13,6 @@ _NS = 1_000_000_000
 _tracer = trace.get_tracer("router")
 
 
-@dataclass(frozen=True, slots=True)
 class Trail:
     """The trace that a request belongs to.
 
@@ -22,11 +21,14 @@ class Trail:
         span: Ours, if it is sampled.
     """
 
-    traceparent: str | None
-    span: trace.Span | None = None
+    __slots__ = ("span", "traceparent")
+
+    def __init__(self, traceparent: str | None, span: trace.Span | None = None) -> None:
+        self.traceparent = traceparent
+        self.span = span
 
 
-_NONE = Trail(None)
+_NONE: Final = Trail(None)
 
 
 class Tracing:

@@ -18,6 +18,7 @@ from router_svc.domain.snapshot import Target
 _log = structlog.get_logger()
 _UNSERVED: Final = frozenset({404, 405, 501})
 _NEVER: Final = float("inf")
+_clock: Final = time.perf_counter
 _UNSERVED_REASON = "endpoint-not-served"
 _CLIENTS_FAULT: Final = frozenset({400, 413, 422})  # another server would say the same: the client gets the answer
 _JOINED_BYTES: Final = 32_768  # below it one buffer costs less than a system call with several
@@ -251,9 +252,11 @@ class Call:
     def _send(self, connection: ServerConnection, replica: _Replica, now: float) -> None:
         self._connections[connection] = replica
         inquiry = self._inquiry
-        self.sent_s = time.perf_counter()
+        self.sent_s = _clock()
         body = inquiry.body
-        body_bytes = sum(map(len, body))
+        body_bytes = 0
+        for piece in body:
+            body_bytes += len(piece)
         head = b"%b%d\r\n%b\r\n" % (replica.server.head("POST", inquiry.path), body_bytes, inquiry.headers)
         request = [head, *body]
         deadline = now + self._upstream.rules.first_byte_s

@@ -79,22 +79,12 @@ class Bridge:
         self._app_state = app_state
         self._flow: FlowControl | None = None
         self._transport: asyncio.Transport | None = None
-        self._raw_headers: list[tuple[bytes, bytes]] = []
-        self._formatted = b""
 
     @classmethod
     def of(cls, uvicorn: Mapping[str, object]) -> "Bridge":
         """From what uvicorn gives to a protocol."""
         app_state = cast("Mapping[str, object]", uvicorn["app_state"])
         return cls(cast("Config", uvicorn["config"]), cast("ServerState", uvicorn["server_state"]), app_state)
-
-    def default_headers(self) -> bytes:
-        """Headers of every answer: the date."""
-        current = self.state.default_headers
-        if current is not self._raw_headers:
-            self._raw_headers = current
-            self._formatted = b"".join([b"%b: %b\r\n" % header for header in current])
-        return self._formatted
 
     def opened(self, connection: Connection, transport: asyncio.Transport) -> None:
         self._transport = transport

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -32,6 +32,8 @@ _MOST_PIPELINED: Final = 8  # requests that wait on one connection before no mor
 _LINGER_S = 2.0  # for a client to read why it was refused, before the connection is cut (RFC 9112, 9.6)
 _JOINED_BYTES: Final = 16_384
 _NEVER: Final = float("inf")
+_monotonic: Final = time.monotonic
+_time: Final = time.time
 _GC_THRESHOLD = 50_000  # requests leave no circles: collecting is only for what seldom happens
 _CLOSING: Final = b"connection: close\r\n"
 _WHOLE_HEAD: Final = b"%b%b%b%bcontent-length: %d\r\n\r\n"
@@ -83,28 +85,44 @@ class Door:
         self.limits = limits
         self.draining = False
         self.connections: set[ClientConnection] = set()
-        self._counted: dict[tuple[Endpoint, int], Callable[[], None]] = {}
+        self._counted: dict[tuple[Endpoint, int], int] = {}  # that the metric does not have yet
+        self._ordinary: list[tuple[bytes, bytes]] = []
+        self._lines = b""
 
     def count(self, endpoint: Endpoint, status: int) -> None:
-        counter = self._counted.get((endpoint, status))
-        if counter is None:
-            counter = HTTP_REQUESTS.labels("POST", f"/v1/{endpoint}", status).inc
-            self._counted[endpoint, status] = counter
-        counter()
+        key = (endpoint, status)
+        self._counted[key] = self._counted.get(key, 0) + 1
+
+    def _hand_counts_over(self) -> None:
+        """To the metric, whose own way to count costs as much as a good part of a request."""
+        counted, self._counted = self._counted, {}
+        for (endpoint, status), number in counted.items():
+            HTTP_REQUESTS.labels("POST", f"/v1/{endpoint}", status).inc(number)
+
+    def lines_of(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Lines of the headers of every answer, which uvicorn makes anew each second."""
+        if headers is not self._ordinary:
+            self._ordinary = headers
+            self._lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        return self._lines
 
     def connect(self, **uvicorn: object) -> asyncio.Protocol:
         """A new connection, as uvicorn makes them."""
         return cast("asyncio.Protocol", ClientConnection(self, Bridge.of(uvicorn)))
 
     async def run(self) -> None:
-        """Closes connections that take too long."""
+        """Closes connections that take too long, and hands figures over."""
         gc.set_threshold(_GC_THRESHOLD, 20, 20)
         keep_freed_memory()
-        while True:
-            await asyncio.sleep(0.5)
-            now = time.monotonic()
-            for connection in [one for one in self.connections if one.deadline <= now]:
-                connection.expire()
+        try:
+            while True:
+                await asyncio.sleep(0.5)
+                now = _monotonic()
+                for connection in [one for one in self.connections if one.deadline <= now]:
+                    connection.expire()
+                self._hand_counts_over()
+        finally:
+            self._hand_counts_over()
 
 
 class ClientConnection:
@@ -117,12 +135,13 @@ class ClientConnection:
     """
 
     __slots__ = ("_address", "_bridge", "_chunked", "_cold", "_door", "_exchange", "_failed", "_head_bytes", "_headers",
-                 "_hot", "_keep_alive", "_parser", "_peer", "_queue", "_reading", "_sending", "_transport", "_url",
+                 "_hot", "_keep_alive", "_parser", "_peer", "_queue", "_reading", "_sending", "_state", "_transport", "_url",
                  "deadline")  # fmt: skip
 
     def __init__(self, door: Door, bridge: Bridge) -> None:
         self._door = door
         self._bridge = bridge
+        self._state = bridge.state
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._peer = "unknown"
@@ -146,7 +165,7 @@ class ClientConnection:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by their class
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else "unknown"
-        self.deadline = time.monotonic() + self._door.limits.idle_s
+        self.deadline = _monotonic() + self._door.limits.idle_s
         self._door.connections.add(self)
         self._bridge.opened(self, self._transport)
 
@@ -183,7 +202,7 @@ class ClientConnection:
         """Whoever closes its side is taken to be gone, as by every server that we know."""
 
     def pause_writing(self) -> None:
-        self.deadline = time.monotonic() + self._door.limits.stalled_s
+        self.deadline = _monotonic() + self._door.limits.stalled_s
         if self._exchange is not None:
             self._exchange.pause()
         self._bridge.pause_writing(self)
@@ -199,7 +218,7 @@ class ClientConnection:
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self.deadline = time.monotonic() + self._door.limits.request_s
+        self.deadline = _monotonic() + self._door.limits.request_s
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -283,7 +302,7 @@ class ClientConnection:
             request.start()
             return
         caller: Caller | None = None
-        now = time.time()
+        now = _time()
         try:
             if request.refusal is not None:
                 raise request.refusal  # noqa: TRY301 - refused as by everything below
@@ -314,7 +333,7 @@ class ClientConnection:
         """Goes on with what the connection's client asked next."""
         self._sending = self._exchange = None
         if not self._failed:
-            self.deadline = time.monotonic() + self._door.limits.idle_s
+            self.deadline = _monotonic() + self._door.limits.idle_s
         transport = self._transport
         assert transport is not None
         if not self._keep_alive:
@@ -331,7 +350,7 @@ class ClientConnection:
     def _be_patient(self) -> None:
         """A client that has sent a request may wait; one that has not should."""
         if self._sending is None and not self._failed:
-            self.deadline = time.monotonic() + self._door.limits.idle_s
+            self.deadline = _monotonic() + self._door.limits.idle_s
         elif not self._failed:
             self.deadline = _NEVER
 
@@ -341,7 +360,13 @@ class ClientConnection:
         if self._transport is None or self._transport.is_closing():
             return
         size, closing = len(body), b"" if self._keep_alive else _CLOSING
-        head = _WHOLE_HEAD % (_STATUS_LINES[status], self._bridge.default_headers(), headers, closing, size)
+        head = _WHOLE_HEAD % (
+            _STATUS_LINES[status],
+            self._door.lines_of(self._state.default_headers),
+            headers,
+            closing,
+            size,
+        )
         if size < _JOINED_BYTES:
             self._transport.write(head + body)
         else:
@@ -358,7 +383,8 @@ class ClientConnection:
             self._keep_alive, framing = False, b""
         closing = b"" if self._keep_alive else _CLOSING
         self._transport.write(
-            b"%b%b%b%b%b\r\n" % (_STATUS_LINES[status], self._bridge.default_headers(), headers, closing, framing)
+            b"%b%b%b%b%b\r\n"
+            % (_STATUS_LINES[status], self._door.lines_of(self._state.default_headers), headers, closing, framing)
         )
         self._count(status)
 
@@ -408,7 +434,7 @@ class ClientConnection:
             lines = b"".join([b"%b: %b\r\n" % header for header in headers])
             self._transport.write(
                 b"%b%b%bconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-                % (_STATUS_LINES[status], self._bridge.default_headers(), lines, len(body), body)
+                % (_STATUS_LINES[status], self._door.lines_of(self._state.default_headers), lines, len(body), body)
             )
             self._linger()
 
@@ -420,7 +446,7 @@ class ClientConnection:
 
     def _linger(self) -> None:
         """Lets the client read the refusal: a connection that is closed over unread bytes is reset."""
-        self.deadline = time.monotonic() + _LINGER_S
+        self.deadline = _monotonic() + _LINGER_S
         assert self._transport is not None
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
@@ -441,7 +467,7 @@ class ClientConnection:
         if self._sending is not None or self._transport is None:
             return
         if not self._url or self._head_bytes or self._hot is not None or self._cold is not None:
-            self.deadline = min(self.deadline, time.monotonic() + _LINGER_S)
+            self.deadline = min(self.deadline, _monotonic() + _LINGER_S)
         else:
             self._transport.close()
 

@@ -1,9 +1,9 @@
 """A request with its task around it: what a variant's server is sent, and what an event keeps of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import AnyStr, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ from router_svc.domain.snapshot import Target
 _BEGINNING: Final = 256  # bytes of each of the first two turns: with the system message they tell conversations apart
 
 _USER: Final = b'"user"'
+_NOTHING: Final = NOTHING
 
 json_of: Final = msgspec.json.Encoder().encode
 _text = msgspec.json.Decoder(str)
@@ -26,14 +27,6 @@ class Turn:
 
     role: str
     text: str
-
-
-def said_last(turns: Sequence[tuple[AnyStr, AnyStr]], user: AnyStr) -> AnyStr | None:
-    """Text of the last turn whose role is `user`."""
-    for role, text in reversed(turns):
-        if role == user:
-            return text
-    return None
 
 
 class Written:
@@ -59,10 +52,13 @@ class Written:
 
     def input_apart(self) -> bytes:
         """What the user sent last, if the turns do not say it: as the event has it, which holds no words twice."""
-        user_input = self.user_input
-        if user_input is None or user_input == said_last(self.turns, _USER):
-            return NOTHING
-        return storable(user_input)
+        user_input, turns = self.user_input, self.turns
+        if user_input is None:
+            return _NOTHING
+        last = len(turns) - 1
+        while last >= 0 and turns[last][0] != _USER:
+            last -= 1
+        return _NOTHING if last >= 0 and turns[last][1] == user_input else storable(user_input)
 
     def messages(self) -> list[bytes]:
         """The turns as an event has them: a JSON list, in pieces."""

@@ -14,7 +14,7 @@ from loopwright.errors import Invalid
 from router_svc.domain.asking import Prompt, Written, json_of
 from router_svc.domain.escapes import has_escape
 from router_svc.domain.questions import Question
-from router_svc.domain.shapes import AskedChat, AskedMessage
+from router_svc.domain.shapes import NOTHING, AskedChat, AskedMessage
 from router_svc.domain.snapshot import Target, Task
 
 _SHORT_BYTES: Final = 2048  # of a body, which is searched as a whole
@@ -24,7 +24,8 @@ _ROLE_CHARACTERS = 32  # what an event keeps of a role
 _SEARCHED_BYTES: Final = 2048  # longer texts cost more to find in the body than to write anew
 _USAGE_WANTED: Final = b'"stream_options":{"include_usage":true},'
 _IDENTITY: Final = "{input}"
-_NULL: Final = msgspec.Raw(b"null")
+_NULL: Final = msgspec.Raw(NOTHING)
+_UNSET: Final = msgspec.UNSET
 
 
 def _key(name: str) -> str:
@@ -66,9 +67,9 @@ class Cut:
         chat = self._chat
         fields = b""
         for name, value in target.defaults.items():
-            if getattr(chat, name) is not msgspec.UNSET:
+            if getattr(chat, name) is not _UNSET:
                 continue
-            if name == "max_tokens" and chat.max_completion_tokens is not msgspec.UNSET:
+            if name == "max_tokens" and chat.max_completion_tokens is not _UNSET:
                 continue
             fields += _field(name, value)
         return fields
@@ -127,7 +128,7 @@ def cut_chat(task: Task, question: Question) -> Prompt | None:
         Invalid: a message's content is not what the OpenAI API takes.
     """
     chat = question.chat
-    if chat is None or chat.messages is None or _has_nulls(chat):
+    if chat is None or chat.messages is None or _has_nulls(question.body, chat):
         return None
     turns = _turns(chat.messages)
     if turns is None:
@@ -154,7 +155,7 @@ def cut_chat(task: Task, question: Question) -> Prompt | None:
     return Prompt(
         endpoint=question.endpoint,
         streamed=question.streamed,
-        adds_usage=question.streamed and chat.stream_options is msgspec.UNSET,
+        adds_usage=question.streamed and chat.stream_options is _UNSET,
         written=Written(user_input, turns),
         body=Cut(question.body, chat, certain, prefix),
     )
@@ -170,8 +171,10 @@ def _turns(messages: Sequence[AskedMessage]) -> list[tuple[bytes, bytes]] | None
     return turns
 
 
-def _has_nulls(chat: AskedChat) -> bool:
+def _has_nulls(body: bytes, chat: AskedChat) -> bool:
     """A null counts as not sent; a field of ours before it would lose against it."""
+    if len(body) < _SHORT_BYTES and body.find(NOTHING) < 0:
+        return False
     return _NULL in (
         chat.stream_options, chat.response_format, chat.structured_outputs, chat.temperature, chat.top_p,
         chat.max_tokens, chat.max_completion_tokens,
@@ -186,11 +189,11 @@ def _refuse_strange(content: bytes) -> None:
 def _prefix(task: Task, question: Question, chat: AskedChat) -> bytes | None:
     """Fields of the task before those of the client; None where both would have to be merged."""
     prefix = b""
-    if task.response_format is not None and chat.response_format is chat.structured_outputs is msgspec.UNSET:
+    if task.response_format is not None and chat.response_format is chat.structured_outputs is _UNSET:
         prefix = b'"response_format":%b,' % task.response_format
     if not question.streamed:
         return prefix
-    return prefix + _USAGE_WANTED if chat.stream_options is msgspec.UNSET else None
+    return prefix + _USAGE_WANTED if chat.stream_options is _UNSET else None
 
 
 def _after(found: Edit | None, text: bytes) -> Edit | None:

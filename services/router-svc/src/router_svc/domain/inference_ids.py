@@ -29,6 +29,7 @@ _NO_ARM = 0xFF
 _FIXED = struct.Struct(f">BHI{NONCE_BYTES}s{_UNIT_BYTES}s{_TENANT_BYTES}sIHB")  # time: two and four bytes
 _ORIGIN = struct.Struct(">IHB")
 _HEAD: Final = bytes([_FORMAT])
+_base64: Final = binascii.b2a_base64
 _TIME_BYTES: Final = 6
 _PREFIX: Final = PREFIX.encode()
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
@@ -104,7 +105,7 @@ class InferenceIds:
         content = b"".join((_HEAD, issued_ms.to_bytes(_TIME_BYTES), nonce, unit, tenant_hash, origin))
         signature = self._signature.copy()
         signature.update(content)
-        text = binascii.b2a_base64(content + signature.digest(), newline=False).translate(_URL_SAFE)
+        text = _base64(content + signature.digest(), newline=False).translate(_URL_SAFE)
         return (_PREFIX + text.rstrip(b"=")).decode()
 
     def read(self, text: str, *, now_ms: int, max_age_ms: int, tenant: str | None = None) -> InferenceFacts:

@@ -6,7 +6,6 @@ import msgspec
 
 from loopwright.personal.findings import ShapeFinder
 from loopwright.personal.masking import mask_texts
-from router_svc.domain.asking import said_last
 from router_svc.domain.contents import Content
 
 _finder = ShapeFinder()
@@ -28,7 +27,7 @@ def masked(content: Content) -> Content:
 def as_json(content: Content) -> bytes:
     """As a sealed event holds it; PostgreSQL keeps no U+0000, so the replacement character stands for it."""
     messages = [{"role": turn.role, "content": _storable(turn.text)} for turn in content.turns]
-    said, last = content.user_input, said_last([(turn.role, turn.text) for turn in content.turns], "user")
+    said, last = content.user_input, next((turn.text for turn in reversed(content.turns) if turn.role == "user"), None)
     texts = {
         "input": None if said is None or said == last else _storable(said),
         "messages": messages,

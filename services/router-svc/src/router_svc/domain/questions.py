@@ -74,6 +74,7 @@ class Message:
 _fields = msgspec.json.Decoder(Fields)
 _named: Final = msgspec.json.Decoder(Named)
 _chat: Final = msgspec.json.Decoder(AskedChat)
+_UNSET: Final = msgspec.UNSET
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 _message = msgspec.json.Decoder(AskedMessage)
 _content = msgspec.json.Decoder(str | list[Part] | None)
@@ -112,7 +113,7 @@ def refuse_prompt_likelihoods(question: Question) -> None:
         Invalid: it asks so, by vLLM's `prompt_logprobs`, or by `echo` with `logprobs`.
     """
     chat = question.chat
-    if chat is not None and chat.prompt_logprobs is msgspec.UNSET and chat.echo is msgspec.UNSET:
+    if chat is not None and chat.prompt_logprobs is _UNSET and chat.echo is _UNSET:
         return
     fields = question.fields
     echoed = is_sent(fields, "echo") and bytes(fields["echo"]).strip() != b"false"

@@ -22,6 +22,8 @@ from router_svc.handlers.serving import Serving
 from router_svc.handlers.shadowing import Shadowing
 
 _SWEEP_S = 0.05
+_time_ns: Final = time.time_ns
+_clock: Final = time.perf_counter
 _UNIT: Final = b"x-loopwright-unit"
 _SPANS: Final = {endpoint: f"POST /v1/{endpoint}" for endpoint in Endpoint}
 _SESSION_COOKIE = "loopwright-session="
@@ -72,6 +74,8 @@ class Gate:
 
     def leave(self, exchange: Exchange) -> None:
         self._inside.discard(exchange)
+        if not self._waiting:
+            return
         self._waiting.pop(exchange, None)
         while self._waiting and len(self._inside) < self._limit:
             after = next(iter(self._waiting))
@@ -119,7 +123,7 @@ class Answering:
             ServingUnavailable: nobody can answer now.
         """
         serving = self._serving
-        started_ns, started_s = time.time_ns(), time.perf_counter()
+        started_ns, started_s = _time_ns(), _clock()
         if not serving.board.loaded:
             raise ServingUnavailable("router.not-ready", "the router does not know the tasks yet")
         question = self._read(ask)

@@ -22,6 +22,9 @@ from router_svc.handlers.recording import Journal, texts_of
 from router_svc.handlers.serving import BROKEN_OFF, CLIENT_GONE, Serving
 
 _UNREAD: Final = Answer()
+_NOTHING: Final = NOTHING
+_clock: Final = time.perf_counter
+_time: Final = time.time
 _STREAM_BROKEN = (
     b'data: {"error":{"message":"the model\'s server stopped in its answer","type":"server_error","param":null,'
     b'"code":"router.stream-broken"}}\n\n'
@@ -106,7 +109,7 @@ class Exchange:
     def ask(self) -> None:
         """Asks the next target: the assigned variant, then the champion."""
         if not self._targets_asked:
-            self._waited_s = time.perf_counter() - self._started_s
+            self._waited_s = _clock() - self._started_s
         self._ask_next(None)
 
     def _ask_next(self, error: BackendFailed | None) -> None:
@@ -204,12 +207,12 @@ class Exchange:
         self._end(BROKEN_OFF)
 
     def _note_first(self) -> None:
-        self._first_s = time.perf_counter() - self._started_s
+        self._first_s = _clock() - self._started_s
 
     def _end(self, status: int) -> None:
         self.status = status
         self.over = True
-        self._ended_s = time.perf_counter() - self._started_s
+        self._ended_s = _clock() - self._started_s
         self._journal.add(self)
 
     # what the journal asks
@@ -255,7 +258,7 @@ class Exchange:
             completed.sealed_content = concealed.sealed
             return Texts() if concealed.content is None else texts_of(concealed.content)
         asked = self.prompt.written
-        written = NOTHING if answer.text is None else json_of(answer.text)
+        written = _NOTHING if answer.text is None else json_of(answer.text)
         return Texts(asked.input_apart(), asked.messages(), storable(written))
 
     def finish(self) -> None:
@@ -263,7 +266,7 @@ class Exchange:
         self._room.leave(self)
         answer = self._answer or _UNREAD
         tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
-        self.caller.leave(time.time(), tokens=tokens)
+        self.caller.leave(_time(), tokens=tokens)
         reply, self._reply = self._reply, None
         if reply is None:
             pass  # the client is gone

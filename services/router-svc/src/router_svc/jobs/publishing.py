@@ -6,7 +6,6 @@ librdkafka sends from a thread of its own: an event costs the loop a copy, not a
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -106,7 +105,7 @@ class _Sending:
 
     def __init__(self, producer: Producer) -> None:
         self.producer = producer
-        self._failed: list[tuple[KafkaError, OutboxRecord]] = []
+        self._failed: list[tuple[KafkaError, Message]] = []
 
     async def publish(self, spool: Spool) -> bool:
         """Sends what waits, up to a batch; returns whether that was a full one, so that there may be more.
@@ -138,12 +137,10 @@ class _Sending:
         self.producer.poll(0)
 
     def _produce(self, spool: Spool, records: Sequence[OutboxRecord]) -> None:
+        produce, report = self.producer.produce, self._report
         for record in records:
             try:
-                self.producer.produce(
-                    record.topic, record.value, record.key, headers=list(record.headers),
-                    on_delivery=partial(self._report, record),
-                )  # fmt: skip
+                produce(record.topic, record.value, record.key, headers=list(record.headers), on_delivery=report)
             except KafkaException as error:
                 if error.args[0].code() != _TOO_LARGE:
                     raise
@@ -153,16 +150,16 @@ class _Sending:
         self.producer.poll(0)
         return len(self.producer)
 
-    def _report(self, record: OutboxRecord, error: KafkaError | None, _message: Message) -> None:
+    def _report(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failed.append((error, record))
+            self._failed.append((error, message))
 
     def _settle(self, spool: Spool, records: Sequence[OutboxRecord]) -> None:
         failed, self._failed = self._failed, []
-        for error, record in failed:
+        for error, message in failed:
             if error.code() != _TOO_LARGE:
                 raise KafkaException(error)
-            _keep_refused(spool, record)
+            _keep_refused(spool, next(record for record in records if _is_of(message, record)))
         for topic, count in Counter([record.topic for record in records]).items():
             EVENTS_PUBLISHED.labels(topic).inc(count)
 
@@ -172,6 +169,10 @@ class _Silence:
 
     def log(self, *_: object) -> None:
         pass
+
+
+def _is_of(message: Message, record: OutboxRecord) -> bool:
+    return (message.topic(), message.key(), message.value()) == (record.topic, record.key, record.value)
 
 
 def _keep_refused(spool: Spool, record: OutboxRecord) -> None:
