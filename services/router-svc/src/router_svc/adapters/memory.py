@@ -3,13 +3,13 @@
 import ctypes
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
-_KEPT_BYTES = 8 << 20
+_KEPT_BYTES = 5 << 20
 _PAD_BYTES = 1 << 20
 _MAPPED_BYTES = 4 << 20
 
 
 def keep_freed_memory() -> None:
-    """Keeps up to 8 MiB of freed memory. glibc gives everything over 128 KiB back to the system at once.
+    """Keeps up to 5 MiB of freed memory. glibc gives everything over 128 KiB back to the system at once.
 
     A page that was given back is fetched again by a fault, and long prompts take some dozens of them each. Where the C
     library is another one, all stays as it is.

@@ -38,6 +38,8 @@ _GC_THRESHOLD = 50_000  # requests leave no circles: collecting is only for what
 _CLOSING: Final = b"connection: close\r\n"
 _WHOLE_HEAD: Final = b"%b%b%b%bcontent-length: %d\r\n\r\n"
 _STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)}
+_SIZE_LINES: Final = [b"%x\r\n" % size for size in range(1024)]  # of chunks
+_LINE_END: Final = b"\r\n"
 _STATUS_LINES[200] = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -390,7 +392,7 @@ class ClientConnection:
 
     def write(self, chunk: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
+            self._transport.write(_framed(chunk) if self._chunked else chunk)
 
     def end(self, chunk: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -398,7 +400,7 @@ class ClientConnection:
         if not self._chunked:
             self._transport.write(chunk)
         elif chunk:
-            self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk))
+            self._transport.write(_framed(chunk) + b"0\r\n\r\n")
         else:
             self._transport.write(b"0\r\n\r\n")
         self._next()
@@ -470,6 +472,12 @@ class ClientConnection:
             self.deadline = min(self.deadline, _monotonic() + _LINGER_S)
         else:
             self._transport.close()
+
+
+def _framed(chunk: bytes) -> bytes:
+    """A chunk as HTTP/1.1 sends it (RFC 9112, 7.1)."""
+    size = len(chunk)
+    return b"".join((_SIZE_LINES[size] if size < len(_SIZE_LINES) else b"%x\r\n" % size, chunk, _LINE_END))
 
 
 def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -28,7 +28,8 @@ def read_answer(content: bytes, *, streamed: bool) -> Answer:
         for choice in body.choices:
             if choice.index == 0:
                 written = _written(choice)
-                texts += [] if written is None else [written]
+                if written is not None:
+                    texts.append(written)
                 finish_reason = choice.finish_reason or finish_reason
     return Answer(
         text="".join(texts) if texts else None,
