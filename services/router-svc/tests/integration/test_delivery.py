@@ -6,9 +6,11 @@ import os
 import signal
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 
 import httpx
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from prometheus_client import REGISTRY
 
 from loopwright.contracts.registry import INFERENCE_COMPLETED, INFERENCE_RATED
@@ -137,6 +139,39 @@ async def test_a_record_that_kafka_never_takes_blocks_nothing_and_is_kept(
     await log.events(INFERENCE_RATED, task.task_id)
     frame = decode_frame((folder / "refused").read_bytes(), 0)
     assert (frame.verdict, frame.record) == (Verdict.WHOLE, large)
+
+
+@pytest.fixture
+def small_ratings(bootstrap: str) -> Iterator[None]:
+    """The broker takes no rating of more than some bytes."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+
+    def alter(entry: ConfigEntry) -> None:
+        topic = ConfigResource(ConfigResource.Type.TOPIC, INFERENCE_RATED.name, incremental_configs=[entry])
+        for done in admin.incremental_alter_configs([topic]).values():
+            done.result(timeout=10)
+
+    alter(ConfigEntry("max.message.bytes", "5000", incremental_operation=AlterConfigOpType.SET))
+    yield
+    alter(ConfigEntry("max.message.bytes", "", incremental_operation=AlterConfigOpType.DELETE))
+
+
+@pytest.mark.usefixtures("small_ratings")
+async def test_a_record_that_the_broker_refuses_is_kept_and_those_beside_it_arrive(
+    start_router, bootstrap, spool_dir, log, task
+) -> None:
+    spool = Spool.claim(spool_dir, limits=LIMITS)
+    small = json.dumps({"task_id": task.task_id}).encode()
+    fine = OutboxRecord(topic=INFERENCE_RATED.name, key=b"k", value=small, headers=())
+    refused = OutboxRecord(topic=INFERENCE_RATED.name, key=b"k", value=b"x" * 20_000, headers=(("a", "b"),))
+    spool.append([fine, refused, fine])
+    folder = spool.folder
+    spool.close()
+    await start_router(bootstrap)
+    await log.events(INFERENCE_RATED, task.task_id, count=2)
+    frames = (folder / "refused").read_bytes()
+    frame = decode_frame(frames, 0)
+    assert (frame.verdict, frame.record, frame.size) == (Verdict.WHOLE, refused, len(frames))
 
 
 async def test_an_event_that_is_too_large_leaves_without_its_conversation(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loopwright.contracts.inferences import Conversation
 from router_svc.domain.asking import Prompt
 from router_svc.domain.cutting import cut_chat
 from router_svc.domain.prompts import apply_to_chat
@@ -76,6 +77,19 @@ def test_both_ways_ask_the_same(*, task: Task, body: dict[str, object], ascii_on
     assert sent(cut) == sent(whole)
     assert (cut.user_input, cut.turns, cut.adds_usage) == (whole.user_input, whole.turns, whole.adds_usage)
     assert json.loads(b"".join(cut.written.messages())) == json.loads(b"".join(whole.written.messages()))
+    for prompt in (cut, whole):
+        written = prompt.written
+        event = {"input": json.loads(written.input_apart()), "messages": json.loads(b"".join(written.messages()))}
+        asked = prompt.user_input and prompt.user_input.replace("\0", "\ufffd")
+        assert Conversation.model_validate(event).input == asked
+
+
+@pytest.mark.parametrize(("template", "apart"), [("{input}", b"null"), ("Q: {input}", b'"disk failed"')])
+def test_what_was_asked_stands_in_an_event_once(template: str, apart: bytes) -> None:
+    body = b'{"model":"t","messages":[{"role":"user","content":"disk failed"},{"role":"assistant","content":"so?"}]}'
+    for prompt in (apply_to_chat(a_task(template=template), read_question(Endpoint.CHAT, body)),
+                   rebuilt(a_task(template=template), read_question(Endpoint.CHAT, body))):  # fmt: skip
+        assert prompt.written.input_apart() == apart
 
 
 def test_a_plain_request_is_cut() -> None:

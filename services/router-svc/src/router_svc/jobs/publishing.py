@@ -115,13 +115,25 @@ class _Sending:
         """
         records, position = spool.read(_BATCH)
         if records:
-            self._produce(spool, records)
-            await asyncio.sleep(_POLL_S)
-            while self._unconfirmed():  # noqa: ASYNC110 - librdkafka tells only who asks
-                await asyncio.sleep(_POLL_S)
-            self._settle(spool, records)
+            await self._send(spool, records)
             spool.commit(position, count=len(records))
         return len(records) == _BATCH or sum(len(record.value or b"") for record in records) >= READ_BYTES
+
+    async def _send(self, spool: Spool, records: Sequence[OutboxRecord]) -> None:
+        """Returns when Kafka has them, but for those that it refuses.
+
+        A broker refuses a batch as a whole: of several, each is sent again by itself.
+        """
+        self._produce(spool, records)
+        await asyncio.sleep(_POLL_S)
+        while self._unconfirmed():  # noqa: ASYNC110 - librdkafka tells only who asks
+            await asyncio.sleep(_POLL_S)
+        refused = self._settle(records)
+        if refused and len(records) == 1:
+            _keep_refused(spool, records[0])
+            return
+        for record in refused:
+            await self._send(spool, [record])
 
     def flush(self, spool: Spool) -> None:
         """A last batch on the way out, as far as that is quick."""
@@ -154,14 +166,19 @@ class _Sending:
         if error is not None:
             self._failed.append((error, message))
 
-    def _settle(self, spool: Spool, records: Sequence[OutboxRecord]) -> None:
+    def _settle(self, records: Sequence[OutboxRecord]) -> list[OutboxRecord]:
+        """Counts those that Kafka has; returns those that it finds too large, or in too large a company."""
         failed, self._failed = self._failed, []
+        refused: list[OutboxRecord] = []
         for error, message in failed:
             if error.code() != _TOO_LARGE:
                 raise KafkaException(error)
-            _keep_refused(spool, next(record for record in records if _is_of(message, record)))
-        for topic, count in Counter([record.topic for record in records]).items():
+            refused.append(next(record for record in records if _is_of(message, record)))
+        published = Counter([record.topic for record in records])
+        published.subtract([record.topic for record in refused])
+        for topic, count in published.items():
             EVENTS_PUBLISHED.labels(topic).inc(count)
+        return refused
 
 
 class _Silence:
