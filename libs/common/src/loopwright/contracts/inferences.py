@@ -42,7 +42,7 @@ class Conversation(Value):
     @model_validator(mode="after")
     def _fill_input(self) -> Self:
         if self.input is None and self.messages:
-            self.__dict__["input"] = last_said(self.messages)
+            object.__setattr__(self, "input", last_said(self.messages))
         return self
 
 
