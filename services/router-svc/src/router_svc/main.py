@@ -85,8 +85,8 @@ def build(common: CommonSettings, settings: Settings, *, post: Post | None = Non
     service.add_background("snapshot", reader.run)
     service.add_background("publisher", publisher.run)
     service.add_background("upstream", upstream.run)
-    service.add_background("door", door.run)
     service.add_background("answering", answering.run)
+    service.add_background("door", door.run)  # its end counts what answering ended
     if library is not None:
         service.add_background("knowledge", library.run)
     if post is not None:

@@ -22,6 +22,7 @@ from router_svc.adapters.memory import keep_freed_memory
 from router_svc.api.bridge import Bridge, ColdRequest
 from router_svc.api.openai_errors import BodyTooLarge, HeadTooLarge, MethodNotAllowed, error_answer
 from router_svc.domain.callers import Caller
+from router_svc.domain.headers import lines_of
 from router_svc.domain.questions import Endpoint
 from router_svc.handlers.answering import Answering, Ask
 from router_svc.handlers.exchange import Exchange
@@ -101,11 +102,11 @@ class Door:
         for (endpoint, status), number in counted.items():
             HTTP_REQUESTS.labels("POST", f"/v1/{endpoint}", status).inc(number)
 
-    def lines_of(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+    def common_lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
         """Lines of the headers of every answer, which uvicorn makes anew each second."""
         if headers is not self._ordinary:
             self._ordinary = headers
-            self._lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+            self._lines = lines_of(headers)
         return self._lines
 
     def connect(self, **uvicorn: object) -> asyncio.Protocol:
@@ -362,13 +363,7 @@ class ClientConnection:
         if self._transport is None or self._transport.is_closing():
             return
         size, closing = len(body), b"" if self._keep_alive else _CLOSING
-        head = _WHOLE_HEAD % (
-            _STATUS_LINES[status],
-            self._door.lines_of(self._state.default_headers),
-            headers,
-            closing,
-            size,
-        )
+        head = _WHOLE_HEAD % (_STATUS_LINES[status], self._common_lines(), headers, closing, size)
         if size < _JOINED_BYTES:
             self._transport.write(head + body)
         else:
@@ -385,8 +380,7 @@ class ClientConnection:
             self._keep_alive, framing = False, b""
         closing = b"" if self._keep_alive else _CLOSING
         self._transport.write(
-            b"%b%b%b%b%b\r\n"
-            % (_STATUS_LINES[status], self._door.lines_of(self._state.default_headers), headers, closing, framing)
+            b"%b%b%b%b%b\r\n" % (_STATUS_LINES[status], self._common_lines(), headers, closing, framing)
         )
         self._count(status)
 
@@ -407,7 +401,10 @@ class ClientConnection:
 
     def refuse(self, error: PlatformError) -> None:
         status, headers, body = error_answer(error)
-        self.whole(status, b"".join([b"%b: %b\r\n" % header for header in headers]), body)
+        self.whole(status, lines_of(headers), body)
+
+    def _common_lines(self) -> bytes:
+        return self._door.common_lines(self._state.default_headers)
 
     def _count(self, status: int) -> None:
         if isinstance(self._sending, HotRequest):
@@ -433,10 +430,9 @@ class ClientConnection:
             self._sending = HotRequest(Endpoint.CHAT, {}, keep_alive=False)
             status, headers, body = error_answer(error)
             assert self._transport is not None
-            lines = b"".join([b"%b: %b\r\n" % header for header in headers])
             self._transport.write(
                 b"%b%b%bconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-                % (_STATUS_LINES[status], self._door.lines_of(self._state.default_headers), lines, len(body), body)
+                % (_STATUS_LINES[status], self._common_lines(), lines_of(headers), len(body), body)
             )
             self._linger()
 

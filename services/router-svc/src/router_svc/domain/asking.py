@@ -9,7 +9,7 @@ import msgspec
 
 from router_svc.domain.escapes import storable
 from router_svc.domain.questions import Endpoint, Fields
-from router_svc.domain.shapes import NOTHING
+from router_svc.domain.shapes import NOTHING, Texts
 from router_svc.domain.snapshot import Target
 
 _BEGINNING: Final = 256  # bytes of each of the first two turns: with the system message they tell conversations apart
@@ -68,6 +68,11 @@ class Written:
             pieces += (begin, storable(role), b',"content":', storable(text), b"}")
         pieces.append(b"]" if pieces else b"[]")
         return pieces
+
+
+def members(texts: Texts) -> tuple[bytes, ...]:
+    """What an event says of a conversation, as members of a JSON object, in pieces."""
+    return (b'"input":', texts.input, b',"messages":', *texts.messages, b',"answer":', texts.answer)
 
 
 class Body(Protocol):

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from router_svc.domain.asking import Turn
+from router_svc.domain.asking import Turn, Written, json_of
+from router_svc.domain.escapes import storable
+from router_svc.domain.shapes import Texts
 from router_svc.domain.snapshot import Task
 
 
@@ -36,3 +38,13 @@ class Concealed:
 
 
 Conceal = Callable[[Task, Content, str], Concealed]  # the last is the inference's id
+
+
+def texts_of(content: Content) -> Texts:
+    """Texts that may be read, as an event has them."""
+    asked = Written.of(content.user_input, [(turn.role, turn.text) for turn in content.turns])
+    return Texts(
+        input=asked.input_apart(),
+        messages=asked.messages(),
+        answer=storable(json_of(content.answer)),
+    )

@@ -23,6 +23,11 @@ _UPSTREAM = frozenset({b"traceparent", b"tracestate", b"x-request-id"})
 _LONGEST_VALUE = 512  # bytes; a trace's state may have as many (W3C Trace Context, 3.3.1.1)
 
 
+def lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as a head has them, each line with its end."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
 def for_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Headers of a client, names in lower case, that a model's server gets to see."""
     return [(name, value) for name, value in headers if name in _UPSTREAM and len(value) <= _LONGEST_VALUE]

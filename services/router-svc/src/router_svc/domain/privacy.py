@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-import msgspec
-
 from loopwright.personal.findings import ShapeFinder
 from loopwright.personal.masking import mask_texts
-from router_svc.domain.contents import Content
+from router_svc.domain.asking import members
+from router_svc.domain.contents import Content, texts_of
 
 _finder = ShapeFinder()
 
@@ -25,16 +24,5 @@ def masked(content: Content) -> Content:
 
 
 def as_json(content: Content) -> bytes:
-    """As a sealed event holds it; PostgreSQL keeps no U+0000, so the replacement character stands for it."""
-    messages = [{"role": turn.role, "content": _storable(turn.text)} for turn in content.turns]
-    said, last = content.user_input, next((turn.text for turn in reversed(content.turns) if turn.role == "user"), None)
-    texts = {
-        "input": None if said is None or said == last else _storable(said),
-        "messages": messages,
-        "answer": content.answer and _storable(content.answer),
-    }
-    return msgspec.json.encode(texts)
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "\ufffd")
+    """As a sealed event holds it: what stands in an event that is not sealed."""
+    return b"".join((b"{", *members(texts_of(content)), b"}"))

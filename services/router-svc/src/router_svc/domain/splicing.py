@@ -13,7 +13,6 @@ _DATA_LINE = re.compile(rb"^(data:[ ]?)(\{[^\r\n]*)(\r?\n(?:\r?\n)?)", re.MULTIL
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _DONE = re.compile(rb"^data:[ ]?\[DONE\]", re.MULTILINE)
 _DATA: Final = b"data:"
-_CLOSING: Final = b"data: [DONE]\n\n"  # as servers write it
 _USAGE: Final = b'"usage"'
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -63,9 +62,6 @@ class StreamSplicer:
                 return self._feed_unknown(chunk)
             if chunk.count(_DATA) == 1 and chunk.startswith(self._theirs):
                 return self._ours + chunk[len(self._theirs) :]
-            if chunk == _CLOSING:
-                self._done = chunk
-                return b""
             alike = chunk.count(self._theirs)
             if alike and alike == chunk.count(_DATA):
                 return chunk.replace(self._theirs, self._ours)

@@ -11,7 +11,7 @@ from router_svc.adapters.metrics import IN_FLIGHT, OVERLOADED
 from router_svc.adapters.tracing import Trail
 from router_svc.domain.callers import Caller
 from router_svc.domain.endpoints import apply_task
-from router_svc.domain.headers import for_upstream
+from router_svc.domain.headers import for_upstream, lines_of
 from router_svc.domain.limits import refuse_many_tokens
 from router_svc.domain.questions import Endpoint, Question, read_question, refuse_prompt_likelihoods
 from router_svc.domain.units import UnitSource, unit_of
@@ -206,5 +206,5 @@ def _forwarded(headers: Mapping[bytes, bytes], trail: Trail) -> bytes:
     lines = b"" if trail.traceparent is None else b"traceparent: %b\r\n" % trail.traceparent.encode()
     if b"tracestate" in headers or b"x-request-id" in headers:
         passed = [header for header in for_upstream(headers.items()) if header[0] != b"traceparent"]
-        lines += b"".join([b"%b: %b\r\n" % header for header in passed])
+        lines += lines_of(passed)
     return lines

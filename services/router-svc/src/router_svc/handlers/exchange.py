@@ -12,13 +12,13 @@ from router_svc.adapters.tracing import Trail, end_span
 from router_svc.adapters.upstream import Call, Inquiry, Whole
 from router_svc.domain.asking import Prompt, json_of
 from router_svc.domain.callers import Caller
-from router_svc.domain.contents import Content
+from router_svc.domain.contents import Content, texts_of
 from router_svc.domain.endpoints import KINDS, Splicer
 from router_svc.domain.escapes import storable
-from router_svc.domain.headers import for_client
+from router_svc.domain.headers import for_client, lines_of
 from router_svc.domain.shapes import NOTHING, Answer, Completed, Texts
 from router_svc.domain.snapshot import Route
-from router_svc.handlers.recording import Journal, texts_of
+from router_svc.handlers.recording import Journal
 from router_svc.handlers.serving import BROKEN_OFF, CLIENT_GONE, Serving
 
 _UNREAD: Final = Answer()
@@ -288,7 +288,7 @@ class Exchange:
         if self._trail.traceparent is not None:
             lines += b"traceparent: %b\r\n" % self._trail.traceparent.encode()
         if self._extras:
-            lines += b"".join([b"%b: %b\r\n" % header for header in for_client(self._extras)])
+            lines += lines_of(for_client(self._extras))
         return lines
 
     def _observe(self, answer: Answer) -> None:

@@ -15,9 +15,7 @@ from loopwright.telemetry import current_traceparent
 from router_svc.adapters.failures import SpoolFull
 from router_svc.adapters.metrics import EVENTS_SHED, EVENTS_TRIMMED
 from router_svc.adapters.spool import Spool
-from router_svc.domain.asking import Written, json_of
-from router_svc.domain.contents import Content
-from router_svc.domain.escapes import storable
+from router_svc.domain.asking import json_of, members
 from router_svc.domain.shapes import Completed, Texts
 
 _log = structlog.get_logger()
@@ -71,10 +69,7 @@ def completed_record(completed: Completed, texts: Texts, *, traceparent: str | N
 
 
 def _value(completed: Completed, texts: Texts) -> bytes:
-    figures = json_of(completed)[:-1]
-    return b"".join(
-        (figures, b',"input":', texts.input, b',"messages":', *texts.messages, b',"answer":', texts.answer, b"}")
-    )
+    return b"".join((json_of(completed)[:-1], b",", *members(texts), b"}"))
 
 
 class Journal:
@@ -123,13 +118,3 @@ class Journal:
                 return
             for record in records:  # one that is too large must not take the others with it
                 self._append([record])
-
-
-def texts_of(content: Content) -> Texts:
-    """Texts that may be read, as an event has them."""
-    asked = Written.of(content.user_input, [(turn.role, turn.text) for turn in content.turns])
-    return Texts(
-        input=asked.input_apart(),
-        messages=asked.messages(),
-        answer=storable(json_of(content.answer)),
-    )
