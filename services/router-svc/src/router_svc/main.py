@@ -82,15 +82,15 @@ def build(common: CommonSettings, settings: Settings, *, post: Post | None = Non
     service.add_routes(snapshot_routes(board, spool))
     service.add_routes(assignment_routes(board, ids))
     service.add_routes(analysis_routes(AnalysisDesk(asker=SelfAsking(answering), at_once=settings.analyses_at_once)))
+    if post is not None:
+        _join(service, post)  # what is added first ends last: figures are written when all that counts has ended
     service.add_background("snapshot", reader.run)
     service.add_background("publisher", publisher.run)
     service.add_background("upstream", upstream.run)
+    service.add_background("door", door.run)
     service.add_background("answering", answering.run)
-    service.add_background("door", door.run)  # its end counts what answering ended
     if library is not None:
         service.add_background("knowledge", library.run)
-    if post is not None:
-        _join(service, post)
     service.add_probe("snapshot", reader.probe)
     service.add_probe("events", publisher.probe)
     return service
