@@ -7,8 +7,8 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.likeness.kernels import INERT_RANGES
 from dataset_svc.domain.likeness.minhash import Grams, packed, plain_text, signatures_of, sketches_of, whole_hashes
+from dataset_svc.domain.likeness.scans import INERT_RANGES
 from dataset_svc.domain.likeness.similarity import banding, shingles_of
 
 MASK = 2**64 - 1

@@ -8,7 +8,8 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dataset_svc.domain.likeness.kernels import NOBODY, link_equal
+from dataset_svc.domain.likeness.buckets import link_equal
+from dataset_svc.domain.likeness.buffers import NOBODY
 from dataset_svc.domain.likeness.minhash import Grams
 from dataset_svc.domain.likeness.near_pairs import WALK, Likeness, NearDuplicates, limits_of, near_duplicates
 

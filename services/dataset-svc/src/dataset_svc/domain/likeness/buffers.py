@@ -1,9 +1,11 @@
 """What the compiled loops read and write: arrays under names. A place is a text in order of preference, best first."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+NOBODY: Final = -1  # where a place could stand
 
 
 class Texts(NamedTuple):
@@ -94,3 +96,29 @@ class Dialogues(NamedTuple):
     questions: Side
     answers: Side
     first_sample: int
+
+
+class Anchors(NamedTuple):
+    """Grams at their places, in order.
+
+    Attributes:
+        hashes: Of the grams; this and the next two are arrays [found].
+        rows: The text of each.
+        places: Where in the text, in words or characters.
+        grams: [texts], how many each text has in all.
+    """
+
+    hashes: NDArray[np.uint64]
+    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
+    grams: NDArray[np.int64]
+
+
+class Shared(NamedTuple):
+    """Anchors that rows and cases have in common, all arrays [shared]; places as above."""
+
+    anchors: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    cases: NDArray[np.int64]
+    row_places: NDArray[np.int64]
+    case_places: NDArray[np.int64]

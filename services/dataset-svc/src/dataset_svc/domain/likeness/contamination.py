@@ -78,7 +78,7 @@ class CaseIndex:
         korean = hangul_shares_0_1(texts)[numbers] > _KOREAN_0_1
         shares = np.where(np.arange(len(cases)) < own, _LEAST_SHARE_OF_OWN_0_1, _LEAST_SHARE_0_1)
         self._passages = tuple(
-            (overlap, Passages(cases, texts, some, kind, least_shares_0_1=shares, common_rows=common_rows))
+            (overlap, Passages(texts, some, kind, least_shares_0_1=shares, common_rows=common_rows))
             for overlap, some, kind in (
                 (Overlap.WORDS, numbers[~korean], WORDS_13),
                 (Overlap.CHARACTERS, numbers[korean], CHARACTERS_40),
@@ -96,7 +96,7 @@ class CaseIndex:
                 texts = packed(chunk, threads=threads)
                 self._wholes.feed(texts, self._note_whole, threads=threads)
                 for _, passages in self._passages:
-                    passages.feed(texts, chunk, self._rows, threads=threads)
+                    passages.feed(texts, self._rows, threads=threads)
                 self._rows += len(chunk)
 
     def finish(self) -> tuple[Contaminated, ...]:

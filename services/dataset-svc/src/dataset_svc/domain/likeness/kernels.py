@@ -1,6 +1,6 @@
 # numba types scalars by itself; what numpy's stubs make of their arithmetic is wrong for compiled code
 # pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false, reportGeneralTypeIssues=false
-"""Compiled inner loops of the search for duplicates: texts to grams, grams to MinHash, band keys to buckets, pairs to Jaccard.
+"""Compiled inner loops of the search for duplicates: texts to grams, grams to MinHash and to anchors, pairs to Jaccard.
 
 They hold no GIL, so threads share the cores. All of them live in this one file because numba's cache on disk notices
 changes of a function's own file only.
@@ -12,36 +12,30 @@ import numpy as np
 from datasketch import MinHash
 from numpy.typing import NDArray
 
-from dataset_svc.domain.likeness.buffers import Affine, Dialogues, Groups, Limits, Scratch, Side, Texts
+from dataset_svc.domain.likeness.buffers import (
+    NOBODY,
+    Affine,
+    Anchors,
+    Dialogues,
+    Groups,
+    Limits,
+    Scratch,
+    Shared,
+    Side,
+    Texts,
+)
 from loopwright.compiling import compiled, compiled_inner
 
 PERMUTATIONS: Final = 128
 GRAM_CHARS: Final = 5
 GRAM_WORDS: Final = 3
-NOBODY: Final = -1
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _FMIX_1, _FMIX_2 = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)
 _LAST = np.uint32(0xFFFFFFFF)
+_MORE: Final = 3  # hashes beyond the last one
 _SPACE = np.uint32(0x20)
-# code points that composition and case folding leave alone whatever inert ones stand beside them, and that are no space
-INERT_RANGES: Final = (
-    (0xAC00, 0xD7A3),  # Hangul syllables
-    (0x4E00, 0x9FFF),  # Han
-    (0x2010, 0x2027),  # dashes, quotation marks, bullets, ellipsis
-    (0x2030, 0x205E),
-    (0x3001, 0x3020),  # brackets and stops of East Asia
-    (0x3131, 0x318E),  # single letters of Hangul
-    (0x3041, 0x3096),  # Hiragana
-    (0x30A1, 0x30FA),  # Katakana
-    (0xFF01, 0xFF20),  # full-width signs and digits
-    (0x20A0, 0x20BF),  # currencies
-    (0x2190, 0x22FF),  # arrows and operators
-    (0x2460, 0x249B),  # circled digits
-    (0x2500, 0x27BF),  # boxes and signs
-    (0x1F300, 0x1FAFF),  # pictures
-)
 
 
 def affine() -> Affine:
@@ -50,36 +44,7 @@ def affine() -> Affine:
     return Affine(factors=np.asarray(factors, dtype=np.uint32), shifts=np.asarray(shifts, dtype=np.uint32))
 
 
-@compiled
-def is_inert(code: int) -> bool:
-    """Whether a code point beyond ASCII is its own composed, case-folded form in any inert neighbourhood."""
-    for low, high in INERT_RANGES:  # noqa: SIM110 (numba compiles no generator expressions)
-        if low <= code <= high:
-            return True
-    return False
-
-
-@compiled
-def mark_unplain(texts: Texts, marks: NDArray[np.bool_]) -> None:
-    """Marks the texts with a character that the ASCII rules of `read_codes` would get wrong."""
-    for row in range(len(marks)):
-        place, stop = texts.starts[row], texts.stops[row]
-        while place < stop and not marks[row]:
-            byte = texts.content[place]
-            if byte < 0x80:
-                place += 1
-            elif 0xE5 <= byte <= 0xE9 or 0xEB <= byte <= 0xEC:  # all of U+5000-9FFF and U+B000-CFFF is inert
-                place += 3
-            else:
-                code = _lead(byte)
-                place += 1
-                while place < stop and (texts.content[place] & 0xC0) == 0x80:
-                    code = (code << np.uint32(6)) | np.uint32(texts.content[place] & 0x3F)
-                    place += 1
-                marks[row] = not is_inert(code)
-
-
-@compiled
+@compiled_inner
 def _lead(byte: int) -> int:
     """What the first byte of a UTF-8 sequence says of its code point."""
     if byte < 0xE0:
@@ -92,22 +57,36 @@ def _lead(byte: int) -> int:
 @compiled_inner
 def read_codes(texts: Texts, row: int, codes: NDArray[np.uint32]) -> int:
     """Code points with ASCII in lower case and runs of white space and NUL as one space; returns how many."""
-    count = 0
-    for place in range(texts.starts[row], texts.stops[row]):
-        byte = np.uint32(texts.content[place])
-        if byte >= 0xC0:
-            codes[count] = _lead(byte)
-            count += 1
-        elif byte >= 0x80:
-            if count:  # bytes that are no UTF-8 mean nothing, but stay within bounds
-                codes[count - 1] = (codes[count - 1] << np.uint32(6)) | (byte & np.uint32(0x3F))
-        elif byte > 0x20 or 0x00 < byte < 0x09 or 0x0D < byte < 0x1C:
-            codes[count] = byte + _SPACE if 0x41 <= byte <= 0x5A else byte
-            count += 1
-        elif count and codes[count - 1] != _SPACE:
-            codes[count] = _SPACE
-            count += 1
-    return count - 1 if count and codes[count - 1] == _SPACE else count
+    content, place, stop, count = texts.content, texts.starts[row], texts.stops[row], 0
+    spaced = True  # so that the text begins with none
+    while place < stop:
+        byte = np.uint32(content[place])
+        if byte < 0x80:
+            place += 1
+            if byte > 0x20 or 0x00 < byte < 0x09 or 0x0D < byte < 0x1C:
+                codes[count] = byte + _SPACE if 0x41 <= byte <= 0x5A else byte
+                count += 1
+                spaced = False
+            elif not spaced:
+                codes[count] = _SPACE
+                count += 1
+                spaced = True
+        elif 0xE0 <= byte < 0xF0 and place + 3 <= stop:  # Hangul, and most that is beyond ASCII
+            codes[count] = (
+                (byte & np.uint32(0x0F)) << np.uint32(12)
+                | np.uint32(content[place + 1] & 0x3F) << np.uint32(6)
+                | np.uint32(content[place + 2] & 0x3F)
+            )
+            count, place, spaced = count + 1, place + 3, False
+        else:
+            code = _lead(byte)
+            place += 1
+            while place < stop and (content[place] & 0xC0) == 0x80:
+                code = (code << np.uint32(6)) | np.uint32(content[place] & 0x3F)
+                place += 1
+            codes[count] = code
+            count, spaced = count + 1, False
+    return count - 1 if count and spaced else count
 
 
 @compiled
@@ -184,23 +163,105 @@ def read_grams(texts: Texts, row: int, width: int, scratch: Scratch) -> int:
     return char_grams(scratch.codes, count, -width, scratch.grams)
 
 
-@compiled
-def list_grams(texts: Texts, width: int, grams: NDArray[np.uint64], ends: NDArray[np.int64]) -> int:
-    """Grams of all texts one after another; those of text i end at `ends[i]`. Returns how many.
+@compiled_inner
+def whole_grams(texts: Texts, row: int, width: int, scratch: Scratch) -> int:
+    """As `read_grams`, but a text shorter than one gram has none."""
+    count = read_codes(texts, row, scratch.codes)
+    if width > 0:
+        words = read_words(scratch.codes, count, scratch.words)
+        return word_grams(scratch.words, words, width, scratch.grams) if words >= width else 0
+    return char_grams(scratch.codes, count, -width, scratch.grams) if count >= -width else 0
 
-    Texts shorter than one gram have none here.
+
+@compiled_inner
+def may_hold(bits: NDArray[np.uint8], value: int) -> bool:
+    """Whether a hash may be among those that `set_bits` was given."""
+    mask = np.uint64(len(bits) * 8 - 1)
+    one, other = value & mask, (value >> np.uint64(32)) & mask
+    if not (bits[one >> np.uint64(3)] >> np.uint8(one & np.uint64(7))) & np.uint8(1):
+        return False
+    return ((bits[other >> np.uint64(3)] >> np.uint8(other & np.uint64(7))) & np.uint8(1)) != 0
+
+
+@compiled
+def set_bits(hashes: NDArray[np.uint64], bits: NDArray[np.uint8]) -> None:
+    """Adds hashes to a Bloom filter of two bits each, whose size is a power of two."""
+    mask = np.uint64(len(bits) * 8 - 1)
+    for place in range(len(hashes)):
+        one, other = hashes[place] & mask, (hashes[place] >> np.uint64(32)) & mask
+        bits[one >> np.uint64(3)] |= np.uint8(1) << np.uint8(one & np.uint64(7))
+        bits[other >> np.uint64(3)] |= np.uint8(1) << np.uint8(other & np.uint64(7))
+
+
+@compiled
+def list_grams(texts: Texts, shape: tuple[int, int], bits: NDArray[np.uint8], anchors: Anchors) -> int:
+    """Grams that may be among those of a filter; returns how many.
+
+    Args:
+        shape: Width of a gram, and from which place of a text to the next one is looked.
+        anchors: Written.
     """
-    scratch, total = scratch_for(texts, 0, len(ends)), 0
-    for row in range(len(ends)):
-        count = read_codes(texts, row, scratch.codes)
-        units = read_words(scratch.codes, count, scratch.words) if width > 0 else count
-        if units >= abs(width):
-            if width > 0:
-                total += word_grams(scratch.words, units, width, grams[total:])
-            else:
-                total += char_grams(scratch.codes, units, -width, grams[total:])
-        ends[row] = total
+    scratch, total = scratch_for(texts, 0, len(texts.starts)), 0
+    for row in range(len(texts.starts)):
+        count = whole_grams(texts, row, shape[0], scratch)
+        anchors.grams[row] = count
+        for place in range(0, count, shape[1]):
+            gram = scratch.grams[place]
+            if may_hold(bits, gram):
+                anchors.hashes[total], anchors.rows[total], anchors.places[total] = gram, row, place
+                total += 1
     return total
+
+
+@compiled
+def confirm_passages(
+    rows: Texts, cases: Texts, shape: tuple[int, int], shared: Shared, sure: NDArray[np.bool_]
+) -> None:
+    """Which shared anchors, beside those that are sure, lie in a passage of the length that is asked for.
+
+    Args:
+        shape: Width of an anchor, and words or characters that a passage has more.
+        sure: Set.
+    """
+    width, missing = shape
+    one, other = scratch_for(rows, 0, len(rows.starts)), scratch_for(cases, 0, len(cases.starts))
+    row, case, units, case_units = -1, -1, 0, 0
+    for place in range(len(sure)):
+        if sure[place]:
+            continue
+        if shared.rows[place] != row:
+            row = shared.rows[place]
+            units = _read_units(rows, row, width, one)
+        if shared.cases[place] != case:
+            case = shared.cases[place]
+            case_units = _read_units(cases, case, width, other)
+        spans = (shared.row_places[place], units, shared.case_places[place], case_units)
+        if width > 0:
+            sure[place] = _is_passage(one.words, other.words, spans, width, missing)
+        else:
+            sure[place] = _is_passage(one.codes, other.codes, spans, -width, missing)
+
+
+@compiled_inner
+def _read_units(texts: Texts, row: int, width: int, scratch: Scratch) -> int:
+    count = read_codes(texts, row, scratch.codes)
+    return read_words(scratch.codes, count, scratch.words) if width > 0 else count
+
+
+@compiled_inner
+def _is_passage(
+    row: NDArray[np.uint64], case: NDArray[np.uint64], spans: tuple[int, int, int, int], anchor: int, missing: int
+) -> bool:
+    """Whether what is the same around the anchor at a place of the row and one of the case is long enough."""
+    at, row_end, of, case_end = spans
+    before = 0
+    while before < min(at, of, missing) and row[at - before - 1] == case[of - before - 1]:
+        before += 1
+    at, of = at + anchor, of + anchor
+    after, most = 0, min(row_end - at, case_end - of, missing - before)
+    while after < most and row[at + after] == case[of + after]:
+        after += 1
+    return before + after >= missing
 
 
 @compiled
@@ -229,24 +290,37 @@ def scratch_for(texts: Texts, first: int, stop: int) -> Scratch:
         longest = max(longest, texts.stops[row] - texts.starts[row])
     room = longest + 1
     return Scratch(
-        np.empty(room, np.uint32), np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.uint32)
+        np.empty(room, np.uint32),
+        np.empty(room, np.uint64),
+        np.empty(room, np.uint64),
+        np.empty(room + _MORE, np.uint32),
     )
 
 
 @compiled_inner
 def fold_minima(scratch: Scratch, count: int, permutations: Affine, minima: NDArray[np.uint32]) -> None:
-    """The MinHash [128] of the grams: finaliser of MurmurHash3, then the least value under each permutation."""
+    """The MinHash [128] of the grams: finaliser of MurmurHash3, then the least value under each permutation.
+
+    Four grams at a time meet all permutations, so that the compiler makes vector instructions of it whatever `count`.
+    """
     hashes = scratch.hashes
     for place in range(count):
         value = np.uint32(scratch.grams[place] & np.uint64(0xFFFFFFFF))
         value = np.uint32((value ^ (value >> np.uint32(16))) * _FMIX_1)
         value = np.uint32((value ^ (value >> np.uint32(13))) * _FMIX_2)
         hashes[place] = value ^ (value >> np.uint32(16))
+    for place in range(count, count + _MORE):  # once more changes no minimum
+        hashes[place] = hashes[0]
+    factors, shifts = permutations.factors, permutations.shifts
     for number in range(PERMUTATIONS):
-        factor, shift, least = permutations.factors[number], permutations.shifts[number], _LAST
-        for place in range(count):
-            least = min(least, np.uint32(factor * hashes[place] + shift))
-        minima[number] = least
+        minima[number] = _LAST
+    for place in range(0, count, _MORE + 1):
+        one, two, three, four = hashes[place], hashes[place + 1], hashes[place + 2], hashes[place + 3]
+        for number in range(PERMUTATIONS):
+            factor, shift = factors[number], shifts[number]
+            least = min(np.uint32(factor * one + shift), np.uint32(factor * two + shift))
+            other = min(np.uint32(factor * three + shift), np.uint32(factor * four + shift))
+            minima[number] = min(minima[number], least, other)
 
 
 @compiled
@@ -256,36 +330,6 @@ def sign(texts: Texts, width: int, permutations: Affine, first: int, signatures:
     for row in range(len(signatures)):
         count = read_grams(texts, first + row, width, scratch)
         fold_minima(scratch, count, permutations, signatures[row])
-
-
-@compiled
-def band_keys(signatures: NDArray[np.uint32], rows: int, keys: NDArray[np.uint32]) -> None:
-    """One 32-bit key per band of `rows` minima, into `keys` [bands, texts]."""
-    for text in range(len(signatures)):
-        for band in range(len(keys)):
-            value = np.uint64(band)
-            for place in range(band * rows, band * rows + rows):
-                value = (value ^ np.uint64(signatures[text, place])) * _MIX_1
-                value ^= value >> np.uint64(29)
-            keys[band, text] = np.uint32(value >> np.uint64(32))
-
-
-@compiled
-def link_equal(keys: NDArray[np.uint32], table: NDArray[np.int32], links: NDArray[np.int32]) -> None:
-    """For each place the last earlier place with the same key, else -1.
-
-    Args:
-        keys: [places]
-        table: All -1; its length is a power of two and more than the number of places.
-        links: [places], written.
-    """
-    mask = np.uint64(len(table) - 1)
-    for place in range(len(keys)):
-        slot = np.uint64(keys[place]) * _BASE >> np.uint64(32) & mask
-        while table[slot] != NOBODY and keys[table[slot]] != keys[place]:
-            slot = (slot + np.uint64(1)) & mask
-        links[place] = table[slot]
-        table[slot] = place
 
 
 @compiled_inner

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dataset_svc.domain.likeness import kernels
+from dataset_svc.domain.likeness import buckets, kernels
 from dataset_svc.domain.likeness.buffers import Texts
+from dataset_svc.domain.likeness.scans import mark_unplain
 
 Strings: TypeAlias = "Sequence[str] | pa.StringArray | pa.LargeStringArray"
 Signatures = NDArray[np.uint32]
@@ -62,7 +63,7 @@ def packed(texts: Strings, *, threads: int = 1) -> Texts:
     marks = np.zeros(len(plain.starts), dtype=np.bool_)
 
     def mark(first: int, stop: int) -> None:
-        kernels.mark_unplain(Texts(plain.starts[first:stop], plain.stops[first:stop], plain.content), marks[first:stop])
+        mark_unplain(Texts(plain.starts[first:stop], plain.stops[first:stop], plain.content), marks[first:stop])
 
     _in_chunks(len(marks), mark, threads=threads)
     rows = np.flatnonzero(marks)
@@ -118,7 +119,7 @@ def sketches_of(texts: Texts, grams: Grams, *, bands: tuple[int, int], threads: 
         kernels.sign(texts, int(grams), permutations, first, signatures)
         low_bytes[first:stop] = signatures.astype(np.uint8)
         chunk = np.empty((bands[0], stop - first), dtype=np.uint32)
-        kernels.band_keys(signatures, bands[1], chunk)
+        buckets.band_keys(signatures, bands[1], chunk)
         keys[:, first:stop] = chunk
 
     _in_chunks(rows, sketch, threads=threads)

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.likeness import kernels
-from dataset_svc.domain.likeness.buffers import Groups, Limits, Side, Texts
+from dataset_svc.domain.likeness import buckets, kernels
+from dataset_svc.domain.likeness.buffers import NOBODY, Groups, Limits, Side, Texts
 from dataset_svc.domain.likeness.minhash import Grams, Strings, one_after_the_other, packed, sketches_of, taken
 from dataset_svc.domain.likeness.similarity import banding
 
@@ -109,11 +109,11 @@ def crowd_of(keys: NDArray[np.uint32], order: Rows | None = None, *, threads: in
     links = keys.view(np.int32)
 
     def link(band: int) -> NDArray[np.bool_]:
-        table = np.full(slots, kernels.NOBODY, dtype=np.int32)
+        table = np.full(slots, NOBODY, dtype=np.int32)
         row = np.empty(places, dtype=np.int32)
-        kernels.link_equal(keys[band] if order is None else keys[band][order], table, row)
+        buckets.link_equal(keys[band] if order is None else keys[band][order], table, row)
         links[band] = row
-        crowded = row != kernels.NOBODY
+        crowded = row != NOBODY
         crowded[row[crowded]] = True
         return crowded
 
@@ -123,7 +123,7 @@ def crowd_of(keys: NDArray[np.uint32], order: Rows | None = None, *, threads: in
             crowded |= members
     chosen = np.flatnonzero(crowded)
     # one more for -1, the end of a chain, which stays -1
-    number = np.full(places + 1, kernels.NOBODY, dtype=np.int32)
+    number = np.full(places + 1, NOBODY, dtype=np.int32)
     number[chosen] = np.arange(len(chosen), dtype=np.int32)
     compact = np.empty((len(keys), len(chosen)), dtype=np.int32)
     for band, row in enumerate(links):
@@ -150,12 +150,12 @@ def groups_of(places: int) -> Groups:
     """Every place alone."""
     return Groups(
         parents=np.arange(places, dtype=np.int32),
-        through=np.full(places, kernels.NOBODY, dtype=np.int32),
+        through=np.full(places, NOBODY, dtype=np.int32),
         likeness=np.zeros(places),
         answer_likeness=np.zeros(places),
         gone=np.zeros(places, dtype=np.bool_),
-        seen=np.full(places, kernels.NOBODY, dtype=np.int32),
-        met=np.full(places, kernels.NOBODY, dtype=np.int32),
+        seen=np.full(places, NOBODY, dtype=np.int32),
+        met=np.full(places, NOBODY, dtype=np.int32),
     )
 
 

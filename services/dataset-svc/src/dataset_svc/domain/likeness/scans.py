@@ -1,6 +1,6 @@
 # numba types scalars by itself; what numpy's stubs make of their arithmetic is wrong for compiled code
 # pyright: reportArgumentType=false, reportReturnType=false, reportAssignmentType=false, reportGeneralTypeIssues=false
-"""Compiled scans for the search of given-away cases: which of millions of hashes may be wanted, which texts are Korean.
+"""Compiled scans of texts: which are Korean, and which need more than the ASCII rules before they are compared.
 
 They call no loop of another file, for numba's cache on disk notices changes of a function's own file only.
 """
@@ -13,46 +13,24 @@ from numpy.typing import NDArray
 from dataset_svc.domain.likeness.buffers import Texts
 from loopwright.compiling import compiled
 
-_BITS_PER_HASH: Final = 32  # two of which are set: about one in 270 strangers passes
-_LEAST_BITS, _MOST_BITS = 1 << 10, 1 << 26  # 8 MiB, of the order of a third-level cache
-_LOW, _SHIFT = np.uint64(7), np.uint64(32)
+# code points that composition and case folding leave alone whatever inert ones stand beside them, and that are no space
+INERT_RANGES: Final = (
+    (0xAC00, 0xD7A3),  # Hangul syllables
+    (0x4E00, 0x9FFF),  # Han
+    (0x2010, 0x2027),  # dashes, quotation marks, bullets, ellipsis
+    (0x2030, 0x205E),
+    (0x3001, 0x3020),  # brackets and stops of East Asia
+    (0x3131, 0x318E),  # single letters of Hangul
+    (0x3041, 0x3096),  # Hiragana
+    (0x30A1, 0x30FA),  # Katakana
+    (0xFF01, 0xFF20),  # full-width signs and digits
+    (0x20A0, 0x20BF),  # currencies
+    (0x2190, 0x22FF),  # arrows and operators
+    (0x2460, 0x249B),  # circled digits
+    (0x2500, 0x27BF),  # boxes and signs
+    (0x1F300, 0x1FAFF),  # pictures
+)
 _FIRST_BYTE, _LAST_BYTE = 0xEA, 0xED  # that Hangul syllables begin with in UTF-8
-
-
-class HashFilter:
-    """A Bloom filter: hashes to look for."""
-
-    def __init__(self, hashes: NDArray[np.uint64]) -> None:
-        wanted = 1 << (len(hashes) * _BITS_PER_HASH).bit_length()
-        self._bits = np.zeros(min(max(wanted, _LEAST_BITS), _MOST_BITS) // 8, dtype=np.uint8)
-        _set_bits(hashes, self._bits)
-
-    def likely(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Places of the hashes that may be among those that are looked for, ascending."""
-        found = np.empty(len(hashes), dtype=np.int64)
-        return found[: _find_likely(hashes, self._bits, found)].copy()
-
-
-@compiled
-def _set_bits(hashes: NDArray[np.uint64], bits: NDArray[np.uint8]) -> None:
-    mask = np.uint64(len(bits) * 8 - 1)
-    for place in range(len(hashes)):
-        one, other = hashes[place] & mask, (hashes[place] >> _SHIFT) & mask
-        bits[one >> np.uint64(3)] |= np.uint8(1) << np.uint8(one & _LOW)
-        bits[other >> np.uint64(3)] |= np.uint8(1) << np.uint8(other & _LOW)
-
-
-@compiled
-def _find_likely(hashes: NDArray[np.uint64], bits: NDArray[np.uint8], found: NDArray[np.int64]) -> int:
-    mask, count = np.uint64(len(bits) * 8 - 1), 0
-    for place in range(len(hashes)):
-        one = hashes[place] & mask
-        if (bits[one >> np.uint64(3)] >> np.uint8(one & _LOW)) & np.uint8(1):
-            other = (hashes[place] >> _SHIFT) & mask
-            if (bits[other >> np.uint64(3)] >> np.uint8(other & _LOW)) & np.uint8(1):
-                found[count] = place
-                count += 1
-    return count
 
 
 def hangul_shares_0_1(texts: Texts) -> NDArray[np.float64]:
@@ -72,3 +50,32 @@ def _count_hangul(texts: Texts, shares: NDArray[np.float64]) -> None:
             hangul += _FIRST_BYTE <= byte <= _LAST_BYTE
         if characters:
             shares[row] = hangul / characters
+
+
+@compiled
+def is_inert(code: int) -> bool:
+    """Whether a code point beyond ASCII is its own composed, case-folded form in any inert neighbourhood."""
+    for low, high in INERT_RANGES:  # noqa: SIM110 (numba compiles no generator expressions)
+        if low <= code <= high:
+            return True
+    return False
+
+
+@compiled
+def mark_unplain(texts: Texts, marks: NDArray[np.bool_]) -> None:
+    """Marks the texts with a character that the ASCII rules of the kernels' `read_codes` would get wrong."""
+    for row in range(len(marks)):
+        place, stop = texts.starts[row], texts.stops[row]
+        while place < stop and not marks[row]:
+            byte = texts.content[place]
+            if byte < 0x80:
+                place += 1
+            elif 0xE5 <= byte <= 0xE9 or 0xEB <= byte <= 0xEC:  # all of U+5000-9FFF and U+B000-CFFF is inert
+                place += 3
+            else:
+                code = np.uint32(byte & (0x1F if byte < 0xE0 else 0x0F if byte < 0xF0 else 0x07))
+                place += 1
+                while place < stop and (texts.content[place] & 0xC0) == 0x80:
+                    code = (code << np.uint32(6)) | np.uint32(texts.content[place] & 0x3F)
+                    place += 1
+                marks[row] = not is_inert(code)
