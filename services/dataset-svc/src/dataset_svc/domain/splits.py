@@ -151,30 +151,39 @@ def allot(
         salt: Name of the dataset; other datasets hold out other questions.
         binding: Parts whose earlier decisions hold; what was in another part is placed anew.
     """
-    parts: dict[SplitName, list[Cluster]] = {name: [] for name in SplitName}
-    strata: dict[str, _Stratum] = {}
     begin = f"{salt}\n".encode()
-    for cluster in sorted(clusters, key=lambda one: _point(one, begin)):
-        category = _category_of(cluster)
-        stratum = strata.get(category)
-        if stratum is None:
-            stratum = strata[category] = _Stratum()
-        stratum.samples += len(cluster.samples)
-        bound = cluster.remembered and cluster.remembered & binding
-        decided = next((name for name in _STRENGTH if name in bound), None) if bound else None
-        if decided is None:
-            stratum.free.append(cluster)
-            stratum.undecided += len(cluster.samples)
-            stratum.new += 0 if cluster.remembered else len(cluster.samples)
-        else:
-            stratum.placed[decided] += len(cluster.samples)
-            parts[decided].append(cluster)
+    ordered = sorted(clusters, key=lambda one: _point(one, begin))
+    by_category: dict[str, list[Cluster]] = {}
+    for category, cluster in zip(map(_category_of, ordered), ordered, strict=True):
+        by_category.setdefault(category, []).append(cluster)
+    parts: dict[SplitName, list[Cluster]] = {name: [] for name in SplitName}
+    found = [_stratum_of(members, binding, parts) for members in by_category.values()]
     remembered = sum(_size(placed) for placed in parts.values())
-    found = tuple(strata.values())
     parts[SplitName.HELD_OUT] += _chosen(found, SplitName.HELD_OUT, shares.held_out_0_1)
     parts[SplitName.VALIDATION] += _chosen(found, SplitName.VALIDATION, shares.validation_0_1)
     parts[SplitName.TRAIN] += [cluster for stratum in found for cluster in stratum.free]
     return Allotment(parts=parts, remembered_samples=remembered, strata=len(found))
+
+
+def _stratum_of(
+    clusters: list[Cluster], binding: frozenset[SplitName], parts: Mapping[SplitName, list[Cluster]]
+) -> _Stratum:
+    """A stratum of clusters in order of hash; those that earlier decisions bind go to their part at once."""
+    stratum = _Stratum(free=clusters, samples=_size(clusters))
+    said = [cluster for cluster in clusters if cluster.remembered]
+    stratum.undecided, stratum.new = stratum.samples, stratum.samples - _size(said)
+    if any(cluster.remembered & binding for cluster in said):
+        stratum.free = []
+        for cluster in clusters:
+            bound = cluster.remembered & binding
+            if not bound:
+                stratum.free.append(cluster)
+                continue
+            decided = next(name for name in _STRENGTH if name in bound)
+            stratum.placed[decided] += len(cluster.samples)
+            stratum.undecided -= len(cluster.samples)
+            parts[decided].append(cluster)
+    return stratum
 
 
 def _chosen(strata: Sequence[_Stratum], part: SplitName, share_0_1: float) -> list[Cluster]:

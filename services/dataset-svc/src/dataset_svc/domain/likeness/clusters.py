@@ -5,7 +5,7 @@ Questions that earlier versions already put on one side of the split take part, 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress
 from operator import attrgetter
 from typing import Final
 
@@ -135,26 +135,31 @@ def _sifted(
     groups: Groups,
     threshold_0_1: float,
 ) -> Sifted:
-    roots = np.arange(len(known) + len(ordered))
-    roots[places] = places[roots_of(groups.parents)]
-    goes_for = dict(zip(places[groups.gone].tolist(), np.flatnonzero(groups.gone).tolist(), strict=True))
-    clusters: dict[int, Cluster] = {}
+    """Clusters in order of their best place; most samples share a bucket with nobody and are a cluster each."""
+    joined: dict[int, Cluster] = {}
+    firsts: list[int] = []
     dropped: list[DroppedDuplicate] = []
-    for place, root in enumerate(roots.tolist()):
-        member = goes_for.get(place)
-        if member is not None:
+    members = zip(places.tolist(), roots_of(groups.parents).tolist(), groups.gone.tolist(), strict=True)
+    for member, (place, root, gone) in enumerate(members):
+        if gone:
             kept = ordered[int(places[groups.through[member]]) - len(known)]
             dropped.append(_near_copy(ordered[place - len(known)], kept, member, groups, threshold_0_1))
             continue
-        cluster = clusters.get(root)
+        cluster = joined.get(root)
         if cluster is None:
-            cluster = clusters[root] = Cluster()
+            cluster = joined[root] = Cluster()
+            firsts.append(place)
         if place < len(known):
             cluster.remembered |= {known[place].split}
         else:
             cluster.samples.append(ordered[place - len(known)])
-    occupied = tuple(cluster for cluster in clusters.values() if cluster.samples)
-    return Sifted(clusters=occupied, dropped=tuple(dropped))
+    alone = np.ones(len(ordered), dtype=np.bool_)
+    alone[places[places >= len(known)] - len(known)] = False
+    clusters = [Cluster(samples=[one]) for one in compress(ordered, alone.tolist())]
+    order = np.argsort(np.concatenate((np.flatnonzero(alone) + len(known), np.array(firsts, dtype=np.int64))))
+    clusters += joined.values()
+    in_order = map(clusters.__getitem__, order.tolist())
+    return Sifted(clusters=tuple(cluster for cluster in in_order if cluster.samples), dropped=tuple(dropped))
 
 
 def _near_copy(

@@ -7,7 +7,8 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, not_
 
 from dataset_svc.domain.candidates import Candidate
 from dataset_svc.domain.report import Check, DroppedDuplicate
@@ -57,12 +58,10 @@ def drop_exact_copies(candidates: Sequence[Candidate]) -> Settled:
 def _apart(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
     """Those whose question nobody else asks, which are most and need no second look, and the others."""
     questions = list(map(_question, candidates))
-    asked = Counter(questions)
-    alone: list[Candidate] = []
-    others: list[Candidate] = []
-    for one, question in zip(candidates, questions, strict=True):
-        (alone if asked[question] == 1 else others).append(one)
-    return alone, others
+    again = {question for question, count in Counter(questions).items() if count > 1}
+    asked_again = [question in again for question in questions]
+    others = list(compress(candidates, asked_again))
+    return list(compress(candidates, map(not_, asked_again))) if others else list(candidates), others
 
 
 def _grouped(candidates: Iterable[Candidate], key: Callable[[Candidate], Hashable]) -> Iterable[list[Candidate]]:
