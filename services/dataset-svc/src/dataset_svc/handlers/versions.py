@@ -145,12 +145,15 @@ async def publish_version(
     session.add(version)
     await session.flush()
     await refs.move_main(session, version, by=request.requested_by, now=now)
-    sealer = await questions.sealer(session)
+    asked = await questions.NewQuestions.of_dataset(session, dataset.dataset_id)
+    grouped = groups.NewGroups(session, dataset.dataset_id)
     for name, part in stored.built.parts.items():
         for rows in part.unpacked():
             await datasets.add_samples(session, version.version_id, name, rows)
-            await questions.remember(session, dataset.dataset_id, name, rows, sealer=sealer)
-            await groups.remember(session, dataset.dataset_id, name, rows)
+            await asked.add(name, rows)
+            await grouped.add(name, rows)
+    await asked.keep()
+    await grouped.keep()
     _end_validated(row, stored, now)
     unit.announce(_validated(dataset, version))
     return Publication.PUBLISHED

@@ -7,13 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from dataset_svc.domain.packed_builds import BuiltRow
 from dataset_svc.domain.samples import SplitName
-from dataset_svc.store.copying import copy_rows
+from dataset_svc.store.copying import Staging
 from dataset_svc.store.tables import GroupRow, SampleRow, VersionRow
 
-_REMEMBER = sa.text("""
-INSERT INTO dataset.groups (dataset_id, group_sha256, split) SELECT :dataset_id, digest, :split FROM new_groups
+_STAGED = {"digest": "text", "split": "text"}
+_REMEMBER = """
+INSERT INTO dataset.groups (dataset_id, group_sha256, split)
+SELECT DISTINCT ON (digest) :dataset_id, digest, split FROM new_groups ORDER BY digest
 ON CONFLICT (dataset_id, group_sha256) DO UPDATE SET split = excluded.split
-""")
+"""
 
 
 async def list_groups(session: AsyncSession, dataset_id: str) -> dict[str, SplitName]:
@@ -22,15 +24,19 @@ async def list_groups(session: AsyncSession, dataset_id: str) -> dict[str, Split
     return {digest: SplitName(split) for digest, split in await session.execute(statement)}
 
 
-async def remember(session: AsyncSession, dataset_id: str, split: SplitName, samples: Iterable[BuiltRow]) -> None:
-    """Keeps the groups of one part; the newest word holds."""
-    digests = {built.group_sha256 for built in samples} - {None}
-    if not digests:
-        return
-    await session.execute(sa.text("CREATE TEMPORARY TABLE new_groups (digest text) ON COMMIT DROP"))
-    await copy_rows(session, "new_groups", ("digest",), ((digest,) for digest in digests), schema=None)
-    await session.execute(_REMEMBER, {"dataset_id": dataset_id, "split": split})
-    await session.execute(sa.text("DROP TABLE new_groups"))
+class NewGroups:
+    """Keeps the groups of one version; the newest word holds."""
+
+    def __init__(self, session: AsyncSession, dataset_id: str) -> None:
+        self._staging = Staging(session, "new_groups", _STAGED, sa.text(_REMEMBER).bindparams(dataset_id=dataset_id))
+
+    async def add(self, split: SplitName, samples: Iterable[BuiltRow]) -> None:
+        digests = {built.group_sha256 for built in samples} - {None}
+        await self._staging.add([(digest, split) for digest in digests])
+
+    async def keep(self) -> None:
+        """Keeps all that was added."""
+        await self._staging.merge()
 
 
 async def forget_groups_of_unit(session: AsyncSession, unit_hash: str) -> None:

@@ -1,6 +1,7 @@
 """Which side of the split a dataset's questions are on, for every later version."""
 
 from collections.abc import Iterable
+from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,16 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from dataset_svc.domain.likeness.clusters import RememberedQuestion, RememberedQuestions
 from dataset_svc.domain.packed_builds import BuiltRow
 from dataset_svc.domain.samples import SplitName
-from dataset_svc.store.copying import copy_rows
+from dataset_svc.store.copying import Staging
 from dataset_svc.store.tables import QuestionRow, SampleRow, VersionRow
 from loopwright.sealed_columns import ColumnOpener, ColumnSealer, sealer_for
 
 _AT_ONCE = 1_000
-_REMEMBER = sa.text("""
+_STAGED = {"digest": "text", "split": "text", "question": "bytea"}
+# in order of their keys, which is how the index takes them fastest
+_REMEMBER = """
 INSERT INTO dataset.questions (dataset_id, question_sha256, split, question)
-SELECT :dataset_id, digest, :split, question FROM new_questions
+SELECT DISTINCT ON (digest) :dataset_id, digest, split, question FROM new_questions ORDER BY digest
 ON CONFLICT (dataset_id, question_sha256) DO UPDATE SET split = excluded.split
-""")
+"""
 
 
 async def list_questions(session: AsyncSession, dataset_id: str) -> RememberedQuestions:
@@ -35,23 +38,26 @@ async def list_questions(session: AsyncSession, dataset_id: str) -> RememberedQu
     return found
 
 
-async def sealer(session: AsyncSession) -> ColumnSealer:
-    """What seals the questions of one version."""
-    return await sealer_for(session, QuestionRow.__tablename__)
+class NewQuestions:
+    """Keeps the questions of one version. The newest word holds: no version takes a question out of the held-out part."""
 
+    def __init__(self, staging: Staging, sealer: ColumnSealer) -> None:
+        self._staging, self._sealer = staging, sealer
 
-async def remember(
-    session: AsyncSession, dataset_id: str, split: SplitName, samples: Iterable[BuiltRow], *, sealer: ColumnSealer
-) -> None:
-    """Keeps the questions of one part. The newest word holds: no version takes a question out of the held-out part."""
-    questions = {built.question_sha256: built.question for built in samples}
-    if not questions:
-        return
-    await session.execute(sa.text("CREATE TEMPORARY TABLE new_questions (digest text, question bytea) ON COMMIT DROP"))
-    sealed = ((digest, sealer.seal(question.encode())) for digest, question in questions.items())
-    await copy_rows(session, "new_questions", ("digest", "question"), sealed, schema=None)
-    await session.execute(_REMEMBER, {"dataset_id": dataset_id, "split": split})
-    await session.execute(sa.text("DROP TABLE new_questions"))
+    @classmethod
+    async def of_dataset(cls, session: AsyncSession, dataset_id: str) -> Self:
+        merge = sa.text(_REMEMBER).bindparams(dataset_id=dataset_id)
+        sealer = await sealer_for(session, QuestionRow.__tablename__)
+        return cls(Staging(session, "new_questions", _STAGED, merge), sealer)
+
+    async def add(self, split: SplitName, samples: Iterable[BuiltRow]) -> None:
+        questions = {built.question_sha256: built.question for built in samples}
+        seal = self._sealer.seal
+        await self._staging.add([(digest, split, seal(question.encode())) for digest, question in questions.items()])
+
+    async def keep(self) -> None:
+        """Keeps all that was added."""
+        await self._staging.merge()
 
 
 async def forget_questions_of_unit(session: AsyncSession, unit_hash: str) -> None:

@@ -159,16 +159,20 @@ class RefRow(Base):
 
 
 class SampleRow(Base):
-    """Where one sample of a version came from; its text is line `position` of the part's file."""
+    """Where one sample of a version came from; its text is line `position` of the part's file.
+
+    It is written in the transaction of its version, and versions never go, so that no foreign key is checked row by row.
+    """
 
     __tablename__ = "samples"
     __table_args__ = (
         sa.Index(
             "ix_dataset_samples_group_sha256", "group_sha256", postgresql_where=sa.text("group_sha256 IS NOT NULL")
         ),
+        sa.Index("ix_dataset_samples_unit_hash", "unit_hash", postgresql_where=sa.text("unit_hash IS NOT NULL")),
     )
 
-    version_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.versions.version_id"), primary_key=True)
+    version_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     sample_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     split: Mapped[str] = mapped_column(sa.Text)
     position: Mapped[int] = mapped_column(sa.Integer)
@@ -178,7 +182,7 @@ class SampleRow(Base):
     source: Mapped[str] = mapped_column(sa.Text)
     inference_id: Mapped[str | None] = mapped_column(sa.Text)
     rating_ids: Mapped[list[str]] = mapped_column(ARRAY(sa.Text))
-    unit_hash: Mapped[str | None] = mapped_column(sa.Text, index=True)
+    unit_hash: Mapped[str | None] = mapped_column(sa.Text)
     weight_0_1: Mapped[float] = mapped_column(sa.Double)
 
 
@@ -187,7 +191,7 @@ class QuestionRow(Base):
 
     __tablename__ = "questions"
 
-    dataset_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.datasets.dataset_id"), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     question_sha256: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     split: Mapped[str] = mapped_column(sa.Text)
     question: Mapped[bytes] = mapped_column(sa.LargeBinary)
@@ -201,7 +205,7 @@ class GroupRow(Base):
 
     __tablename__ = "groups"
 
-    dataset_id: Mapped[str] = mapped_column(sa.ForeignKey("dataset.datasets.dataset_id"), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     group_sha256: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     split: Mapped[str] = mapped_column(sa.Text)
 
