@@ -83,7 +83,7 @@ def test_tokens_of_question_and_answer_are_counted_after_masking() -> None:
     rules = PreparationRules(reading=READING, policy=DataPolicy())
     preparer = Preparer(rules, lambda texts: np.array([len(text) for text in texts], dtype=np.int32))
     measurements = preparer.prepare(lines(a_chat("a@b.kr")), LinesInMemory()).measurements
-    tokens = measurements.measured(np.array([0]), categories=[None]).tokens
+    tokens = measurements.of_rows(np.array([0])).measured(categories=[None]).tokens
     assert {part: counts.tolist() for part, counts in tokens.items()} == {
         LengthPart.QUESTION: [len("[이메일]")],
         LengthPart.ANSWER: [len("ok")],

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dataset_svc.domain.samples import Sample, SplitName, Turn, encode
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
-from dataset_svc.domain.statistics.columns import Measured, SampleColumns, columns_of
+from dataset_svc.domain.statistics.columns import SPLITS, Measured, SampleColumns, columns_of
 from dataset_svc.domain.statistics.figures import (
     Distribution,
     LengthPart,
@@ -23,8 +23,10 @@ from dataset_svc.domain.statistics.figures import (
     Statistics,
 )
 from dataset_svc.domain.statistics.labels import labels_of
+from dataset_svc.domain.statistics.line_cuts import ROLES
 from dataset_svc.domain.statistics.tallies import NameTally, Tally
 from dataset_svc.domain.statistics.words import WordScanner, hashes_of, words_of
+from loopwright.contracts.datasets import SampleSource
 
 SampleBuilder = Callable[..., Sample]
 SHARED = Path(__file__).parents[4].parent / "shared/data"
@@ -61,6 +63,15 @@ def batch(rows: Sequence[tuple[str, str, str | None, int]], *, first: int = 0) -
         tokens={LengthPart.QUESTION: lengths * 7},
         scores={"length": np.where(lengths % 4 == 0, np.nan, lengths % 11 / 10)},
     )
+
+
+def columns(*samples: Sample, measured: Measured | None = None) -> SampleColumns:
+    """Of held out samples, with another line before each of theirs."""
+    lines = [encode(sample) for sample in samples]
+    content = b"".join(b"{}\n" + line for line in lines)
+    firsts = np.cumsum([3 + len(line) for line in lines]) - [len(line) for line in lines]
+    splits = np.full(len(samples), SPLITS.index(SplitName.HELD_OUT), dtype=np.int8)
+    return columns_of(content, np.stack([firsts, [len(line) for line in lines]], axis=1), splits, measured)
 
 
 def gathered(*batches: SampleColumns) -> StatisticsBuilder:
@@ -277,19 +288,60 @@ def test_columns_hold_the_texts_of_lines_as_samples_say_them(
 ) -> None:
     turns = (*(Turn(role, f"{said}!") for role in before), Turn("user", said), Turn("assistant", f"{said}?"))
     sample = a_sample(said, f"{said}?", messages=turns)
-    columns = columns_of([encode(sample)], SplitName.TRAIN)
-    assert columns.questions.to_pylist() == [sample.question]
-    assert columns.answers.to_pylist() == [sample.answer]
-    assert columns.sample_ids.to_pylist() == [sample.sample_id]
-    assert columns.sources.to_pylist() == [sample.source.value]
-    assert columns.weights.tolist() == [sample.weight_0_1]
+    assert_columns_say(sample, a_sample("next", "one"))
+
+
+def assert_columns_say(*samples: Sample) -> None:
+    told = columns(*samples)
+    assert told.questions.to_pylist() == [sample.question for sample in samples]
+    assert told.answers.to_pylist() == [sample.answer for sample in samples]
+    assert told.sample_ids.to_pylist() == [sample.sample_id for sample in samples]
+    assert told.sources.to_pylist() == [sample.source.value for sample in samples]
+    assert told.weights.tolist() == [sample.weight_0_1 for sample in samples]
+    roles = sorted({turn.role for sample in samples for turn in sample.messages})
+    assert {role: turns.tolist() for role, turns in told.turns.items()} == {
+        role: [sum(turn.role == role for turn in sample.messages) for sample in samples] for role in roles
+    }
+
+
+_said = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
+_samples = st.builds(
+    Sample,
+    sample_id=_said,
+    task_id=_said,
+    input=_said,
+    messages=st.builds(
+        lambda turns, answer: (*turns, Turn("assistant", answer)),
+        st.lists(st.builds(Turn, st.sampled_from(ROLES), _said, st.none() | _said), max_size=5),
+        _said,
+    ),
+    source=st.sampled_from(SampleSource),
+    inference_id=st.none() | _said,
+    rating_ids=st.lists(_said, max_size=3).map(tuple),
+    unit_hash=st.none() | _said,
+    weight_0_1=st.floats(0, 1),
+    tools=st.none() | _said,
+    rejected=st.none() | _said,
+    metadata=st.none() | st.dictionaries(_said, _said | st.integers() | st.none(), max_size=2),
+    category=st.none() | _said,
+)
+
+
+@given(st.lists(_samples, min_size=1, max_size=3))
+def test_columns_hold_what_samples_say_whatever_it_is(samples: list[Sample]) -> None:
+    assert_columns_say(*samples)
+
+
+def test_a_role_that_no_record_may_have_is_a_mistake(a_sample: SampleBuilder) -> None:
+    with pytest.raises(ValueError, match="role"):
+        columns(a_sample("q", "a", messages=(Turn("user", "q"), Turn("users", "a"))))
 
 
 def test_samples_become_columns_with_their_roles_and_measures(a_sample: SampleBuilder) -> None:
     turns = (Turn("system", "s"), Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
     samples = [a_sample("disk", "alert"), a_sample("c", "d", messages=turns, weight_0_1=0.25)]
-    measured = Measured(languages=["en", None], tokens={LengthPart.ANSWER: np.array([2, 3], dtype=np.int32)})
-    builder = gathered(columns_of([encode(sample) for sample in samples], SplitName.HELD_OUT, measured))
+    measured = Measured(languages=texts(["en", None]), tokens={LengthPart.ANSWER: np.array([2, 3], dtype=np.int32)})
+    builder = gathered(columns(*samples, measured=measured))
     builder.note(duplicates={"near": 2}, personal_data={"email": 1})
     builder.note(duplicates={"near": 1, "exact": 4})
     statistics = builder.finish()

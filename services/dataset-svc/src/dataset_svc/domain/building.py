@@ -22,13 +22,14 @@ from dataset_svc.domain.sources.bad_records import BadLine, BadRecords
 from dataset_svc.domain.sources.reading import Names, ReadingRules
 from dataset_svc.domain.splits import EVERY_PART, Allotment, Shares, allot, joined_by_group
 from dataset_svc.domain.statistics.builder import StatisticsBuilder, term_bound
+from dataset_svc.domain.statistics.columns import SPLITS
 from dataset_svc.domain.statistics.figures import Statistics
 from dataset_svc.domain.statistics.portions import Gather, Portion, measured_here
 from dataset_svc.domain.versions.origins import SampleOrigin
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.personal.kinds import PersonalKind
 
-_STATISTICS_BATCH = 5_000
+_STRETCH_BYTES = 8 << 20  # lines of some thousands of samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,25 +273,26 @@ class VersionBuilder:
 def _portions(
     splits: Mapping[SplitName, BuiltSplit], measured: Measurements, rows: NDArray[np.int64]
 ) -> Iterator[Portion]:
-    """What to measure.
+    """What to measure: samples whose lines begin in one stretch of the file, so that one look reads them all.
 
     Args:
         rows: Of all samples, one part after the other, in `measured`.
     """
-    bound = term_bound([one.sample_id for split in splits.values() for one in split.candidates])
-    before = 0
-    for name, split in splits.items():
-        own = rows[before : before + len(split.candidates)]
-        before += len(split.candidates)
-        for first in range(0, len(split.candidates), _STATISTICS_BATCH):
-            batch = split.candidates[first : first + _STATISTICS_BATCH]
-            some = own[first : first + len(batch)]
-            yield Portion(
-                split=name,
-                places=np.array([[one.first_byte for one in batch], [one.size_bytes for one in batch]]).T,
-                measured=measured.measured(some, categories=[one.category for one in batch]),
-                term_bound=bound,
-            )
+    kept = [one for split in splits.values() for one in split.candidates]
+    bound = term_bound([one.sample_id for one in kept])
+    places = np.array([[one.first_byte for one in kept], [one.size_bytes for one in kept]], dtype=np.int64).T
+    part_of = [SPLITS.index(name) for name in splits]
+    parts = np.repeat(np.array(part_of, dtype=np.int8), [len(split.candidates) for split in splits.values()])
+    order = np.argsort(places[:, 0])
+    stretches = places[order, 0] // _STRETCH_BYTES
+    for some in np.split(order, np.flatnonzero(np.diff(stretches)) + 1) if kept else ():
+        yield Portion(
+            places=places[some],
+            splits=parts[some],
+            measured=measured.of_rows(rows[some]),
+            categories=[kept[place].category for place in some.tolist()],
+            term_bound=bound,
+        )
 
 
 @lru_cache(maxsize=1024)

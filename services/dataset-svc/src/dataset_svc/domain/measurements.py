@@ -5,6 +5,7 @@ from typing import Self
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dataset_svc.domain.quality.parts import FLAWS, LANGUAGES, PARTS
@@ -59,18 +60,32 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     def line_numbers(self) -> NDArray[np.int64]:
         return np.frombuffer(self.numbers, dtype="<i8")
 
-    def measured(self, rows: Rows, *, categories: Sequence[str | None]) -> Measured:
-        """What statistics want to know of some samples."""
-        parts = np.frombuffer(self.parts, dtype="<u2").reshape(-1, len(PARTS))[rows] / SCALE
+    def of_rows(self, rows: Rows) -> Self:
+        """Those of some samples."""
+        return type(self)(
+            numbers=self.line_numbers()[rows].tobytes(),
+            parts=self._parts()[rows].tobytes(),
+            totals=np.frombuffer(self.totals, dtype="<u2")[rows].tobytes(),
+            languages=np.frombuffer(self.languages, dtype=np.int8)[rows].tobytes(),
+            flaws=np.frombuffer(self.flaws, dtype="<i8")[rows].tobytes(),
+            tokens=None if self.tokens is None else _pairs(self.tokens)[rows].tobytes(),
+        )
+
+    def measured(self, *, categories: Sequence[str | None]) -> Measured:
+        """What statistics want to know of the samples."""
+        parts = self._parts() / SCALE
         scores = {str(part): parts[:, place] for place, part in enumerate(PARTS)}
-        scores["total"] = np.frombuffer(self.totals, dtype="<u2")[rows] / SCALE
+        scores["total"] = np.frombuffer(self.totals, dtype="<u2") / SCALE
         tokens: dict[LengthPart, NDArray[np.int32]] = {}
         if self.tokens is not None:
-            both = np.frombuffer(self.tokens, dtype="<i4").reshape(-1, 2)[rows]
+            both = _pairs(self.tokens)
             tokens = {LengthPart.QUESTION: both[:, 0], LengthPart.ANSWER: both[:, 1]}
-        languages = np.frombuffer(self.languages, dtype=np.int8)[rows].tolist()
+        languages = pa.array(np.frombuffer(self.languages, dtype=np.int8))
         return Measured(
-            categories=categories, languages=[LANGUAGES[place] for place in languages], tokens=tokens, scores=scores
+            categories=pa.array(categories, pa.large_string()),
+            languages=pa.array(LANGUAGES, pa.large_string()).take(languages),
+            tokens=tokens,
+            scores=scores,
         )
 
     def flaws_of(self, rows: Rows) -> dict[str, int]:
@@ -78,3 +93,10 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
         masks = np.frombuffer(self.flaws, dtype="<i8")[rows]
         counts = ((flaw.code, int(np.count_nonzero(masks >> place & 1))) for place, flaw in enumerate(FLAWS))
         return {code: count for code, count in counts if count}
+
+    def _parts(self) -> NDArray[np.uint16]:
+        return np.frombuffer(self.parts, dtype="<u2").reshape(-1, len(PARTS))
+
+
+def _pairs(tokens: bytes) -> NDArray[np.int32]:
+    return np.frombuffer(tokens, dtype="<i4").reshape(-1, 2)

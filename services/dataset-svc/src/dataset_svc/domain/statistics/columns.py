@@ -1,16 +1,15 @@
 """Samples column by column, as the statistics take them in."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dataset_svc.domain.samples import SplitName, decode, is_one_question
+from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.statistics.figures import LengthPart
+from dataset_svc.domain.statistics.line_cuts import ROLES, cut_lines
 
 SPLITS = tuple(SplitName)
 
@@ -56,64 +55,33 @@ class SampleColumns:
 class Measured:
     """What other rooms found out about the samples of one batch; see `SampleColumns`, whose fields these become."""
 
-    categories: Sequence[str | None] | None = None
-    languages: Sequence[str | None] | None = None
+    categories: pa.LargeStringArray | None = None
+    languages: pa.LargeStringArray | None = None
     tokens: Mapping[LengthPart, NDArray[np.int32]] = field(default_factory=dict)
     scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
-class _Turn(msgspec.Struct, frozen=True, gc=False):
-    role: str
-    content: msgspec.Raw
+def columns_of(
+    content: bytes, places: NDArray[np.int64], splits: NDArray[np.int8], measured: Measured | None = None
+) -> SampleColumns:
+    """Samples as columns.
 
-
-class _Line(msgspec.Struct, frozen=True, gc=False):
-    """What statistics want of a sample's line, with texts as they stand in it: few need more than their quotes off."""
-
-    sample_id: str
-    input: msgspec.Raw
-    messages: tuple[_Turn, ...]
-    source: str
-    weight_0_1: float
-
-
-_decoder = msgspec.json.Decoder(_Line)
-_text_decoder = msgspec.json.Decoder(str)
-
-
-def columns_of(lines: Sequence[bytes], split: SplitName, measured: Measured | None = None) -> SampleColumns:
-    """Lines of one part of the split as columns."""
-    found = measured or Measured()
-    samples = list(map(_decoder.decode, lines))
-    roles = [tuple([turn.role for turn in sample.messages]) for sample in samples]
-    patterns = {pattern: Counter(pattern) for pattern in set(roles)}
+    Args:
+        content: Has their lines in it.
+        places: First byte and size of each line in it `[n, 2]`.
+        splits: As `SampleColumns` has them.
+    """
+    found, cuts = measured or Measured(), cut_lines(content, places)
     return SampleColumns(
-        sample_ids=_texts([sample.sample_id for sample in samples]),
-        questions=_texts(list(map(_question, samples, lines))),
-        answers=_texts([_text(sample.messages[-1].content) for sample in samples]),
-        splits=np.full(len(samples), SPLITS.index(split), dtype=np.int8),
-        sources=_texts([sample.source for sample in samples]),
-        weights=np.array([sample.weight_0_1 for sample in samples], dtype=np.float64),
-        categories=None if found.categories is None else _texts(found.categories),
-        languages=None if found.languages is None else _texts(found.languages),
-        turns={
-            role: np.array([patterns[pattern][role] for pattern in roles], dtype=np.int32)
-            for role in sorted(set[str]().union(*patterns))
-        },
+        sample_ids=cuts.sample_ids,
+        questions=cuts.questions,
+        answers=cuts.answers,
+        splits=splits,
+        sources=cuts.sources,
+        weights=cuts.weights,
+        categories=found.categories,
+        languages=found.languages,
+        turns={role: turns for role, turns in zip(ROLES, cuts.turns.T, strict=True) if turns.any()},
         tokens=found.tokens,
         scores=found.scores,
     )
-
-
-def _question(sample: _Line, line: bytes) -> bytes:
-    return _text(sample.input) if is_one_question(sample.messages) else decode(line).question.encode()
-
-
-def _text(quoted: msgspec.Raw) -> bytes:
-    """A text in UTF-8 as JSON quotes it."""
-    said = bytes(quoted)
-    return _text_decoder.decode(said).encode() if b"\\" in said else said[1:-1]
-
-
-def _texts(texts: Sequence[str | None] | Sequence[bytes]) -> pa.LargeStringArray:
-    return pa.array(texts, pa.large_string())

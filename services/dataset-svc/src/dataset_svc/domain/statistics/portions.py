@@ -1,30 +1,33 @@
 """Portions of a version's samples, which may be measured anywhere and in any order."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset_svc.domain.kept_lines import Lines
-from dataset_svc.domain.samples import SplitName
+from dataset_svc.domain.measurements import Measurements
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
-from dataset_svc.domain.statistics.columns import Measured, columns_of
+from dataset_svc.domain.statistics.columns import columns_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Portion:
-    """Some samples of one part.
+    """Some samples, of whatever part.
 
     Attributes:
-        places: First byte and size of the line of each sample [samples, 2].
+        places: First byte and size of the line of each sample, near each other `[samples, 2]`.
+        splits: Places of their parts in `SplitName`, int8 `[samples]`.
         measured: What was found out about them before.
+        categories: Of the samples.
         term_bound: As `StatisticsBuilder` wants it.
     """
 
-    split: SplitName
     places: NDArray[np.int64]
-    measured: Measured
+    splits: NDArray[np.int8]
+    measured: Measurements
+    categories: Sequence[str | None]
     term_bound: int | None
 
 
@@ -32,8 +35,12 @@ Gather = Callable[[Iterable[Portion], Lines], Iterable[StatisticsBuilder]]
 
 
 def measure_portion(portion: Portion, lines: Lines) -> StatisticsBuilder:
+    firsts, sizes = portion.places.T
+    first = int(firsts.min())
+    content = lines.read(first, int((firsts + sizes).max()) - first)
     builder = StatisticsBuilder(term_bound=portion.term_bound)
-    builder.add(columns_of([lines.read(*place) for place in portion.places.tolist()], portion.split, portion.measured))
+    measured = portion.measured.measured(categories=portion.categories)
+    builder.add(columns_of(content, portion.places - (first, 0), portion.splits, measured))
     return builder
 
 
