@@ -25,7 +25,7 @@ from dataset_svc.domain.statistics.figures import (
 from dataset_svc.domain.statistics.labels import labels_of
 from dataset_svc.domain.statistics.line_cuts import ROLES
 from dataset_svc.domain.statistics.tallies import NameTally, Tally
-from dataset_svc.domain.statistics.words import WordScanner, hashes_of, words_of
+from dataset_svc.domain.statistics.words import WordScanner, cut_words, hashes_of, words_of
 from loopwright.contracts.datasets import SampleSource
 
 SampleBuilder = Callable[..., Sample]
@@ -157,6 +157,17 @@ def test_characters_and_words_are_those_that_python_counts(text: str) -> None:
     assert sizes.characters.tolist() == [len(text), len(text) + 2]
     (words,) = words_of([text])
     assert sizes.words.tolist() == [len(words), len(words) + 1]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(ODD_TEXTS), min_size=1, max_size=5))
+def test_words_are_cut_with_equal_hashes_where_they_are_equal_in_lower_case(rows: list[str]) -> None:
+    cuts = cut_words(texts(["left out", *rows])[1:])
+    said = [bytes(cuts.content[first:last]).decode() for first, last in cuts.places.tolist()]
+    folded = ["".join(next(words_of([word]))) for word in said]
+    assert folded == [word for words in words_of(rows) for word in (*words, "")]
+    assert (
+        len(set(zip(folded, cuts.hashes.tolist(), strict=True))) == len(set(folded)) == len(set(cuts.hashes.tolist()))
+    )
 
 
 def test_words_are_letters_digits_and_marks_in_lower_case() -> None:

@@ -21,10 +21,11 @@ from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.bad_records import BadLine, BadRecords
 from dataset_svc.domain.sources.reading import Names, ReadingRules
 from dataset_svc.domain.splits import EVERY_PART, Allotment, Shares, allot, joined_by_group
-from dataset_svc.domain.statistics.builder import StatisticsBuilder, term_bound
+from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import SPLITS
 from dataset_svc.domain.statistics.figures import Statistics
 from dataset_svc.domain.statistics.portions import Gather, Portion, measured_here
+from dataset_svc.domain.statistics.terms import term_bound
 from dataset_svc.domain.versions.origins import SampleOrigin
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.personal.kinds import PersonalKind

@@ -2,13 +2,10 @@
 
 # ruff: noqa: SLF001 - merging reads what another of the same class holds
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dataset_svc.domain.statistics.columns import SPLITS, SampleColumns
@@ -19,20 +16,12 @@ from dataset_svc.domain.statistics.figures import (
     RoleCount,
     Score,
     Statistics,
-    Term,
     Vocabulary,
 )
 from dataset_svc.domain.statistics.labels import LabelTallies
 from dataset_svc.domain.statistics.tallies import NameTally, Tally
-from dataset_svc.domain.statistics.words import TextSizes, WordScanner, hashes_of, words_of
-
-_TERM_SAMPLES = 5_000
-_TERM_CHARACTERS = 1_000
-_CUT_TEXTS = 500
-_SHOWN_TERMS = 40
-_RANKED_TERMS = 1_000
-_END = ""  # of a text, among its words
-_LETTER = re.compile(r"[^\W\d_]")
+from dataset_svc.domain.statistics.terms import TermSample
+from dataset_svc.domain.statistics.words import TextSizes, WordScanner
 
 
 class StatisticsBuilder:
@@ -42,7 +31,7 @@ class StatisticsBuilder:
     counters it holds the texts of 5,000 samples, of each at most 1,000 characters.
 
     Args:
-        term_bound: What `term_bound` gave for all samples, so that a builder that sees only some of them holds no
+        term_bound: What `terms.term_bound` gave for all samples, so that a builder that sees only some of them holds no
             texts for nothing.
     """
 
@@ -56,7 +45,7 @@ class StatisticsBuilder:
         self._with_role: Counter[str] = Counter()
         self._labels = LabelTallies()
         self._scanner = WordScanner()
-        self._terms = _TermSample(term_bound)
+        self._terms = TermSample(term_bound)
         self._words = 0
         self._duplicates: Counter[str] = Counter()
         self._personal_data: Counter[str] = Counter()
@@ -168,89 +157,3 @@ class StatisticsBuilder:
             frequent_words=words,
             frequent_pairs=pairs,
         )
-
-
-def term_bound(sample_ids: Sequence[str]) -> int | None:
-    """Hash from which on samples have no part in the frequent words; None if all have."""
-    if len(sample_ids) <= _TERM_SAMPLES:
-        return None
-    hashes = hashes_of(pa.array(sample_ids, pa.large_string()))
-    return int(np.partition(hashes, _TERM_SAMPLES)[_TERM_SAMPLES])
-
-
-class _TermSample:
-    """The texts of some samples, chosen by the hash of their id, so that the choice is the same in every order."""
-
-    def __init__(self, bound: int | None) -> None:
-        self._least_unused = np.iinfo(np.uint64).max if bound is None else bound
-        self._hashes = np.zeros(0, dtype=np.uint64)
-        self._texts: pa.Table = pa.table({"question": _no_texts(), "answer": _no_texts()})
-
-    def __len__(self) -> int:
-        return len(self._hashes)
-
-    def add(self, batch: SampleColumns) -> None:
-        hashes = hashes_of(batch.sample_ids)
-        chosen = np.flatnonzero(hashes < self._bound())
-        if len(chosen) > _TERM_SAMPLES:
-            chosen = chosen[np.argpartition(hashes[chosen], _TERM_SAMPLES)[:_TERM_SAMPLES]]
-        self._take(
-            hashes[chosen],
-            pa.table({"question": _beginnings(batch.questions, chosen), "answer": _beginnings(batch.answers, chosen)}),
-        )
-
-    def merge(self, other: "_TermSample") -> None:
-        self._take(other._hashes, other._texts)
-
-    def frequent(self) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
-        """Most frequent words and pairs of neighbours; a pair never reaches from a question into its answer."""
-        numbers = {_END: 0}
-        places = [np.zeros(0, dtype=np.int64)]
-        for texts in (chunk for column in self._texts.columns for chunk in _chunks(column)):
-            said = [word for words in words_of(texts) for word in (*words, _END)]
-            for word in dict.fromkeys(said):
-                numbers.setdefault(word, len(numbers))
-            places.append(np.fromiter(map(numbers.__getitem__, said), dtype=np.int64, count=len(said)))
-        words, found = list(numbers), np.concatenate(places)
-        inside = found != numbers[_END]
-        pairs = (found[:-1] * len(words) + found[1:])[inside[:-1] & inside[1:]]
-        return (
-            _most_frequent(found[inside], lambda one: (words[one],)),
-            _most_frequent(pairs, lambda two: (words[two // len(words)], words[two % len(words)])),
-        )
-
-    def _bound(self) -> np.uint64:
-        full = len(self._hashes) >= _TERM_SAMPLES
-        return np.uint64(self._hashes[-1] if full else self._least_unused)
-
-    def _take(self, hashes: NDArray[np.uint64], texts: pa.Table) -> None:
-        joined = np.concatenate([self._hashes, hashes])
-        order = np.argsort(joined, kind="stable")[:_TERM_SAMPLES]
-        self._hashes = joined[order]
-        self._texts = pa.concat_tables([self._texts, texts]).take(order).combine_chunks()
-
-
-def _chunks(column: pa.ChunkedArray) -> Iterable[list[str]]:
-    """Few texts at a time: words are cut from code points, which take several times the room."""
-    return (column.slice(first, _CUT_TEXTS).to_pylist() for first in range(0, len(column), _CUT_TEXTS))
-
-
-def _no_texts() -> pa.LargeStringArray:
-    return pa.array([], pa.large_string())
-
-
-def _beginnings(texts: pa.LargeStringArray, rows: NDArray[np.int64]) -> pa.LargeStringArray:
-    chosen = texts.take(pa.array(rows))
-    return pc.utf8_slice_codeunits(chosen, 0, _TERM_CHARACTERS)  # pyright: ignore[reportAttributeAccessIssue] - made on import
-
-
-def _most_frequent(numbers: NDArray[np.int64], words_of_number: Callable[[int], tuple[str, ...]]) -> tuple[Term, ...]:
-    """The first by count, equal ones by alphabet; those with a word without a letter are left out."""
-    found, counts = np.unique(numbers, return_counts=True)
-    ranked = min(_RANKED_TERMS, len(counts))
-    least = np.partition(counts, len(counts) - ranked)[len(counts) - ranked] if ranked else 0
-    frequent = np.flatnonzero(counts >= least)
-    chosen = zip(map(words_of_number, found[frequent].tolist()), counts[frequent].tolist(), strict=True)
-    worded = [(count, " ".join(words)) for words, count in chosen if all(map(_LETTER.search, words))]
-    ranked = sorted(worded, key=lambda term: (-term[0], term[1]))[:_SHOWN_TERMS]
-    return tuple(Term(text=text, count=count) for count, text in ranked)

@@ -6,15 +6,15 @@ A word is a row of letters, digits and combining marks in any script, in lower c
 # ruff: noqa: SLF001 - merging reads what another of the same class holds
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
+
+from loopwright.compiling import compiled, compiled_inner
 
 _TABLE_SIZE = 0x20000  # letters beyond the first two planes are ideographs: words, without case
 _SPACE, _LINE_END = 0x20, 0x0A
@@ -55,6 +55,30 @@ def words_of(texts: Sequence[str]) -> Iterator[list[str]]:
     folded[folded == 0] = _SPACE
     folded[ends] = _LINE_END
     return (line.split() for line in folded.tobytes().decode("utf-32-le").split("\n")[:-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordCuts:
+    """The words of texts one after the other, and after those of each text an empty one.
+
+    Attributes:
+        content: All texts, in UTF-8.
+        places: Where each word begins and ends in it `int32 [words, 2]`.
+        hashes: Equal for words that are equal in lower case `[words]`.
+    """
+
+    content: NDArray[np.uint8]
+    places: NDArray[np.int32]
+    hashes: NDArray[np.uint64]
+
+
+def cut_words(texts: pa.LargeStringArray) -> WordCuts:
+    """Cuts some texts, together less than two gigabytes."""
+    content, offsets = _buffers(texts)
+    most = int(offsets[-1] - offsets[0]) // 2 + 2 * len(texts)
+    places, hashes = np.empty((most, 2), dtype=np.int32), np.empty(most, dtype=np.uint64)
+    count = _cut((content, offsets, folded_signs()), places, hashes)
+    return WordCuts(content=content, places=places[:count], hashes=hashes[:count])
 
 
 class WordScanner:
@@ -141,14 +165,21 @@ def _chunks(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _mixed_plain(value: np.uint64) -> np.uint64:
+_Source = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint32]]
+_Filter = tuple[np.uint64, NDArray[np.uint64]]
+_Result = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]
+
+
+@compiled_inner
+def _mixed(value: np.uint64) -> np.uint64:
     """The last step of MurmurHash3 (Appleby, public domain): every bit of the input moves every bit of the output."""
     value = (value ^ (value >> _HALF)) * _MIX[0]
     value = (value ^ (value >> _HALF)) * _MIX[1]
     return value ^ (value >> _HALF)
 
 
-def _next_sign_plain(content: NDArray[np.uint8], place: int) -> tuple[np.int64, int]:
+@compiled_inner
+def _next_sign(content: NDArray[np.uint8], place: int) -> tuple[np.int64, int]:
     """Code point of valid UTF-8, and its length in bytes."""
     byte = np.int64(content[place])
     if byte < 0x80:
@@ -162,16 +193,8 @@ def _next_sign_plain(content: NDArray[np.uint8], place: int) -> tuple[np.int64, 
     return ((byte & 0x07) << 18) | (second << 12) | (third << 6) | (np.int64(content[place + 3]) & 0x3F), 4
 
 
-_compiled = njit(cache=True, nogil=True)
-_mixed = cast("Callable[[np.uint64], np.uint64]", _compiled(_mixed_plain))
-_next_sign = cast("Callable[[NDArray[np.uint8], int], tuple[np.int64, int]]", _compiled(_next_sign_plain))
-
-_Source = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint32]]
-_Filter = tuple[np.uint64, NDArray[np.uint64]]
-_Result = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]
-
-
-def _scan_plain(source: _Source, limit: _Filter, result: _Result) -> int:
+@compiled
+def _scan(source: _Source, limit: _Filter, result: _Result) -> int:
     """Fills sizes by row and hashes below the bound, most repetitions left out; answers how many hashes."""
     content, offsets, folded = source
     bound, recent = limit
@@ -204,15 +227,44 @@ def _scan_plain(source: _Source, limit: _Filter, result: _Result) -> int:
     return found
 
 
-def _hash_rows_plain(content: NDArray[np.uint8], offsets: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
+@compiled_inner
+def _next_word(
+    content: NDArray[np.uint8], folded: NDArray[np.uint32], place: int, end: int
+) -> tuple[int, int, np.uint64]:
+    """Where the next word begins and ends, equal places if there is none, and its hash."""
+    first, value = place, _FNV_OFFSET
+    while place < end:
+        code, size = _next_sign(content, place)
+        sign = folded[code] if code < _TABLE_SIZE else np.uint32(code)
+        if sign:
+            value = (value ^ np.uint64(sign)) * _FNV_PRIME
+        elif place > first:
+            break
+        else:
+            first = place + size
+        place += size
+    return first, place, _mixed(value)
+
+
+@compiled
+def _cut(source: _Source, places: NDArray[np.int32], hashes: NDArray[np.uint64]) -> int:
+    content, offsets, folded = source
+    found = 0
+    for row in range(len(offsets) - 1):
+        last, end = offsets[row], offsets[row + 1]
+        while True:
+            first, last, value = _next_word(content, folded, last, end)
+            places[found, 0], places[found, 1], hashes[found] = first, last, value
+            found += 1
+            if first == last:
+                break
+    return found
+
+
+@compiled
+def _hash_rows(content: NDArray[np.uint8], offsets: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
     for row in range(len(hashes)):
         value = _FNV_OFFSET
         for place in range(offsets[row], offsets[row + 1]):
             value = (value ^ np.uint64(content[place])) * _FNV_PRIME
         hashes[row] = _mixed(value)
-
-
-_scan = cast("Callable[[_Source, _Filter, _Result], int]", _compiled(_scan_plain))
-_hash_rows = cast(
-    "Callable[[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint64]], None]", _compiled(_hash_rows_plain)
-)
