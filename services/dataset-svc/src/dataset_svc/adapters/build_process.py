@@ -23,12 +23,14 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 from weakref import WeakSet
 
 import msgspec
+import numpy as np
 
-from dataset_svc.adapters.line_files import LineFile
+from dataset_svc.adapters.line_files import LineFile, copy_lines
 from dataset_svc.adapters.nameless_files import nameless_file, path_of
 from dataset_svc.adapters.source_files import SourceLimits, SourcePortion, open_source
 from dataset_svc.adapters.token_counts import TokenCounter
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.built import BuiltSplit
 from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.packed_builds import PackedBuild, pack
 from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer
@@ -40,7 +42,7 @@ from dataset_svc.domain.statistics.portions import Portion, measure_portion, mea
 from dataset_svc.domain.warming import warm_up
 
 _ALONE_BYTES = 4 << 20  # smaller sources are done before helpers would have started
-_WRITTEN_BYTES = 1 << 20
+_COPIED_BYTES = 8 << 20  # by one task
 _TASK_S = 60.0  # no task takes longer; a helper that dies just now may leave one that nobody ends
 _NICENESS = 10  # whoever asks the service goes first; helpers inherit it
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -219,10 +221,11 @@ def _build(order: BuildOrder) -> PackedBuild:
                 read += len(batch.candidates) + len(batch.bad)
                 _note_progress(read)
             built = builder.finish()
-            with order.files.parts.open("wb", buffering=_WRITTEN_BYTES) as parts:
-                for split in built.splits.values():
-                    parts.writelines(split.lines(lines))
-            return pack(built, title=order.title)
+            copied = _copied(built.splits.values(), order.files.parts, lines)
+            packed = pack(built, title=order.title)
+            for future in copied:
+                future.result()
+            return packed
         finally:
             _end_tasks()  # of a build that failed, before the path to its lines leads elsewhere
 
@@ -256,6 +259,20 @@ def _measured(portions: Iterable[Portion], lines: Lines) -> Iterable[StatisticsB
         return measured_here(portions, lines)
     asked = [_ask(_Builder.pool, measure_portion, portion, lines) for portion in portions]
     return (future.result() for future in asked)
+
+
+def _copied(splits: Iterable[BuiltSplit], path: Path, lines: LineFile) -> "list[Future[None]]":
+    """Copies the lines of all parts, one part after the other; helpers do it while the builder does something else."""
+    path.open("wb").close()
+    places = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(split.places for split in splits)])
+    ends = np.cumsum(places[:, 1])
+    cuts = np.flatnonzero(np.diff(ends // _COPIED_BYTES)) + 1
+    some_of = zip(np.split(places, cuts), [0, *ends[cuts - 1].tolist()], strict=True)
+    if _Builder.pool is not None:
+        return [_ask(_Builder.pool, copy_lines, lines, some, path, first_byte) for some, first_byte in some_of]
+    for some, first_byte in some_of:
+        copy_lines(lines, some, path, first_byte)
+    return []
 
 
 def _ask(pool: ProcessPoolExecutor, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> "Future[_T]":

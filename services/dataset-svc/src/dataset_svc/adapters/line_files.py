@@ -1,9 +1,13 @@
 """Lines of samples in a file that several processes write and read at once."""
 
 import os
+from itertools import repeat
 from pathlib import Path
 from typing import Self
 from weakref import finalize
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class LineFile:
@@ -32,3 +36,28 @@ class LineFile:
 
     def read(self, first_byte: int, size_bytes: int) -> bytes:
         return os.pread(self._number, size_bytes, first_byte)
+
+    def read_all(self, places: NDArray[np.int64]) -> bytes:
+        """Lines in the order of their places, first byte and size of each `[lines, 2]`, as one piece.
+
+        Lines that follow each other in the file as well are read together.
+        """
+        if not len(places):
+            return b""
+        firsts, ends = places[:, 0], places.sum(axis=1)
+        cuts = np.flatnonzero(firsts[1:] != ends[:-1]) + 1
+        begins = firsts[np.r_[0, cuts]]
+        sizes = ends[np.r_[cuts, len(places)] - 1] - begins
+        return b"".join(map(os.pread, repeat(self._number), sizes.tolist(), begins.tolist()))
+
+
+def copy_lines(lines: LineFile, places: NDArray[np.int64], path: Path, first_byte: int) -> None:
+    """Copies lines to a place in another file.
+
+    Raises:
+        OSError: there is no room for them.
+    """
+    content = lines.read_all(places)
+    with path.open("r+b", buffering=0) as file:
+        if os.pwrite(file.fileno(), content, first_byte) < len(content):
+            raise OSError("the disk is full")

@@ -281,7 +281,7 @@ def _portions(
     """
     kept = [one for split in splits.values() for one in split.candidates]
     bound = term_bound([one.sample_id for one in kept])
-    places = np.array([[one.first_byte for one in kept], [one.size_bytes for one in kept]], dtype=np.int64).T
+    places = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(split.places for split in splits.values())])
     part_of = [SPLITS.index(name) for name in splits]
     parts = np.repeat(np.array(part_of, dtype=np.int8), [len(split.candidates) for split in splits.values()])
     order = np.argsort(places[:, 0])

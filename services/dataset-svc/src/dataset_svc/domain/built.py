@@ -6,6 +6,8 @@ from functools import cached_property
 from operator import attrgetter
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from dataset_svc.domain.candidates import Candidate
 from dataset_svc.domain.kept_lines import Lines
@@ -49,10 +51,16 @@ class BuiltSplit:
         """Its file."""
         return (one.line_in(kept) for one in self.candidates)
 
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """First byte and size of each line where lines wait `[samples, 2]`."""
+        found = [one.first_byte for one in self.candidates], [one.size_bytes for one in self.candidates]
+        return np.array(found, dtype=np.int64).T
+
     @property
     def size_bytes(self) -> int:
         """Of its file."""
-        return sum([one.size_bytes for one in self.candidates])
+        return int(self.places[:, 1].sum())
 
     def rows(self) -> Iterator[BuiltRow]:
         for position, one in enumerate(self.candidates):
