@@ -4,13 +4,13 @@ Objects of a sample's own texts take several times the memory of its line; who n
 """
 
 from collections.abc import Sequence
-from hashlib import sha256
-from itertools import accumulate
 
 import msgspec
+import numpy as np
 
 from dataset_svc.domain.kept_lines import Lines
-from dataset_svc.domain.samples import Sample, decode, encode, preference_of
+from dataset_svc.domain.samples import Sample, decode, encode_all, preference_of
+from dataset_svc.domain.texts.hashes import sha256s, sha256s_within
 from dataset_svc.domain.texts.same_texts import same_texts
 from loopwright.contracts.datasets import SampleSource
 
@@ -71,16 +71,18 @@ def candidates_of(
     """
     asked, asked_utf_8 = same_texts(questions)
     _, answered_utf_8 = same_texts(answers)
-    written = list(map(encode, samples))
-    places = accumulate(map(len, written), initial=lines.add(b"".join(written)))
+    written, ends = encode_all(samples)
+    starts = ends - np.diff(ends, prepend=0)
+    places = (starts + lines.add(written)).tolist()
     return [
         Candidate(
-            sample.sample_id, first_byte, len(line), sha256(line).digest(), question, sha256(question_utf_8).digest(), sha256(answer_utf_8).digest(),
+            sample.sample_id, first_byte, size, line_sha256, question, question_sha256, answer_sha256,
             _meaning_of(sample), sample.source, sample.weight_0_1, sample.inference_id, sample.rating_ids,
             sample.unit_hash, sample.category, sample.group,
         )
-        for sample, first_byte, line, question, question_utf_8, answer_utf_8 in zip(
-            samples, places, written, asked, asked_utf_8, answered_utf_8, strict=False
+        for sample, first_byte, size, line_sha256, question, question_sha256, answer_sha256 in zip(
+            samples, places, (ends - starts).tolist(), sha256s_within(written, starts, ends),
+            asked, sha256s(asked_utf_8), sha256s(answered_utf_8), strict=True,
         )
     ]  # fmt: skip
 

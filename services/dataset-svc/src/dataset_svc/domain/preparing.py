@@ -15,11 +15,10 @@ from dataset_svc.domain.personal.masking import Masked, Masker
 from dataset_svc.domain.quality.filters import reasons_to_drop
 from dataset_svc.domain.quality.scoring import score_table
 from dataset_svc.domain.report import Check
-from dataset_svc.domain.samples import Sample
 from dataset_svc.domain.sources.bad_records import BadLine
 from dataset_svc.domain.sources.lines import Line
-from dataset_svc.domain.sources.reading import ReadingRules, as_sample, read_record
-from dataset_svc.domain.sources.records import Row
+from dataset_svc.domain.sources.reading import ReadingRules, as_samples, read_record
+from dataset_svc.domain.sources.records import Record, Row
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.personal.kinds import PersonalKind
 
@@ -91,18 +90,16 @@ class Preparer:
         """
         reading = self._rules.reading
         bad: list[BadRecord] = []
-        raw: list[Sample] = []
+        good: list[Record] = []
         numbers: list[int] = []
-        named: list[bool] = []
         for one in records:
             record = read_record(one, reading)
             if isinstance(record, BadLine):
                 bad.append(BadRecord(why=record, raw=one.content if isinstance(one, Line) else one.raw))
                 continue
-            raw.append(as_sample(record, reading))
+            good.append(record)
             numbers.append(one.number)
-            named.append(record.sample_id is not None)
-        masked = self._masker.mask_samples(raw)
+        masked = self._masker.mask_samples(as_samples(good, reading))
         samples = [one.sample for one in masked]
         questions, answers = [sample.question for sample in samples], [sample.answer for sample in samples]
         tokens = self._tokens(questions, answers)
@@ -112,7 +109,7 @@ class Preparer:
         refused = {place: Refusal(Check.QUALITY, why) for place, why in reasons_to_drop(scores, policy).items()}
         return Prepared(
             candidates=candidates_of(samples, questions, answers, lines),
-            named=named,
+            named=[record.sample_id is not None for record in good],
             measurements=Measurements.of(numbers, scores, tokens),
             found={place: one.found for place, one in enumerate(masked) if one.found},
             refused=refused | _refused(masked),

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from loopwright.contracts.datasets import SampleSource
 
@@ -22,7 +24,7 @@ class SplitName(StrEnum):
 Scalar = str | int | float | bool | None
 
 
-class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
+class Turn(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One message of a conversation.
 
     Attributes:
@@ -35,7 +37,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_calls: str | None = None
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of a split file, field by field in the order in which it is written.
 
     What has a default is written only if it is set.
@@ -102,6 +104,7 @@ def is_one_question(turns: Sequence[Spoken]) -> bool:
     return len(turns) == 2 and turns[0].role == "user"
 
 
+_LINE_END = ord("\n")
 _decoder = msgspec.json.Decoder(Sample)
 _encoder = msgspec.json.Encoder()
 
@@ -109,6 +112,17 @@ _encoder = msgspec.json.Encoder()
 def encode(sample: Sample) -> bytes:
     """The sample as one line of JSON; equal samples give equal bytes."""
     return _encoder.encode(sample) + b"\n"
+
+
+def encode_all(samples: Sequence[Sample]) -> tuple[bytes, NDArray[np.int64]]:
+    """The lines of samples one after the other, and where each ends."""
+    lines = _encoder.encode_lines(samples)
+    return lines, ends_of_lines(lines)
+
+
+def ends_of_lines(lines: bytes) -> NDArray[np.int64]:
+    """Behind the line end of each, which no JSON has within."""
+    return np.flatnonzero(np.frombuffer(lines, dtype=np.uint8) == _LINE_END) + 1
 
 
 def decode(line: bytes | str) -> Sample:

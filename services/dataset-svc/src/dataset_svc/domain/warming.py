@@ -14,6 +14,7 @@ from dataset_svc.domain.preparing import PreparationRules, Preparer
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.lines import LineCutter
 from dataset_svc.domain.sources.reading import ReadingRules
+from dataset_svc.domain.texts.hashes import sha256s
 from dataset_svc.domain.tokens.automata import Family, Kind, Pattern, steps_of
 from dataset_svc.domain.tokens.piece_counts import PieceCounter
 from dataset_svc.domain.tokens.pieces import Rules
@@ -49,6 +50,7 @@ def warm_up() -> None:
     built.measure()
     rules = Rules(kinds=np.full(CODES, Kind.LETTER, dtype=np.uint8), steps=steps_of(Pattern(family=Family.GPT2)))
     PieceCounter(rules, (), lambda pieces: np.ones(len(pieces), dtype=np.int32)).count([b"one two"])
+    sha256s([b"-"] * 16)
     hashed(b"".join(built.splits[SplitName.TRAIN].lines(lines)), b"\0" * 16)
 
 

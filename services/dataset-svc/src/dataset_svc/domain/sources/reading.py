@@ -1,22 +1,24 @@
 """Reads one record as a sample, or says what is wrong with it; nothing in a record ever stops those after it."""
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 
-from dataset_svc.domain.samples import Sample, Scalar, Turn
+from dataset_svc.domain.samples import Sample, Scalar, Turn, ends_of_lines
 from dataset_svc.domain.sources.bad_records import BadLine
 from dataset_svc.domain.sources.columns import ColumnMapping, apply_mapping
 from dataset_svc.domain.sources.lines import Line
 from dataset_svc.domain.sources.plain_chat import read_plain_chat
 from dataset_svc.domain.sources.record_shapes import standard_fields
 from dataset_svc.domain.sources.records import Fault, Fields, Record, Row
+from dataset_svc.domain.texts.hashes import sha256s_within
 from loopwright.contracts.datasets import SampleSource
 
+_NAME_BYTES = 16
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<field>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(.+?)`")
@@ -37,7 +39,7 @@ class ReadingRules:
     mapping: ColumnMapping | None = None
 
 
-class _Said(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Said(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What names a record without an id; the order of the fields is part of the name."""
 
     messages: tuple[Turn, ...]
@@ -90,19 +92,24 @@ class SampleReader:
         record = read_record(one, self._rules)
         if isinstance(record, BadLine):
             return record
-        sample = as_sample(record, self._rules)
+        [sample] = as_samples([record], self._rules)
         name = self._names.admit(sample.sample_id, one.number, named=record.sample_id is not None)
         return name if isinstance(name, BadLine) else msgspec.structs.replace(sample, sample_id=name)
 
 
-def as_sample(record: Record, rules: ReadingRules) -> Sample:
-    """The sample that a record is; without an id it is named by what it says."""
+def as_samples(records: Sequence[Record], rules: ReadingRules) -> list[Sample]:
+    """The samples that records are; those without an id are named by what they say."""
+    names = iter(_names([record for record in records if record.sample_id is None]))
+    return [_sample(record, record.sample_id or next(names), rules) for record in records]
+
+
+def _sample(record: Record, sample_id: str, rules: ReadingRules) -> Sample:
     asked = record.input
     if asked is None:
         *_, before, _ = record.messages  # the user spoke before the answer
         asked = before.content if before.role == "user" else _last_of_user(record.messages)
     return Sample(
-        sample_id=record.sample_id or _name(record),
+        sample_id=sample_id,
         task_id=rules.task_id,
         input=asked,
         messages=record.messages,
@@ -124,13 +131,18 @@ def _last_of_user(turns: tuple[Turn, ...]) -> str:
     return next(turn.content for turn in reversed(turns) if turn.role == "user")
 
 
-def _name(record: Record) -> str:
-    said = _Said(
-        record.messages, record.sample_id, record.task_id, record.input, record.source, record.inference_id,
-        record.rating_ids, record.unit_hash, record.weight_0_1, record.tools, record.rejected, record.thumb,
-        record.metadata, record.category, record.group,
-    )  # fmt: skip
-    return f"row-{hashlib.sha256(_encoder.encode(said)).hexdigest()[:32]}"
+def _names(records: Sequence[Record]) -> list[str]:
+    lines = _encoder.encode_lines([
+        _Said(
+            record.messages, record.sample_id, record.task_id, record.input, record.source, record.inference_id,
+            record.rating_ids, record.unit_hash, record.weight_0_1, record.tools, record.rejected, record.thumb,
+            record.metadata, record.category, record.group,
+        )
+        for record in records
+    ])  # fmt: skip
+    ends = ends_of_lines(lines)
+    hashes = sha256s_within(lines, ends - np.diff(ends, prepend=0), ends - 1)
+    return [f"row-{digest[:_NAME_BYTES].hex()}" for digest in hashes]
 
 
 def read_record(one: Line | Row, rules: ReadingRules) -> Record | BadLine:
