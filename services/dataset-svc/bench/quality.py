@@ -13,7 +13,7 @@ from dataset_svc.domain.quality import measuring
 from dataset_svc.domain.quality.measuring import measure
 from dataset_svc.domain.quality.profiles import profiles_of
 from dataset_svc.domain.quality.scoring import score_samples
-from dataset_svc.domain.quality.words import count_lines, count_words, overlaps, words_of
+from dataset_svc.domain.quality.words import count_words
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 from loopwright.contracts.tasks import QualityPolicy
@@ -63,16 +63,12 @@ def parts(questions: Sequence[str], answers: Sequence[str]) -> dict[str, Callabl
     texts = [text for pair in zip(questions, answers, strict=True) for text in pair]
     stream = stream_of(texts)
     lists, letters = measuring.word_lists(), measuring.letters()
-    words, hidden = words_of(stream, lists), squeezed(stream)
-    counts = count_words(stream, words, IMPLAUSIBLE)
+    hidden = squeezed(stream)
     return {
         "code points": lambda: stream_of(texts),
-        "words": lambda: words_of(stream, lists),
-        "repetition": lambda: count_words(stream, words, IMPLAUSIBLE),
-        "lines": lambda: count_lines(stream, counts),
+        "words": lambda: count_words(stream, lists, IMPLAUSIBLE),
         "profiles": lambda: profiles_of(stream, letters),
         "phrases": lambda: find_terms(stream, measuring.phrase_trie()),
-        "overlap": lambda: overlaps(words, len(questions)),
         "disguises": lambda: squeezed(stream),
         "harmful terms": lambda: find_terms(hidden, harm_trie()),
         "all measures": lambda: measure(questions, answers),

@@ -21,7 +21,8 @@ TEXTS = st.text(alphabet="ab가나 다\n.(1", max_size=60)
 
 
 def squeeze(text: str) -> str:
-    return "".join(map(chr, squeezed(stream_of([text])).codes))
+    stream = squeezed(stream_of([text]))
+    return "".join(map(chr, stream.codes[stream.starts[0] : stream.starts[1] - 1]))
 
 
 @settings(max_examples=100, deadline=None)

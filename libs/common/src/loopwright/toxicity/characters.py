@@ -104,7 +104,7 @@ def _odd_latin() -> NDArray[np.bool_]:
 
 
 CLASS_OF: Final[NDArray[np.uint8]] = np.array([_class_of(code) for code in range(_PLANE)], dtype=np.uint8)
-FOLDED: Final[NDArray[np.uint32]] = np.array([_folded(code) for code in range(_PLANE)], dtype=np.uint32)
+FOLDED: Final[NDArray[np.uint16]] = np.array([_folded(code) for code in range(_PLANE)], dtype=np.uint16)
 ODD: Final[NDArray[np.bool_]] = _odd_latin()
 COMMON: Final[NDArray[np.bool_]] = np.array(
     [0xAC00 <= code <= 0xD7A3 and _is_common(code) for code in range(_PLANE)], dtype=np.bool_

@@ -1,122 +1,185 @@
-"""Undoes what hides words from a lexicon: signs between syllables, spaced letters, digits for letters, drawn-out letters."""
-# ruff: noqa: PLR1714, SIM109 - membership tests make the compiled loops several times slower
+"""Undoes what hides words from a lexicon: signs between syllables, spaced letters, digits for letters, drawn-out letters.
+
+What is to be undone is marked in passes without branches, which the processor does for dozens of characters at a time; only
+the few marked places are then looked at one by one.
+"""
+# ruff: noqa: PLR1714 - membership tests make the compiled loops several times slower
 # numpy's scalars are the integers of compiled loops:
 # pyright: reportArgumentType=false, reportReturnType=false
+
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwright.compiling import compiled, compiled_inner
+from loopwright.compiling import compiled
 from loopwright.toxicity.characters import (
-    BROKEN,
+    CLASSES,
     CODE,
     DIGIT,
     FOREIGN,
+    HAN,
     HANGUL,
     JAMO,
     LOWER,
     NEWLINE,
+    OTHER,
+    PUNCTUATION,
+    SPACE,
     STOP,
     UPPER,
 )
-from loopwright.toxicity.streams import Stream
+from loopwright.toxicity.streams import Classes, Codes, Ints, Stream
+
+# traits of classes, a bit each
+_KOREAN, _LATIN, _DIGIT, _SIGN, _STOP, _BLANK, _LETTER = 1, 2, 4, 8, 16, 32, 64
+_BETWEEN = _DIGIT | _SIGN | _STOP  # what is taken out from between syllables, or stands for a letter
+_SPACED = _SIGN | _STOP | _BLANK  # what is taken out from between single letters
+_TRAITS: Final = {
+    OTHER: _BLANK,
+    SPACE: _BLANK,
+    NEWLINE: _BLANK,
+    HANGUL: _KOREAN | _LETTER,
+    JAMO: _KOREAN | _LETTER,
+    LOWER: _LATIN | _LETTER,
+    UPPER: _LATIN | _LETTER,
+    DIGIT: _DIGIT | _LETTER,
+    HAN: _LETTER,
+    FOREIGN: _LETTER,
+    STOP: _STOP,
+    PUNCTUATION: _SIGN,
+    CODE: _SIGN,
+}
+_TRAITS_OF: Final = np.array([_TRAITS.get(kind, 0) for kind in range(CLASSES)], dtype=np.uint8)
+_GONE, _MASKED = 1, 2  # marks
+_Value = TypeVar("_Value", bound=np.generic)
 
 
-@compiled
 def squeezed(stream: Stream) -> Stream:
-    size = len(stream.codes)
-    old_codes, old_classes = stream.codes, stream.classes
-    codes, classes, edge = np.empty(size, np.uint32), np.empty(size, np.uint8), np.empty(size, np.bool_)
-    starts = np.zeros(len(stream.starts), dtype=np.int64)
-    count = 0
-    for text in range(len(stream.starts) - 1):
-        start, end = stream.starts[text], stream.starts[text + 1]
-        for place in range(start, end):
-            kind = old_classes[place]
-            code = old_codes[place]
-            if kind == LOWER or kind == UPPER:
-                if place > start and old_codes[place - 1] == code and _is_drawn_out(old_codes, place, (start, end)):
-                    continue
-            elif _may_hide(kind):
-                if _is_hiding(old_classes, place, (start, end)):
-                    continue
-                code = _unmasked(code, old_classes, place, (start, end))
-            codes[count], edge[count] = code, stream.edge[place]
-            classes[count] = kind if code == old_codes[place] else LOWER
-            count += 1
-        starts[text + 1] = count
-    return Stream(codes[:count].copy(), classes[:count].copy(), starts, edge[:count].copy())
+    """The texts without disguises; what is gone from a text leaves no place."""
+    return _squeezed(stream, _TRAITS_OF)
 
 
 @compiled
-def _may_hide(kind: int) -> bool:
-    return kind < HANGUL or kind == DIGIT or STOP <= kind < BROKEN
-
-
-@compiled_inner
-def _is_hiding(classes: NDArray[np.uint8], place: int, bounds: tuple[int, int]) -> bool:
-    """One or two digits or signs right between Korean letters; one sign or space between single letters."""
-    if place == bounds[0] or place == bounds[1] - 1:
-        return False
-    kind, before, after = classes[place], classes[place - 1], classes[place + 1]
-    front = classes[place - 2] if place - 2 >= bounds[0] else np.uint8(0)
-    behind = classes[place + 2] if place + 2 < bounds[1] else np.uint8(0)
-    if kind > NEWLINE and _is_between_syllables((front, before), (after, behind)):
-        return True
-    if kind == DIGIT or before != after or not HANGUL <= before <= UPPER:
-        return False
-    return not HANGUL <= front <= FOREIGN and not HANGUL <= behind <= FOREIGN
+def _squeezed(stream: Stream, traits_of: Classes) -> Stream:
+    gone, masked = _places(_marks(stream, traits_of))
+    codes, classes = stream.codes.copy(), stream.classes.copy()
+    for place in masked:
+        codes[place], classes[place] = _letter_for(codes[place]), LOWER
+    starts = stream.starts.copy()
+    before = 0
+    for text in range(len(starts)):
+        while before < len(gone) and gone[before] < stream.starts[text]:
+            before += 1
+        starts[text] -= before
+    return Stream(_without(codes, gone), _without(classes, gone), starts, _without(stream.edge, gone))
 
 
 @compiled
-def _is_between_syllables(left: tuple[int, int], right: tuple[int, int]) -> bool:
-    if _is_korean(left[1]):
-        return _is_korean(right[0]) or (_is_sign(right[0]) and _is_korean(right[1]))
-    return _is_korean(right[0]) and _is_sign(left[1]) and _is_korean(left[0])
+def _marks(stream: Stream, traits_of: Classes) -> Classes:
+    """What is to be done at each place; longer than the stream, by what is missing of eight."""
+    codes, classes = stream.codes, stream.classes
+    traits = np.empty(len(codes), np.uint8)
+    for place in range(len(codes)):
+        traits[place] = traits_of[classes[place]]
+    marks = np.zeros((len(codes) + 7) // 8 * 8, np.uint8)
+    _mark_masked(codes, traits, marks)
+    _mark_spaced(classes, traits, marks)
+    _mark_between(traits, marks)
+    _mark_drawn_out(codes, traits, marks)
+    for start in stream.starts:  # the empty place before a text is no space
+        marks[start - 1] = 0
+    return marks
 
 
 @compiled
-def _is_korean(kind: int) -> bool:
-    return kind == HANGUL or kind == JAMO
+def _mark_masked(codes: Codes, traits: Classes, marks: Classes) -> None:
+    """Digits and signs that stand for a letter beside Latin letters; a full stop or mark only before one."""
+    for before in range(len(traits) - 2):
+        code, kind = codes[before + 1], traits[before + 1]
+        stands = (code == 0x30) | (code == 0x31) | (code == 0x21) | (code == 0x33) | (code == 0x34)
+        stands |= (code == 0x40) | (code == 0x35) | (code == 0x24) | (code == 0x37)
+        front = ((traits[before] & _LATIN) != 0) & ((kind & _STOP) == 0)
+        beside = ((traits[before + 2] & _LATIN) != 0) | front
+        marks[before + 1] = _MASKED if stands & beside & ((kind & _BETWEEN) != 0) else 0
 
 
 @compiled
-def _is_sign(kind: int) -> bool:
-    return kind == DIGIT or STOP <= kind <= CODE
+def _mark_spaced(classes: Classes, traits: Classes, marks: Classes) -> None:
+    """One sign or space between single letters of the same class."""
+    for front in range(len(traits) - 4):
+        before, after = front + 1, front + 3
+        alike = (classes[before] == classes[after]) & ((traits[before] & (_KOREAN | _LATIN)) != 0)
+        single = ((traits[front] | traits[front + 4]) & _LETTER) == 0
+        hides = alike & single & ((traits[front + 2] & _SPACED) != 0)
+        marks[front + 2] |= _GONE if hides else 0
 
 
-@compiled_inner
-def _is_drawn_out(codes: NDArray[np.uint32], place: int, bounds: tuple[int, int]) -> bool:
-    """Whether three or more equal letters stand here, and this is not the first of them; the one before is equal."""
-    code = codes[place]
-    if place + 1 < bounds[1] and codes[place + 1] == code:
-        return True
-    return place - 2 >= bounds[0] and codes[place - 2] == code
+@compiled
+def _mark_between(traits: Classes, marks: Classes) -> None:
+    """One or two digits or signs right between Korean letters."""
+    for front in range(len(traits) - 4):
+        before, after = traits[front + 1], traits[front + 3]
+        far = ((before & _BETWEEN) != 0) & ((traits[front] & _KOREAN) != 0)
+        near = ((after & _BETWEEN) != 0) & ((traits[front + 4] & _KOREAN) != 0)
+        left, right = (before & _KOREAN) != 0, (after & _KOREAN) != 0
+        between = (left & right) | (left & near) | (far & right)
+        marks[front + 2] |= _GONE if between & ((traits[front + 2] & _BETWEEN) != 0) else 0
 
 
-@compiled_inner
-def _unmasked(code: int, classes: NDArray[np.uint8], place: int, bounds: tuple[int, int]) -> int:
-    """The letter that a digit or sign stands for beside Latin letters; a full stop or mark only before one."""
-    kind = classes[place]
-    if kind <= NEWLINE:
-        return code
-    before = classes[place - 1] if place > bounds[0] else np.uint8(0)
-    after = classes[place + 1] if place < bounds[1] - 1 else np.uint8(0)
-    if LOWER <= after <= UPPER or (kind != STOP and LOWER <= before <= UPPER):
-        return _letter_for(code)
-    return code
+@compiled
+def _mark_drawn_out(codes: Codes, traits: Classes, marks: Classes) -> None:
+    """Of three or more equal Latin letters all but the first."""
+    for front in range(len(traits) - 4):
+        code = codes[front + 2]
+        equal = (codes[front + 1] == code) & ((codes[front] == code) | (codes[front + 3] == code))
+        marks[front + 2] |= _GONE if equal & ((traits[front + 2] & _LATIN) != 0) else 0
+
+
+@compiled
+def _places(marks: Classes) -> tuple[Ints, Ints]:
+    """Where something is gone and, among the rest, where something stands for a letter; eight places a step."""
+    eights, some = marks.view(np.uint64), 0
+    for place in range(len(marks)):
+        some += marks[place] != 0
+    gone, masked = np.empty(some, np.int64), np.empty(some, np.int64)
+    many, few = 0, 0
+    for eight in range(len(eights)):
+        if eights[eight] == 0:
+            continue
+        for place in range(8 * eight, 8 * eight + 8):
+            if marks[place] & _GONE:
+                gone[many] = place
+                many += 1
+            elif marks[place]:
+                masked[few] = place
+                few += 1
+    return gone[:many], masked[:few]
+
+
+@compiled
+def _without(values: NDArray[_Value], gone: Ints) -> NDArray[_Value]:
+    kept = np.empty(len(values) - len(gone), values.dtype)
+    first = 0
+    for passed in range(len(gone) + 1):
+        end = gone[passed] if passed < len(gone) else len(values)
+        into, source = kept[first - passed : end - passed], values[first:end]
+        for place in range(len(source)):
+            into[place] = source[place]
+        first = end + 1
+    return kept
 
 
 @compiled
 def _letter_for(code: int) -> int:
     if code == 0x30:
-        return np.uint32(0x6F)
+        return np.uint16(0x6F)
     if code == 0x31 or code == 0x21:
-        return np.uint32(0x69)
+        return np.uint16(0x69)
     if code == 0x33:
-        return np.uint32(0x65)
+        return np.uint16(0x65)
     if code == 0x34 or code == 0x40:
-        return np.uint32(0x61)
+        return np.uint16(0x61)
     if code == 0x35 or code == 0x24:
-        return np.uint32(0x73)
-    return np.uint32(0x74) if code == 0x37 else np.uint32(code)
+        return np.uint16(0x73)
+    return np.uint16(0x74)

@@ -11,28 +11,28 @@ from numpy.typing import NDArray
 
 from loopwright.compiling import compiled, compiled_inner
 from loopwright.toxicity.characters import BROKEN, CODE, DIGIT, HAN, HANGUL, JAMO, LOWER
-from loopwright.toxicity.streams import Ints, Stream
+from loopwright.toxicity.streams import Codes, Ints, Stream
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_ONE, _ONE_BIT = np.uint64(1), np.uint32(1)
+_ONE = np.uint64(1)
 _NEEDS_LEFT, _NEEDS_RIGHT = 1, 2
 # classes of which a term may begin inside a word, a bit each
 _INSIDE = np.uint32(sum(1 << kind for kind in (HANGUL, JAMO, CODE, BROKEN, HAN)))
-Bits = NDArray[np.uint32]  # [0x800], 8 KiB: the nearest cache holds three of them
+_ANY_THIRD = 0xFFFFFFFF
+Bits = NDArray[np.uint32]
 
 
 class Trie(NamedTuple):
     """Terms as transitions in a hash table; `kind` is -1 where no term ends.
 
     Attributes:
-        alone: A bit for each character: whether it is a term.
-        pairs: A bit for each hashed pair of characters: whether it is a term.
-        threes: A bit for each hashed three characters: whether they begin a term.
+        alone: By the lowest byte of a character whether one like it is a term [256].
+        begins: For each hashed pair of characters a bit for each hashed third: whether they may begin a term. Its 16 KiB
+            and the table above stay in the nearest cache.
     """
 
-    alone: Bits
-    pairs: Bits
-    threes: Bits
+    alone: NDArray[np.uint8]
+    begins: Bits
     keys: NDArray[np.uint64]
     states: NDArray[np.int32]
     kind: NDArray[np.int16]
@@ -40,7 +40,7 @@ class Trie(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Terms that were found, in order of place; of those that overlap the leftmost longest."""
+    """Terms that were found, in order of text and of place in it; of those that overlap the leftmost longest."""
 
     text: NDArray[np.int32]
     place: Ints
@@ -74,7 +74,7 @@ def trie_of(lexicon: Mapping[int, Iterable[str]]) -> Trie:
     that no letter stand before it. A term that is given twice has the kind that came last.
     """
     draft = _Draft()
-    alone, pairs, threes = (np.zeros(0x800, dtype=np.uint32) for _ in range(3))
+    alone, begins = np.zeros(0x100, dtype=np.uint8), np.zeros(0x1000, dtype=np.uint32)
     for kind, terms in lexicon.items():
         for term in terms:
             word = term.strip("|*")
@@ -82,27 +82,27 @@ def trie_of(lexicon: Mapping[int, Iterable[str]]) -> Trie:
             needs = _NEEDS_LEFT if latin or term.startswith("|") else 0
             needs |= _NEEDS_RIGHT if word[-1].isascii() and word[-1].isalnum() and not term.endswith("*") else 0
             draft.add(word, kind, needs=needs)
-            first, second, third = (*map(ord, word[:3]), 0, 0)[:3]
             if len(word) == 1:
-                _set_bit(alone, first)
+                alone[ord(word) & 0xFF] = 1
             else:
-                _set_bit(pairs if len(word) == 2 else threes, int(_hash_of(first, second, third)))
+                third = _ANY_THIRD if len(word) == 2 else 1 << int(_bit_of(np.uint16(ord(word[2]))))
+                begins[int(_pair_of(np.uint16(ord(word[0])), np.uint16(ord(word[1]))))] |= np.uint32(third)
     size = 1 << (4 * len(draft.steps)).bit_length()
     keys, states = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int32)
     states[put_all(keys, np.fromiter(draft.steps, dtype=np.uint64))] = list(draft.steps.values())
     kinds, edges = np.array(draft.kinds, dtype=np.int16), np.array(draft.needs, dtype=np.uint8)
-    return Trie(alone, pairs, threes, keys, states, kinds, edges)
-
-
-def _set_bit(bits: Bits, place: int) -> None:
-    bits[place >> 5] |= np.uint32(1 << (place & 31))
+    return Trie(alone, begins, keys, states, kinds, edges)
 
 
 @compiled
-def _hash_of(first: int, second: int, third: int) -> int:
-    """Place of two or three code points, the third one 0, in the filters of beginnings."""
-    mixed = np.uint32(first) * np.uint32(0x9E37) ^ np.uint32(second) * np.uint32(0x85EB)
-    return (mixed ^ np.uint32(third) * np.uint32(0xC2B3)) & np.uint32(0xFFFF)
+def _pair_of(first: int, second: int) -> int:
+    """Place of two code points among the beginnings."""
+    return np.uint16(first * np.uint16(0x9E37) + second * np.uint16(0x85EB)) >> np.uint16(4)
+
+
+@compiled
+def _bit_of(third: int) -> int:
+    return (third ^ (third >> np.uint16(5))) & np.uint16(31)
 
 
 @compiled_inner
@@ -129,49 +129,68 @@ def put_all(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> Ints:
 @compiled
 def find_terms(stream: Stream, trie: Trie) -> Found:
     """Finds terms; time grows with the characters, and where terms begin with their length."""
-    codes, classes, edge = stream.codes, stream.classes, stream.edge
-    room = len(codes) + 1
-    texts, places, kinds = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int16)
-    count = 0
-    for text in range(len(stream.starts) - 1):
-        place, end = stream.starts[text], stream.starts[text + 1]
-        while place < end:
-            first = codes[np.uint64(place)]
-            second = codes[np.uint64(place + 1)] if place + 1 < end else np.uint32(0)
-            third = codes[np.uint64(place + 2)] if place + 2 < end else np.uint32(0)
-            inside = (_INSIDE >> np.uint32(classes[np.uint64(place)])) | np.uint32(edge[np.uint64(place)])
-            begins = _bit(trie.threes, _hash_of(first, second, third)) | _bit(trie.alone, first)
-            begins |= _bit(trie.pairs, _hash_of(first, second, np.uint32(0)))
-            length, kind = 0, -1
-            if begins & inside & _ONE_BIT:  # one branch, hardly ever taken
-                length, kind = _longest(stream, trie, place, end)
-            if length > 0:
-                texts[count], places[count], kinds[count] = text, place, kind
-                count += 1
-            place += max(1, length)
+    starts = stream.starts
+    begins = _beginnings(stream, trie)
+    texts, places, kinds = (
+        np.empty(len(begins), np.int32),
+        np.empty(len(begins), np.int64),
+        np.empty(len(begins), np.int16),
+    )
+    count, text, free = 0, 0, 0
+    for place in begins:
+        if place < free:
+            continue
+        length, kind = _longest(stream, trie, np.int64(place))
+        if length > 0:
+            while place >= starts[text + 1]:
+                text += 1
+            texts[count], places[count], kinds[count] = text, place - starts[text], kind
+            count, free = count + 1, place + length
     return Found(texts[:count].copy(), places[:count].copy(), kinds[:count].copy())
 
 
-@compiled_inner
-def _bit(bits: Bits, place: int) -> int:
-    """In the lowest bit of the result."""
-    return bits[np.uint64(place >> np.uint32(5))] >> (place & np.uint32(31))
+@compiled
+def _beginnings(stream: Stream, trie: Trie) -> Bits:
+    """Places where a term may begin: first those where its class may, then of them those whose characters do.
+
+    Each place is written and only kept by a step of the count, for a branch that nobody can foresee costs more.
+    """
+    places = np.empty(len(stream.codes), np.uint32)
+    count = np.uint64(0)
+    for place in range(len(stream.codes) - 2):
+        places[count] = place
+        inside = (_INSIDE >> np.uint32(stream.classes[place])) | np.uint32(stream.edge[place])
+        count += np.uint64(inside) & _ONE
+    kept = np.uint64(0)
+    for at in range(np.int64(count)):
+        place = np.uint64(places[at])
+        places[kept] = place
+        kept += np.uint64(_may_begin(stream.codes, trie, place)) & _ONE
+    return places[: np.int64(kept)].copy()
 
 
 @compiled_inner
-def _longest(stream: Stream, trie: Trie, place: int, end: int) -> tuple[int, int]:
-    """Length and kind of the longest term that begins here; 0 if none does."""
-    state, length, kind = np.uint64(0), 0, -1
-    for at in range(place, end):
+def _may_begin(codes: Codes, trie: Trie, place: int) -> int:
+    """Whether a term may begin here, in the lowest bit; what lies behind the end of a text does no harm."""
+    first = codes[place]
+    thirds = trie.begins[_pair_of(first, codes[place + _ONE])]
+    return (thirds >> np.uint32(_bit_of(codes[place + _ONE + _ONE]))) | trie.alone[first & np.uint16(0xFF)]
+
+
+@compiled_inner
+def _longest(stream: Stream, trie: Trie, place: int) -> tuple[int, int]:
+    """Length and kind of the longest term that begins here, 0 if none does; no term goes on at the empty place behind a text."""
+    state, length, kind, at = np.uint64(0), 0, -1, place
+    while True:
         key = ((state << np.uint64(17)) | np.uint64(stream.codes[at])) + _ONE
         slot = _slot(trie.keys, key)
         if trie.keys[slot] == 0:
-            break
+            return length, kind
+        at += 1
         state = np.uint64(trie.states[slot])
         needs = trie.needs[state]
         if trie.kind[state] < 0 or ((needs & 1) and not stream.edge[place]):
             continue
-        if (needs & 2) and at + 1 < end and LOWER <= stream.classes[at + 1] <= DIGIT:
+        if (needs & 2) and LOWER <= stream.classes[at] <= DIGIT:
             continue
-        length, kind = at + 1 - place, trie.kind[state]
-    return length, kind
+        length, kind = at - place, trie.kind[state]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dataset_svc.domain.quality import lexicon_words
 from dataset_svc.domain.quality.lexicon_phrases import PHRASES, Phrase
 from dataset_svc.domain.quality.profiles import Letters, profiles_of
-from dataset_svc.domain.quality.words import WordLists, count_lines, count_words, overlaps, table_of, words_of
+from dataset_svc.domain.quality.words import WordLists, count_words, lists_of
 from loopwright.toxicity.characters import COMMON, IMPLAUSIBLE, ODD
 from loopwright.toxicity.disguises import squeezed
 from loopwright.toxicity.scoring import harm_trie
@@ -61,11 +61,9 @@ def measure(questions: Sequence[str], answers: Sequence[str]) -> Measures:
     """Measures questions and answers of the same number; time and memory are linear in their characters."""
     texts = [text for pair in zip(questions, answers, strict=True) for text in pair]
     stream = stream_of(texts)
-    words = words_of(stream, word_lists())
-    counts = count_words(stream, words, IMPLAUSIBLE)
-    count_lines(stream, counts)
+    counts, shared = count_words(stream, word_lists(), IMPLAUSIBLE)
     profiles = profiles_of(stream, letters())
-    phrases, first = _phrases(find_terms(stream, phrase_trie()), lengths := np.diff(stream.starts), stream.starts)
+    phrases, first = _phrases(find_terms(stream, phrase_trie()), lengths := np.diff(stream.starts) - 1)
 
     def side(which: int) -> Side:
         return Side(
@@ -79,17 +77,17 @@ def measure(questions: Sequence[str], answers: Sequence[str]) -> Measures:
     return Measures(
         question=side(0),
         answer=side(1),
-        shared=overlaps(words, len(questions)),
+        shared=shared,
         terms=find_terms(squeezed(stream), harm_trie()),
     )
 
 
-def _phrases(found: Found, lengths: Ints, starts: Ints) -> tuple[Ints, Ints]:
+def _phrases(found: Found, lengths: Ints) -> tuple[Ints, Ints]:
     kinds = len(Phrase)
     cells = found.text.astype(np.int64) * kinds + found.kind
     counts = np.bincount(cells, minlength=len(lengths) * kinds).reshape(len(lengths), kinds)
     first = np.repeat(lengths, kinds)
-    np.minimum.at(first, cells, found.place - starts[found.text])
+    np.minimum.at(first, cells, found.place)
     return counts, first.reshape(len(lengths), kinds)
 
 
@@ -101,9 +99,9 @@ def _marked(chars: str) -> Flags:
 
 @cache
 def word_lists() -> WordLists:
-    return WordLists(
-        english=table_of(lexicon_words.ENGLISH),
-        foreign=table_of(lexicon_words.FOREIGN),
+    return lists_of(
+        lexicon_words.ENGLISH,
+        lexicon_words.FOREIGN,
         endings=_marked(lexicon_words.ENDINGS),
         particles=_marked(lexicon_words.PARTICLES),
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from loopwright.compiling import compiled, compiled_inner
 from loopwright.toxicity.characters import CLASSES, FOREIGN, HANGUL, NEWLINE, STOP
-from loopwright.toxicity.streams import Ints, Stream
+from loopwright.toxicity.streams import Codes, Ints, Stream
 
 # columns of a profile after the counts by class
 LONGEST_RUN: Final = CLASSES
@@ -43,7 +43,7 @@ def profiles_of(stream: Stream, letters: Letters) -> Ints:
     rows = np.zeros((len(stream.starts) - 1, PROFILE), dtype=np.int64)
     table = np.full(1 << _TABLE_BITS, -1, dtype=np.int64)
     for text in range(len(rows)):
-        start, end = stream.starts[text], stream.starts[text + 1]
+        start, end = stream.starts[text], stream.starts[text + 1] - 1
         _count_characters(stream, start, end, (rows[text], letters))
         _count_sentences(stream, start, end, (rows[text], letters))
         rows[text, LZ_UNITS] = _lz_units(stream.codes, start, end, table)
@@ -54,7 +54,7 @@ def profiles_of(stream: Stream, letters: Letters) -> Ints:
 def _count_characters(stream: Stream, start: int, end: int, into: tuple[Ints, Letters]) -> None:
     row, letters = into
     run, longest, odd, depth, last = 0, 0, 0, 0, np.uint8(0)
-    before = np.uint32(0xFFFFFFFF)  # no character
+    before = -1
     for place in range(start, end):
         code, kind = stream.codes[np.uint64(place)], stream.classes[np.uint64(place)]
         row[kind] += 1
@@ -96,7 +96,7 @@ def _count_sentences(stream: Stream, start: int, end: int, into: tuple[Ints, Let
 
 
 @compiled_inner
-def _lz_units(codes: NDArray[np.uint32], start: int, end: int, table: Ints) -> int:
+def _lz_units(codes: Codes, start: int, end: int, table: Ints) -> int:
     units, place = 0, start
     while place < end:
         length = 0

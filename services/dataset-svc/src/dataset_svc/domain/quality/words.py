@@ -1,5 +1,9 @@
-"""Words of texts: how many differ, which repeat, which are the small words of a language, what two texts share."""
-# ruff: noqa: PLR1714 - membership tests make the compiled loops several times slower
+"""Words of texts: how many differ, which repeat, which are the small words of a language, what two texts share.
+
+Each text is read once. From sums over its characters, the hash of any run of them follows in two steps, so words, stems
+and lines are hashed without another look at their characters.
+"""
+# ruff: noqa: PLR1714, SIM109 - membership tests make the compiled loops several times slower
 # numpy's scalars are the integers of compiled loops:
 # pyright: reportArgumentType=false, reportReturnType=false
 
@@ -11,7 +15,7 @@ from numpy.typing import NDArray
 
 from loopwright.compiling import compiled, compiled_inner
 from loopwright.toxicity.characters import CODE, DIGIT, FOREIGN, HANGUL, LOWER, NEWLINE, UPPER
-from loopwright.toxicity.streams import Ints, Stream, stream_of
+from loopwright.toxicity.streams import Classes, Codes, Ints, Stream, stream_of
 
 # columns of the counts of words
 WORDS: Final = 0
@@ -31,112 +35,232 @@ LINE_CHARS: Final = 13
 WORD_COLUMNS: Final = 14
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_ONE = np.uint64(1)
+_ONE, _HALF = np.uint64(1), np.uint64(32)
+_LETTERS = np.uint32(sum(1 << kind for kind in range(HANGUL, FOREIGN + 1)))
+_LATIN = np.uint32((1 << LOWER) | (1 << UPPER))
 _APOSTROPHE, _LETTER_S = 0x27, 0x73
-_IS_ENGLISH, _IS_FOREIGN, _IS_KOREAN, _IS_LATIN, _HAS_ENDING = 1, 2, 4, 8, 16
-
-
-class Words(NamedTuple):
-    """Words in order; `marks` are bits, `stem` forgets particles and inflection."""
-
-    text: NDArray[np.int32]
-    key: NDArray[np.uint64]
-    stem: NDArray[np.uint64]
-    length: NDArray[np.int32]
-    marks: NDArray[np.uint8]
+_ENGLISH, _FOREIGN = 1, 2
+_FEWEST_LINE_CHARS: Final = 10
+_FEWEST_PLAIN: Final = 5
+Hashes = NDArray[np.uint64]
 
 
 class WordLists(NamedTuple):
-    """Hash tables of English and of other languages' small words; syllables that end Korean words, and particles."""
+    """Small words of English and of other languages; syllables that end Korean words, and particles.
 
-    english: NDArray[np.uint64]
-    foreign: NDArray[np.uint64]
+    Attributes:
+        small: A hash table of small words.
+        marks: Bits that tell whose word each slot of it holds.
+        longest: Characters of the longest of them.
+    """
+
+    small: Hashes
+    marks: NDArray[np.uint8]
+    longest: int
     endings: NDArray[np.bool_]
     particles: NDArray[np.bool_]
 
 
-@compiled_inner
-def _slot(keys: NDArray[np.uint64], key: int) -> int:
-    """Where a key is, or the empty slot where it would be; the table is never full and no key is 0."""
-    mask = np.uint64(len(keys) - 1)
-    mixed = key * _MULTIPLIER
-    slot = (mixed ^ (mixed >> np.uint64(32))) & mask
-    while keys[slot] != 0 and keys[slot] != key:
-        slot = (slot + _ONE) & mask
-    return np.int64(slot)
+class _Sheet(NamedTuple):
+    """What is noted of one text, one after the other; all places count from the start of the text.
+
+    Attributes:
+        sums: Of the characters before each place, for hashes.
+        powers: Of the multiplier; they take out of a sum what lies before a run.
+        plain: How many plain lower-case Latin letters lie before each place.
+        firsts: Where each word begins; `ends` where it does no more.
+        breaks: Where each line ends.
+        keys: Hash of each word.
+        lengths: Characters of each word.
+        stems: Hashes of the words that carry content, without particles and inflection.
+        seen: A hash table.
+        asked: Another one, of the question's stems.
+    """
+
+    sums: Hashes
+    powers: Hashes
+    plain: NDArray[np.uint32]
+    firsts: NDArray[np.uint32]
+    ends: NDArray[np.uint32]
+    breaks: NDArray[np.uint32]
+    keys: Hashes
+    lengths: NDArray[np.uint32]
+    stems: Hashes
+    seen: Hashes
+    asked: Hashes
+
+
+class _Counts(NamedTuple):
+    words: int
+    breaks: int
+
+
+def lists_of(
+    english: Iterable[str], foreign: Iterable[str], *, endings: NDArray[np.bool_], particles: NDArray[np.bool_]
+) -> WordLists:
+    words = sorted(set(english) | set(foreign))
+    marks_of = dict.fromkeys(english, _ENGLISH)
+    for word in foreign:
+        marks_of[word] = marks_of.get(word, 0) | _FOREIGN
+    size = 1 << (2 * len(words)).bit_length()
+    small, marks = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.uint8)
+    marks[_put_all(stream_of(words), small)] = [marks_of[word] for word in words]
+    return WordLists(small, marks, max(map(len, words)), endings, particles)
 
 
 @compiled
-def _hashes(stream: Stream) -> NDArray[np.uint64]:
-    keys = np.empty(len(stream.starts) - 1, dtype=np.uint64)
-    for text in range(len(keys)):
-        keys[text] = _hash(stream.codes, stream.starts[text], stream.starts[text + 1])
-    return keys
+def _put_all(stream: Stream, table: Hashes) -> Ints:
+    """Puts each text into a table of hashes; gives their slots."""
+    sheet = _sheet_for(stream)
+    slots = np.empty(len(stream.starts) - 1, dtype=np.int64)
+    for text in range(len(slots)):
+        start, end = stream.starts[text], stream.starts[text + 1] - 1
+        _read(stream, start, end, sheet)
+        key = _hash_of(sheet, 0, end - start)
+        slot = _slot(table, len(table), key)
+        table[slot], slots[text] = key, slot
+    return slots
 
 
 @compiled
-def _fill(table: NDArray[np.uint64], keys: NDArray[np.uint64]) -> None:
-    for key in keys:
-        table[_slot(table, key)] = key
+def count_words(stream: Stream, lists: WordLists, implausible: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Counts of each text [texts, WORD_COLUMNS]; and what pairs of texts share.
 
-
-def table_of(words: Iterable[str]) -> NDArray[np.uint64]:
-    """A hash table of words, at most a quarter full."""
-    keys = _hashes(stream_of(sorted(set(words))))
-    table = np.zeros(1 << (4 * len(keys)).bit_length(), dtype=np.uint64)
-    _fill(table, keys)
-    return table
+    For texts 2i (question) and 2i + 1 (answer): distinct content stems of each, and of both [pairs, 3].
+    """
+    texts = len(stream.starts) - 1
+    rows, shared = np.zeros((texts, WORD_COLUMNS), np.int64), np.zeros(((texts + 1) // 2, 3), np.int64)
+    sheet = _sheet_for(stream)
+    asked = 0
+    for text in range(texts):
+        start, end = stream.starts[text], stream.starts[text + 1] - 1
+        row = rows[text]
+        found = _read(stream, start, end, sheet)
+        stems = _read_words(stream, start, found.words, (sheet, lists, row))
+        _count_repeats(sheet, found.words, row)
+        if sheet.plain[end - start] >= _FEWEST_PLAIN:
+            _count_plain_words(stream, start, found.words, (sheet, row, implausible))
+        if found.breaks > 2:
+            _count_lines(sheet, found.breaks, row)
+        if text % 2 == 0:
+            asked = _size_for(stems)
+            shared[text // 2, 0] = _put_new(sheet.asked, asked, sheet.stems, stems)
+        else:
+            _compare(sheet, stems, asked, shared[text // 2])
+    return rows, shared
 
 
 @compiled
-def words_of(stream: Stream, lists: WordLists) -> Words:
-    """Runs of letters and digits, with apostrophes inside."""
-    codes, classes = stream.codes, stream.classes
-    room = len(codes) // 2 + len(stream.starts)
-    texts, firsts, lengths = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int32)
-    count = 0
+def _sheet_for(stream: Stream) -> _Sheet:
+    longest = 1
     for text in range(len(stream.starts) - 1):
-        first, end = -1, stream.starts[text + 1]
-        for place in range(stream.starts[text], end):
-            inside = HANGUL <= classes[place] <= FOREIGN
-            if first >= 0 and codes[place] == _APOSTROPHE and place + 1 < end:
-                inside = LOWER <= classes[place + 1] <= UPPER
-            if inside and first < 0:
-                first = place
-            if first >= 0 and (not inside or place == end - 1):
-                texts[count], firsts[count], lengths[count] = text, first, place + inside - first
-                count, first = count + 1, -1
-    return _read_words(stream, lists, (texts[:count].copy(), firsts[:count], lengths[:count].copy()))
+        longest = max(longest, stream.starts[text + 1] - stream.starts[text])
+    places, words = longest + 2, longest // 2 + 2
+    powers = np.ones(places, np.uint64)
+    for place in range(1, places):
+        powers[place] = powers[place - 1] * _MULTIPLIER
+    return _Sheet(
+        np.zeros(places, np.uint64),
+        powers,
+        np.zeros(places, np.uint32),
+        np.empty(places, np.uint32),
+        np.empty(places, np.uint32),
+        np.empty(places, np.uint32),
+        np.empty(words, np.uint64),
+        np.empty(words, np.uint32),
+        np.empty(words, np.uint64),
+        np.empty(_size_for(words), np.uint64),
+        np.empty(_size_for(words), np.uint64),
+    )
 
 
 @compiled
-def _read_words(stream: Stream, lists: WordLists, spans: tuple[NDArray[np.int32], Ints, NDArray[np.int32]]) -> Words:
-    texts, firsts, lengths = spans
-    codes, classes = stream.codes, stream.classes
-    keys, stems = np.empty(len(texts), np.uint64), np.empty(len(texts), np.uint64)
-    marks = np.zeros(len(texts), np.uint8)
-    for word in range(len(texts)):
-        first, length = firsts[word], lengths[word]
-        last = first + length - 1
-        key, stem = np.uint64(0), length
-        for place in range(first, last + 1):
-            key = (key + np.uint64(codes[place]) + _ONE) * _MULTIPLIER
-            key ^= key >> np.uint64(29)
-        key |= _ONE
-        if classes[last] == HANGUL:
-            marks[word] = _IS_KOREAN | (_HAS_ENDING if lists.endings[codes[last]] else 0)
-            stem = _korean_stem(classes, first, length, lists.particles[codes[last]])
-        elif classes[first] == LOWER or classes[first] == UPPER:
-            marks[word] = _IS_LATIN
-            marks[word] |= _IS_ENGLISH if lists.english[_slot(lists.english, key)] != 0 else 0
-            marks[word] |= _IS_FOREIGN if lists.foreign[_slot(lists.foreign, key)] != 0 else 0
-            stem = 5 if length > 5 else length - (length > 3 and codes[last] == _LETTER_S)
-        keys[word], stems[word] = key, key if stem == length else _hash(codes, first, first + stem)
-    return Words(texts, keys, stems, lengths, marks)
+def _size_for(entries: int) -> int:
+    """Slots of a table that so many entries fill to a half at most."""
+    size = 4
+    while size < 2 * entries:
+        size *= 2
+    return size
 
 
 @compiled_inner
-def _korean_stem(classes: NDArray[np.uint8], first: int, length: int, particle: bool) -> int:  # noqa: FBT001 (numba)
+def _read(stream: Stream, start: int, end: int, sheet: _Sheet) -> _Counts:
+    """Sums and bounds of words (runs of letters and digits, with apostrophes inside) and of lines of one text.
+
+    Each bound is written at every place and only kept by a step of the count, for a branch at every bound costs more.
+    """
+    value, plain, before = np.uint64(0), np.uint32(0), np.uint32(0)
+    words, over, breaks = np.uint64(0), np.uint64(0), np.uint64(0)
+    for place in range(start, end + 1):
+        code, kind = stream.codes[np.uint64(place)], np.uint32(stream.classes[np.uint64(place)])
+        at = np.uint64(place - start)
+        sheet.sums[at], sheet.plain[at] = value, plain
+        value = value * _MULTIPLIER + (np.uint64(code) + _ONE)
+        plain += np.uint32((code >= 0x61) & (code <= 0x7A) & (kind == LOWER))
+        joins = np.uint32(code == _APOSTROPHE) & (_LATIN >> np.uint32(stream.classes[np.uint64(place + 1)]))
+        letter = (_LETTERS >> kind) & np.uint32(1)
+        inside = letter | (joins & before & np.uint32(1))
+        sheet.firsts[words], sheet.ends[over], sheet.breaks[breaks] = at, at, at
+        words += np.uint64(inside & ~before & np.uint32(1))
+        over += np.uint64(before & ~inside & np.uint32(1))
+        breaks += np.uint64(kind == NEWLINE)
+        before = inside
+    sheet.breaks[breaks] = end - start
+    return _Counts(np.int64(words), np.int64(breaks) + 1)
+
+
+@compiled_inner
+def _hash_of(sheet: _Sheet, first: int, end: int) -> int:
+    """Of the characters from one place to another; 0, which marks empty slots, is as unlikely as any other number."""
+    return sheet.sums[np.uint64(end)] - sheet.sums[np.uint64(first)] * sheet.powers[np.uint64(end - first)]
+
+
+@compiled_inner
+def _slot(table: Hashes, size: int, key: int) -> int:
+    """Where a key is, or the empty slot where it would be; the table is never full."""
+    mask = np.uint64(size - 1)
+    mixed = key * _MULTIPLIER
+    slot = (mixed ^ (mixed >> _HALF)) & mask
+    while table[slot] != 0 and table[slot] != key:
+        slot = (slot + _ONE) & mask
+    return slot
+
+
+@compiled_inner
+def _read_words(stream: Stream, start: int, words: int, into: tuple[_Sheet, WordLists, Ints]) -> int:
+    """Notes hash, length and stem of each word, counts what kinds of words they are; gives how many carry content."""
+    sheet, lists, row = into
+    chars, korean, endings, latin, english, foreign, stems = 0, 0, 0, 0, 0, 0, 0
+    for word in range(words):
+        first, end = np.int64(sheet.firsts[word]), np.int64(sheet.ends[word])
+        length = end - first
+        key = _hash_of(sheet, first, end)
+        opening, closing = stream.classes[np.uint64(start + first)], stream.classes[np.uint64(start + end - 1)]
+        last = stream.codes[np.uint64(start + end - 1)]
+        stem, content = length, True
+        if closing == HANGUL:
+            korean += 1
+            endings += lists.endings[last]
+            stem = _korean_stem(stream.classes, start + first, length, lists.particles[last])
+        elif opening == LOWER or opening == UPPER:
+            latin += 1
+            marks = lists.marks[_slot(lists.small, len(lists.small), key)] if length <= lists.longest else np.uint8(0)
+            english += marks & _ENGLISH
+            foreign += marks >> 1
+            content = marks == 0 and length > 1
+            stem = 5 if length > 5 else length - (length > 3 and last == _LETTER_S)
+        sheet.keys[word], sheet.lengths[word] = key, length
+        sheet.stems[stems] = key if stem == length else _hash_of(sheet, first, first + stem)
+        stems += content
+        chars += length
+    row[WORDS], row[WORD_CHARS] = words, chars
+    row[KOREAN_WORDS], row[KOREAN_ENDINGS] = korean, endings
+    row[LATIN_WORDS], row[ENGLISH_FUNCTION], row[FOREIGN_FUNCTION] = latin, english, foreign
+    return stems
+
+
+@compiled_inner
+def _korean_stem(classes: Classes, first: int, length: int, particle: bool) -> int:  # noqa: FBT001 (numba)
     """Characters before particle and ending: two syllables of long words; the Latin letters of `GPU` before `에서`."""
     if classes[first] == HANGUL:
         return 1 if length == 2 and particle else min(length, 2)
@@ -147,116 +271,114 @@ def _korean_stem(classes: NDArray[np.uint8], first: int, length: int, particle: 
 
 
 @compiled_inner
-def _hash(codes: NDArray[np.uint32], start: int, end: int) -> int:
-    value = np.uint64(0)
-    for place in range(start, end):
-        value = (value + np.uint64(codes[place]) + _ONE) * _MULTIPLIER
-        value ^= value >> np.uint64(29)
-    return value | _ONE
-
-
-@compiled
-def count_words(stream: Stream, words: Words, implausible: NDArray[np.bool_]) -> Ints:
-    """Counts of each text [texts, WORD_COLUMNS]."""
-    rows = np.zeros((len(stream.starts) - 1, WORD_COLUMNS), dtype=np.int64)
-    most, at = 1, 0
-    bounds = np.zeros(len(rows) + 1, dtype=np.int64)
-    for text in range(len(rows)):
-        while at < len(words.text) and words.text[at] == text:
-            at += 1
-        bounds[text + 1] = at
-        most = max(most, at - bounds[text])
-    size = 4
-    while size < 2 * most:
-        size *= 2
-    seen, owner = np.zeros(size, dtype=np.uint64), np.full(size, -1, dtype=np.int64)
-    for text in range(len(rows)):
-        _count_marks(words, bounds[text], bounds[text + 1], rows[text])
-        rows[text, DISTINCT] = _distinct(words, bounds[text], bounds[text + 1], (seen, owner, text * 3))
-        if rows[text, WORDS] - rows[text, DISTINCT] >= 3:
-            rows[text, REPEATED_3] = _repeated(words, bounds[text], bounds[text + 1], (seen, owner, text * 3 + 1, 3))
-        if rows[text, REPEATED_3]:  # else no longer one repeats
-            rows[text, REPEATED_5] = _repeated(words, bounds[text], bounds[text + 1], (seen, owner, text * 3 + 2, 5))
-        _count_plain_words(stream, text, (rows[text], implausible))
-    return rows
+def _clear(table: Hashes, size: int) -> None:
+    for slot in range(size):
+        table[slot] = 0
 
 
 @compiled_inner
-def _count_marks(words: Words, start: int, end: int, row: Ints) -> None:
-    row[WORDS] = end - start
-    for place in range(start, end):
-        marks = words.marks[place]
-        row[KOREAN_WORDS] += (marks & _IS_KOREAN) != 0
-        row[KOREAN_ENDINGS] += (marks & _HAS_ENDING) != 0
-        row[LATIN_WORDS] += (marks & _IS_LATIN) != 0
-        row[ENGLISH_FUNCTION] += (marks & _IS_ENGLISH) != 0
-        row[FOREIGN_FUNCTION] += (marks & _IS_FOREIGN) != 0
-        row[WORD_CHARS] += words.length[place]
-
-
-@compiled_inner
-def _is_new(table: tuple[NDArray[np.uint64], Ints, int], key: int) -> bool:
-    """Whether this owner has not shown the key before; entries of earlier owners count as empty."""
-    keys, owner, mine = table
-    mask = np.uint64(len(keys) - 1)
-    mixed = key * _MULTIPLIER
-    slot = (mixed ^ (mixed >> np.uint64(32))) & mask
-    while owner[slot] == mine and keys[slot] != key:
-        slot = (slot + _ONE) & mask
-    new = owner[slot] != mine
-    keys[slot], owner[slot] = key, mine
+def _put_new(table: Hashes, size: int, keys: Hashes, count: int) -> int:
+    """Fills an empty table with keys; gives how many differ."""
+    _clear(table, size)
+    new = 0
+    for place in range(count):
+        slot = _slot(table, size, keys[place])
+        new += table[slot] == 0
+        table[slot] = keys[place]
     return new
 
 
 @compiled_inner
-def _distinct(words: Words, start: int, end: int, table: tuple[NDArray[np.uint64], Ints, int]) -> int:
-    count = 0
-    for place in range(start, end):
-        count += _is_new(table, words.key[place])
-    return count
+def _compare(sheet: _Sheet, stems: int, asked: int, row: Ints) -> None:
+    """Counts the distinct stems of an answer, and those of them that its question holds."""
+    size, new, both = _size_for(stems), 0, 0
+    _clear(sheet.seen, size)
+    for place in range(stems):
+        stem = sheet.stems[place]
+        slot = _slot(sheet.seen, size, stem)
+        if sheet.seen[slot] == 0:
+            sheet.seen[slot] = stem
+            new += 1
+            both += sheet.asked[_slot(sheet.asked, asked, stem)] != 0
+    row[1], row[2] = new, both
 
 
 @compiled_inner
-def _repeated(words: Words, start: int, end: int, table: tuple[NDArray[np.uint64], Ints, int, int]) -> int:
+def _count_repeats(sheet: _Sheet, words: int, row: Ints) -> None:
+    """Counts distinct words, and characters in phrases that were there before: those of words that all were before."""
+    size, distinct, streak, longest = _size_for(words), 0, 0, 0
+    _clear(sheet.seen, size)
+    for word in range(words):
+        slot = _slot(sheet.seen, size, sheet.keys[word])
+        new = sheet.seen[slot] == 0
+        sheet.seen[slot] = sheet.keys[word]
+        distinct += new
+        streak = 0 if new else streak + 1
+        longest = max(longest, streak)
+    row[DISTINCT] = distinct
+    if longest >= 3:
+        row[REPEATED_3] = _repeated(sheet, words, size, 3)
+    if longest >= 5 and row[REPEATED_3]:  # else no longer one repeats
+        row[REPEATED_5] = _repeated(sheet, words, size, 5)
+
+
+@compiled_inner
+def _repeated(sheet: _Sheet, words: int, size: int, grams: int) -> int:
     """Characters of words that lie in an n-gram seen before in the text, each counted once."""
-    keys, owner, mine, grams = table
-    repeated, covered = 0, start
-    for place in range(start, end - grams + 1):
+    _clear(sheet.seen, size)
+    repeated, covered = 0, 0
+    for place in range(words - grams + 1):
         value = np.uint64(0)
         for offset in range(grams):
-            value = (value + words.key[place + offset]) * _MULTIPLIER
+            value = (value + sheet.keys[place + offset]) * _MULTIPLIER
             value ^= value >> np.uint64(31)
-        if not _is_new((keys, owner, mine), value):
-            for word in range(max(covered, place), place + grams):
-                repeated += words.length[word]
-            covered = place + grams
+        value |= _ONE
+        slot = _slot(sheet.seen, size, value)
+        if sheet.seen[slot] == 0:
+            sheet.seen[slot] = value
+            continue
+        for word in range(max(covered, place), place + grams):
+            repeated += sheet.lengths[word]
+        covered = place + grams
     return repeated
 
 
 @compiled_inner
-def _count_plain_words(stream: Stream, text: int, into: tuple[Ints, NDArray[np.bool_]]) -> None:
-    """Counts lower-case Latin words of five letters and more, and those that English hardly holds."""
-    row, implausible = into
-    start, end = stream.starts[text], stream.starts[text + 1]
-    place = start
-    while place < end:
-        first = place
-        while place < end and 0x61 <= stream.codes[place] <= 0x7A and stream.classes[place] == LOWER:
-            place += 1
-        length = place - first
-        alone = first == start or not (
-            stream.classes[first - 1] == DIGIT
-            or stream.classes[first - 1] == UPPER
-            or stream.classes[first - 1] == CODE
-        )
-        if length >= 5 and alone:
-            row[PLAIN_LATIN] += 1
-            row[IMPLAUSIBLE_WORDS] += _is_implausible(stream.codes, first, place, implausible)
-        place += length == 0
+def _count_plain_words(stream: Stream, start: int, words: int, into: tuple[_Sheet, Ints, NDArray[np.bool_]]) -> None:
+    """Counts lower-case Latin words of five letters and more, and those that English hardly holds.
+
+    A word of this kind may be a part of one: of `don't`, or what follows Korean letters; not what follows a digit, a
+    capital or a sign of code.
+    """
+    sheet, row, implausible = into
+    for word in range(words):
+        first, end = np.uint64(sheet.firsts[word]), np.uint64(sheet.ends[word])
+        if sheet.plain[end] - sheet.plain[first] < _FEWEST_PLAIN:
+            continue
+        place, last = start + np.int64(first), start + np.int64(end)
+        while place < last:
+            opening = place
+            while place < last and _is_plain(stream, place):
+                place += 1
+            if place - opening >= _FEWEST_PLAIN and _stands_alone(stream.classes[opening - 1]):
+                row[PLAIN_LATIN] += 1
+                row[IMPLAUSIBLE_WORDS] += _is_implausible(stream.codes, opening, place, implausible)
+            place += place == opening
 
 
 @compiled_inner
-def _is_implausible(codes: NDArray[np.uint32], first: int, end: int, pairs: NDArray[np.bool_]) -> bool:
+def _is_plain(stream: Stream, place: int) -> bool:
+    code = stream.codes[place]
+    return (code >= 0x61) & (code <= 0x7A) & (stream.classes[place] == LOWER)
+
+
+@compiled_inner
+def _stands_alone(before: int) -> bool:
+    return before != DIGIT and before != UPPER and before != CODE
+
+
+@compiled_inner
+def _is_implausible(codes: Codes, first: int, end: int, pairs: NDArray[np.bool_]) -> bool:
     odd, vowels, consonants, longest = 0, 0, 0, 0
     for place in range(first, end):
         code = codes[place]
@@ -269,63 +391,19 @@ def _is_implausible(codes: NDArray[np.uint32], first: int, end: int, pairs: NDAr
     return odd >= 2 or longest >= 6 or (odd == 1 and vowels * 5 < end - first)
 
 
-@compiled
-def count_lines(stream: Stream, rows: Ints) -> None:
-    """Adds characters of lines, and of lines seen before in their text; lines below ten characters do not count."""
-    classes, starts = stream.classes, stream.starts
-    lines, most = np.ones(len(rows), dtype=np.int64), 1
-    for text in range(len(rows)):
-        for place in range(starts[text], starts[text + 1]):
-            lines[text] += classes[place] == NEWLINE
-        most = max(most, lines[text])
-    size = 4
-    while size < 2 * most:
-        size *= 2
-    table = (np.zeros(size, dtype=np.uint64), np.full(size, -1, dtype=np.int64))
-    for text in range(len(rows)):
-        if lines[text] > 2:
-            _count_lines_of(stream, text, rows[text], table)
-
-
 @compiled_inner
-def _count_lines_of(stream: Stream, text: int, row: Ints, table: tuple[NDArray[np.uint64], Ints]) -> None:
-    first, end = stream.starts[text], stream.starts[text + 1]
-    for place in range(first, end):
-        if stream.classes[place] == NEWLINE or place == end - 1:
-            length = place - first + (stream.classes[place] != NEWLINE)
-            if length >= 10:
-                row[LINE_CHARS] += length
-                new = _is_new((table[0], table[1], text), _hash(stream.codes, first, first + length))
-                row[REPEATED_LINE_CHARS] += 0 if new else length
-            first = place + 1
-
-
-@compiled
-def overlaps(words: Words, pairs: int) -> Ints:
-    """For texts 2i (question) and 2i + 1 (answer): distinct content stems of each, and of both [pairs, 3]."""
-    rows = np.zeros((pairs, 3), dtype=np.int64)
-    most, run = 1, 0
-    for place in range(len(words.text)):
-        run = run + 1 if place > 0 and words.text[place] // 2 == words.text[place - 1] // 2 else 1
-        most = max(most, run)
-    size = 4
-    while size < 2 * most:
-        size *= 2
-    tables = (
-        np.zeros(size, np.uint64),
-        np.full(size, -1, np.int64),
-        np.zeros(size, np.uint64),
-        np.full(size, -1, np.int64),
-    )
-    for place in range(len(words.text)):
-        if (words.marks[place] & (_IS_ENGLISH | _IS_FOREIGN)) != 0 or (
-            words.marks[place] == _IS_LATIN and words.length[place] < 2
-        ):
-            continue
-        pair, stem = words.text[place] // 2, words.stem[place]
-        if words.text[place] % 2 == 0:
-            rows[pair, 0] += _is_new((tables[0], tables[1], pair), stem)
-        elif _is_new((tables[2], tables[3], pair), stem):
-            rows[pair, 1] += 1
-            rows[pair, 2] += not _is_new((tables[0], tables[1], pair), stem)
-    return rows
+def _count_lines(sheet: _Sheet, breaks: int, row: Ints) -> None:
+    """Counts characters of lines, and of lines seen before in their text; lines below ten characters do not count."""
+    chars = np.int64(sheet.breaks[breaks - 1])
+    size, first = _size_for(min(breaks, chars // _FEWEST_LINE_CHARS + 1)), 0
+    _clear(sheet.seen, size)
+    for line in range(breaks):
+        end = np.int64(sheet.breaks[line])
+        length = end - first
+        if length >= _FEWEST_LINE_CHARS:
+            key = _hash_of(sheet, first, end)
+            slot = _slot(sheet.seen, size, key)
+            row[LINE_CHARS] += length
+            row[REPEATED_LINE_CHARS] += 0 if sheet.seen[slot] == 0 else length
+            sheet.seen[slot] = key
+        first = end + 1
