@@ -12,7 +12,7 @@ from dataset_svc.domain.quality import lexicon_words
 from dataset_svc.domain.quality.lexicon_phrases import PHRASES, Phrase
 from dataset_svc.domain.quality.profiles import Letters, profiles_of
 from dataset_svc.domain.quality.words import WordLists, count_words, lists_of
-from loopwright.toxicity.characters import COMMON, IMPLAUSIBLE, ODD
+from loopwright.toxicity.characters import CLASS_OF, COMMON, HANGUL, IMPLAUSIBLE, ODD
 from loopwright.toxicity.disguises import squeezed
 from loopwright.toxicity.scoring import harm_trie
 from loopwright.toxicity.streams import Ints, stream_of
@@ -109,7 +109,7 @@ def word_lists() -> WordLists:
 
 @cache
 def letters() -> Letters:
-    return Letters(odd=ODD, common=COMMON, finals=_marked(lexicon_words.FINALS))
+    return Letters(odd=ODD, rare=(CLASS_OF == HANGUL) & ~COMMON, finals=_marked(lexicon_words.FINALS))
 
 
 @cache

@@ -36,12 +36,12 @@ WORD_COLUMNS: Final = 14
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _ONE, _HALF = np.uint64(1), np.uint64(32)
-_LETTERS = np.uint32(sum(1 << kind for kind in range(HANGUL, FOREIGN + 1)))
-_LATIN = np.uint32((1 << LOWER) | (1 << UPPER))
 _APOSTROPHE, _LETTER_S = 0x27, 0x73
 _ENGLISH, _FOREIGN = 1, 2
 _FEWEST_LINE_CHARS: Final = 10
 _FEWEST_PLAIN: Final = 5
+_VOWELS = np.uint32(sum(1 << ord(letter) - ord("a") for letter in "aeiouy"))
+_NO_HEAP = (1 << 6) - 1  # six consonants in a row are a heap
 Hashes = NDArray[np.uint64]
 
 
@@ -67,8 +67,7 @@ class _Sheet(NamedTuple):
     Attributes:
         sums: Of the characters before each place, for hashes.
         powers: Of the multiplier; they take out of a sum what lies before a run.
-        plain: How many plain lower-case Latin letters lie before each place.
-        firsts: Where each word begins; `ends` where it does no more.
+        bounds: Where each word begins, and where it is over.
         breaks: Where each line ends.
         keys: Hash of each word.
         lengths: Characters of each word.
@@ -79,20 +78,13 @@ class _Sheet(NamedTuple):
 
     sums: Hashes
     powers: Hashes
-    plain: NDArray[np.uint32]
-    firsts: NDArray[np.uint32]
-    ends: NDArray[np.uint32]
+    bounds: NDArray[np.uint32]
     breaks: NDArray[np.uint32]
     keys: Hashes
     lengths: NDArray[np.uint32]
     stems: Hashes
     seen: Hashes
     asked: Hashes
-
-
-class _Counts(NamedTuple):
-    words: int
-    breaks: int
 
 
 def lists_of(
@@ -111,11 +103,11 @@ def lists_of(
 @compiled
 def _put_all(stream: Stream, table: Hashes) -> Ints:
     """Puts each text into a table of hashes; gives their slots."""
-    sheet = _sheet_for(stream)
+    sheet, inside = _sheet_for(stream), _insides(stream)
     slots = np.empty(len(stream.starts) - 1, dtype=np.int64)
     for text in range(len(slots)):
         start, end = stream.starts[text], stream.starts[text + 1] - 1
-        _read(stream, start, end, sheet)
+        _read(stream.codes, start, end, (sheet, inside))
         key = _hash_of(sheet, 0, end - start)
         slot = _slot(table, len(table), key)
         table[slot], slots[text] = key, slot
@@ -130,18 +122,18 @@ def count_words(stream: Stream, lists: WordLists, implausible: NDArray[np.bool_]
     """
     texts = len(stream.starts) - 1
     rows, shared = np.zeros((texts, WORD_COLUMNS), np.int64), np.zeros(((texts + 1) // 2, 3), np.int64)
-    sheet = _sheet_for(stream)
+    sheet, inside = _sheet_for(stream), _insides(stream)
     asked = 0
     for text in range(texts):
         start, end = stream.starts[text], stream.starts[text + 1] - 1
         row = rows[text]
-        found = _read(stream, start, end, sheet)
-        stems = _read_words(stream, start, found.words, (sheet, lists, row))
-        _count_repeats(sheet, found.words, row)
-        if sheet.plain[end - start] >= _FEWEST_PLAIN:
-            _count_plain_words(stream, start, found.words, (sheet, row, implausible))
-        if found.breaks > 2:
-            _count_lines(sheet, found.breaks, row)
+        words = _read(stream.codes, start, end, (sheet, inside))
+        stems = _read_words(stream, start, words, (sheet, lists, row))
+        _count_repeats(sheet, words, row)
+        _count_plain_words(stream, start, words, (sheet, row, implausible))
+        breaks = _read_lines(stream.classes, start, end, sheet)
+        if breaks > 2:
+            _count_lines(sheet, breaks, row)
         if text % 2 == 0:
             asked = _size_for(stems)
             shared[text // 2, 0] = _put_new(sheet.asked, asked, sheet.stems, stems)
@@ -162,8 +154,6 @@ def _sheet_for(stream: Stream) -> _Sheet:
     return _Sheet(
         np.zeros(places, np.uint64),
         powers,
-        np.zeros(places, np.uint32),
-        np.empty(places, np.uint32),
         np.empty(places, np.uint32),
         np.empty(places, np.uint32),
         np.empty(words, np.uint64),
@@ -183,30 +173,49 @@ def _size_for(entries: int) -> int:
     return size
 
 
-@compiled_inner
-def _read(stream: Stream, start: int, end: int, sheet: _Sheet) -> _Counts:
-    """Sums and bounds of words (runs of letters and digits, with apostrophes inside) and of lines of one text.
+@compiled
+def _insides(stream: Stream) -> NDArray[np.uint8]:
+    """Whether each place lies inside a word: a run of letters and digits, with apostrophes before Latin letters."""
+    codes, classes = stream.codes, stream.classes
+    insides = np.zeros(len(codes), np.uint8)
+    for before in range(len(codes) - 2):
+        letter = (classes[before + 1] >= HANGUL) & (classes[before + 1] <= FOREIGN)
+        follows = (classes[before] >= HANGUL) & (classes[before] <= FOREIGN)
+        joins = (codes[before + 1] == _APOSTROPHE) & (classes[before + 2] >= LOWER) & (classes[before + 2] <= UPPER)
+        insides[before + 1] = np.uint8(letter | (joins & follows))
+    return insides
 
-    Each bound is written at every place and only kept by a step of the count, for a branch at every bound costs more.
+
+@compiled_inner
+def _read(codes: Codes, start: int, end: int, into: tuple[_Sheet, NDArray[np.uint8]]) -> int:
+    """Notes sums and bounds of words of one text; gives how many words they are.
+
+    A bound is written at every place and only kept by a step of the count, for a branch at every bound costs more.
     """
-    value, plain, before = np.uint64(0), np.uint32(0), np.uint32(0)
-    words, over, breaks = np.uint64(0), np.uint64(0), np.uint64(0)
+    sheet, inside = into
+    value, before, bounds = np.uint64(0), np.uint8(0), np.uint64(0)
     for place in range(start, end + 1):
-        code, kind = stream.codes[np.uint64(place)], np.uint32(stream.classes[np.uint64(place)])
         at = np.uint64(place - start)
-        sheet.sums[at], sheet.plain[at] = value, plain
-        value = value * _MULTIPLIER + (np.uint64(code) + _ONE)
-        plain += np.uint32((code >= 0x61) & (code <= 0x7A) & (kind == LOWER))
-        joins = np.uint32(code == _APOSTROPHE) & (_LATIN >> np.uint32(stream.classes[np.uint64(place + 1)]))
-        letter = (_LETTERS >> kind) & np.uint32(1)
-        inside = letter | (joins & before & np.uint32(1))
-        sheet.firsts[words], sheet.ends[over], sheet.breaks[breaks] = at, at, at
-        words += np.uint64(inside & ~before & np.uint32(1))
-        over += np.uint64(before & ~inside & np.uint32(1))
-        breaks += np.uint64(kind == NEWLINE)
-        before = inside
-    sheet.breaks[breaks] = end - start
-    return _Counts(np.int64(words), np.int64(breaks) + 1)
+        sheet.sums[at], sheet.bounds[bounds] = value, at
+        value = value * _MULTIPLIER + (np.uint64(codes[np.uint64(place)]) + _ONE)
+        bounds += np.uint64(inside[np.uint64(place)] ^ before)
+        before = inside[np.uint64(place)]
+    return np.int64(bounds) // 2
+
+
+@compiled_inner
+def _read_lines(classes: Classes, start: int, end: int, sheet: _Sheet) -> int:
+    """Notes where the lines of one text end; gives how many they are."""
+    some = 0
+    for place in range(start, end):
+        some += classes[np.uint64(place)] == NEWLINE
+    if some > 1:
+        breaks = np.uint64(0)
+        for place in range(start, end):
+            sheet.breaks[breaks] = place - start
+            breaks += np.uint64(classes[np.uint64(place)] == NEWLINE)
+        sheet.breaks[breaks] = end - start
+    return some + 1
 
 
 @compiled_inner
@@ -232,7 +241,7 @@ def _read_words(stream: Stream, start: int, words: int, into: tuple[_Sheet, Word
     sheet, lists, row = into
     chars, korean, endings, latin, english, foreign, stems = 0, 0, 0, 0, 0, 0, 0
     for word in range(words):
-        first, end = np.int64(sheet.firsts[word]), np.int64(sheet.ends[word])
+        first, end = np.int64(sheet.bounds[2 * word]), np.int64(sheet.bounds[2 * word + 1])
         length = end - first
         key = _hash_of(sheet, first, end)
         opening, closing = stream.classes[np.uint64(start + first)], stream.classes[np.uint64(start + end - 1)]
@@ -352,24 +361,15 @@ def _count_plain_words(stream: Stream, start: int, words: int, into: tuple[_Shee
     """
     sheet, row, implausible = into
     for word in range(words):
-        first, end = np.uint64(sheet.firsts[word]), np.uint64(sheet.ends[word])
-        if sheet.plain[end] - sheet.plain[first] < _FEWEST_PLAIN:
+        if sheet.lengths[word] < _FEWEST_PLAIN:
             continue
-        place, last = start + np.int64(first), start + np.int64(end)
-        while place < last:
-            opening = place
-            while place < last and _is_plain(stream, place):
-                place += 1
-            if place - opening >= _FEWEST_PLAIN and _stands_alone(stream.classes[opening - 1]):
+        place, end = start + np.int64(sheet.bounds[2 * word]), start + np.int64(sheet.bounds[2 * word + 1])
+        while place + _FEWEST_PLAIN <= end:
+            length, odd = _plain_run(stream, place, end, implausible)
+            if length >= _FEWEST_PLAIN and _stands_alone(stream.classes[np.uint64(place - 1)]):
                 row[PLAIN_LATIN] += 1
-                row[IMPLAUSIBLE_WORDS] += _is_implausible(stream.codes, opening, place, implausible)
-            place += place == opening
-
-
-@compiled_inner
-def _is_plain(stream: Stream, place: int) -> bool:
-    code = stream.codes[place]
-    return (code >= 0x61) & (code <= 0x7A) & (stream.classes[place] == LOWER)
+                row[IMPLAUSIBLE_WORDS] += odd
+            place += length + 1
 
 
 @compiled_inner
@@ -378,17 +378,25 @@ def _stands_alone(before: int) -> bool:
 
 
 @compiled_inner
-def _is_implausible(codes: Codes, first: int, end: int, pairs: NDArray[np.bool_]) -> bool:
-    odd, vowels, consonants, longest = 0, 0, 0, 0
-    for place in range(first, end):
-        code = codes[place]
-        vowel = code == 0x61 or code == 0x65 or code == 0x69 or code == 0x6F or code == 0x75 or code == 0x79
+def _plain_run(stream: Stream, first: int, end: int, pairs: NDArray[np.bool_]) -> tuple[int, bool]:
+    """How many plain letters follow one another from here, and whether English hardly holds a word of them."""
+    odd, vowels, heap, before = 0, np.uint32(0), False, np.uint64(26)  # behind the last letter
+    sounds = np.uint32(_NO_HEAP)  # the last letters, a bit each: whether it is a vowel
+    place = first
+    while place < end:
+        at = np.uint64(place)
+        letter = np.uint64(stream.codes[at]) - np.uint64(0x61)
+        if letter >= np.uint64(26) or stream.classes[at] != LOWER:
+            break
+        vowel = (_VOWELS >> np.uint32(letter)) & np.uint32(1)
+        sounds = np.uint32((sounds << np.uint32(1)) | vowel)
+        heap |= (sounds & np.uint32(_NO_HEAP)) == 0
         vowels += vowel
-        consonants = 0 if vowel else consonants + 1
-        longest = max(longest, consonants)
-        if place > first:
-            odd += pairs[codes[place - 1] - 0x61, code - 0x61]
-    return odd >= 2 or longest >= 6 or (odd == 1 and vowels * 5 < end - first)
+        odd += pairs[before, letter]
+        before = letter
+        place += 1
+    length = place - first
+    return length, odd >= 2 or heap or (odd == 1 and np.int64(vowels) * 5 < length)
 
 
 @compiled_inner
