@@ -36,6 +36,8 @@ HONORIFICS = (
     "아찌",
 )
 
+# between the words of foreign names
+FOREIGN_LINKS = lexicon("폰 데 드 다 반 델 디 라 르 빈 알 본 엘 산 생 도스 판 벤 이븐")
 # only persons have these particles
 OF_PERSONS = ("에게", "한테", "께서", "이에게", "이한테")
 # what reviews write behind a name without a space

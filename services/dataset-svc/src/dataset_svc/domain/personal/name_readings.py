@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_svc.domain.personal.korean_names import SURE_SURNAMES
-from dataset_svc.domain.personal.name_shapes import Word, read_word
+from dataset_svc.domain.personal.name_cues import FOREIGN_LINKS
+from dataset_svc.domain.personal.name_shapes import Word, foreign_tail, is_weak_name_alone, read_word
 from dataset_svc.domain.personal.scanning import (
     HONOURED,
     Codes,
@@ -33,7 +34,9 @@ _TECHNICAL_SHARE: Final = 12  # one word in twelve makes technical prose
 # a word in bits: syllables of the name, its surety, and what else it is
 _LENGTH, _SURETY, _SURETIES = 0xF, 4, 7
 _FOREIGN, _BARE, _TITLED, _TITLE, _ROLE, _TECHNICAL, _SURNAME, _LINK, _SURE_SURNAME = (1 << bit for bit in range(7, 16))
-_DOUBTFUL, _LIKELY, _SURE = 1, 3, 4
+# a weak name that needs nothing beside it; a name whose whole could come before a family name; a word within names
+_ALONE, _WHOLE, _OF = (1 << bit for bit in range(16, 19))
+_DOUBTFUL, _WEAK, _LIKELY, _SURE = 1, 2, 3, 4
 # words that decide on a name beside its first one: a role before, four words and a title behind
 _BEFORE, _AFTER = 2, 6
 _LINKS = ("전", "모", "신임", "현")
@@ -181,6 +184,9 @@ def _bits_of(word: str, reading: Word) -> int:
         (_SURNAME, reading.surname),
         (_LINK, word in _LINKS or word.startswith("모씨")),
         (_SURE_SURNAME, word[0] in SURE_SURNAMES),
+        (_ALONE, reading.surety == _WEAK and is_weak_name_alone(reading, word[: reading.length])),
+        (_WHOLE, reading.foreign and reading.bare and reading.surety <= _WEAK and foreign_tail(word) == len(word)),
+        (_OF, word in FOREIGN_LINKS),
     )
     return sum(bit for bit, holds in facts if holds) | reading.length | reading.surety << _SURETY
 
@@ -220,8 +226,8 @@ def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (n
     after = seen.bits[word + 1] if word + 1 < len(seen.bits) and _adjoins(seen, word) else np.int32(0)
     if own & _SURNAME:
         return (after & (_TITLE | _LINK)) != 0 or (not strict and _is_given(after))
-    surety = (own >> _SURETY) & _SURETIES
-    if surety == _DOUBTFUL:
+    surety = _surety_of(own)
+    if surety == _DOUBTFUL or (surety == _WEAK and not (strict or own & _ALONE)):
         return not strict and _may_be_made_sure(seen, word, after)
     if own & _FOREIGN:
         return not strict or _sureness_ahead(seen, word) >= _LIKELY
@@ -233,23 +239,64 @@ def _can_begin(seen: _Seen, word: int, strict: bool) -> bool:  # noqa: FBT001 (n
 
 
 @compiled_inner
+def _surety_of(word: int) -> int:
+    return (word >> _SURETY) & _SURETIES
+
+
+@compiled_inner
 def _is_given(word: int) -> bool:
-    return word & _LENGTH == 2 and (word >> _SURETY) & _SURETIES == _LIKELY and not word & _FOREIGN
+    return word & _LENGTH == 2 and _surety_of(word) == _LIKELY and not word & _FOREIGN
 
 
 @compiled_inner
 def _may_be_made_sure(seen: _Seen, word: int, after: int) -> bool:
-    """Whether anything beside a doubtful name could tell that it is one."""
-    bare_foreign = _FOREIGN | _BARE
-    if seen.bits[word] & bare_foreign == bare_foreign and word + 1 < len(seen.bits) and _adjoins(seen, word):
+    """Whether anything beside a weak or doubtful name could tell that it is one."""
+    if _may_have_cue(seen, word, after):
         return True
-    return _may_have_cue(seen, word, after) or _may_be_in_row(seen, word, after)
+    own = seen.bits[word]
+    if own & _FOREIGN:
+        return own & _BARE != 0 and _may_go_on(seen, word, after)
+    return _may_be_in_row(seen, word) or _may_be_explained(seen, word)
 
 
 @compiled_inner
-def _may_be_in_row(seen: _Seen, word: int, after: int) -> bool:
-    """A comma, a dot, a slash or a bracket beside it, a name that has "and" before it, or a foreign name before a word."""
-    if (seen.bits[word] & _FOREIGN and after & _LENGTH) or (word > 0 and seen.bits[word - 1] & _LENGTH):
+def _may_go_on(seen: _Seen, word: int, after: int) -> bool:
+    """Whether a further word of a foreign name could stand behind one."""
+    if after & _OF or (after & _LENGTH and (after & _FOREIGN or _surety_of(after) <= _WEAK)):
+        return True
+    return seen.bits[word] & _WHOLE != 0 and word + 1 < len(seen.bits) and _adjoins(seen, word)
+
+
+@compiled_inner
+def _may_be_explained(seen: _Seen, word: int) -> bool:
+    """Whether a bracket follows a full name at once."""
+    own, place = seen.bits[word], seen.words.first[word] + seen.words.length[word]
+    if not own & _BARE or own & _LENGTH <= 2 or place == seen.starts[seen.words.text[word] + 1]:
+        return False
+    return seen.codes[place] == 0x28
+
+
+@compiled_inner
+def _may_be_in_row(seen: _Seen, word: int) -> bool:
+    """Whether a likely name stands beside one; behind a doubtful one a sign must tell as well that they are in a row."""
+    own, text = seen.bits[word], seen.words.text[word]
+    if word > 0 and seen.words.text[word - 1] == text and _is_in_row(seen.bits[word - 1]):
+        return True
+    behind = word + 1
+    if not own & _BARE or behind == len(seen.bits) or seen.words.text[behind] != text:
+        return False
+    return _is_in_row(seen.bits[behind]) and (_surety_of(own) == _WEAK or _has_sign(seen, word))
+
+
+@compiled_inner
+def _is_in_row(word: int) -> bool:
+    return word & _LENGTH >= 2 and _surety_of(word) >= _LIKELY
+
+
+@compiled_inner
+def _has_sign(seen: _Seen, word: int) -> bool:
+    """A comma, a dot, a slash or a bracket beside it, or a name before it."""
+    if word > 0 and seen.bits[word - 1] & _LENGTH:
         return True
     first = seen.words.first[word]
     end = first + seen.words.length[word]
@@ -280,7 +327,7 @@ def _sureness_ahead(seen: _Seen, word: int) -> int:
     best = 0
     for at in range(word, min(word + 4, len(seen.bits))):
         if seen.words.text[at] == seen.words.text[word]:
-            best = max(best, (seen.bits[at] >> _SURETY) & _SURETIES)
+            best = max(best, _surety_of(seen.bits[at]))
     return best
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from dataset_svc.domain.personal.borrowed_words import BORROWED, NATIVE
 from dataset_svc.domain.personal.common_words import WORDS
+from dataset_svc.domain.personal.foreign_names import NEVER_ALONE
 from dataset_svc.domain.personal.foreign_odds import foreign_odds
 from dataset_svc.domain.personal.foreign_shapes import (
     ALL_FOREIGN,
@@ -18,7 +19,7 @@ from dataset_svc.domain.personal.foreign_shapes import (
     sounds_native,
 )
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
-from dataset_svc.domain.personal.korean_names import COMMON_SURNAMES, GIVEN_NAMES, SURE_SURNAMES
+from dataset_svc.domain.personal.korean_names import AMBIGUOUS_GIVEN, COMMON_SURNAMES, GIVEN_NAMES, SURE_SURNAMES
 from dataset_svc.domain.personal.korean_shapes import SURE_GIVEN, SURNAMES, korean_surety
 from dataset_svc.domain.personal.name_cues import (
     BEHIND_NAMES,
@@ -128,6 +129,19 @@ def may_be_pair(given: str, family: str) -> bool:
     """Whether two words that hardly look like names by themselves do together: 로켈 바딘."""
     length = foreign_tail(family)
     return length > 0 and foreign_tail(given) == len(given) and are_pair(given, family[:length])
+
+
+def is_weak_name_alone(word: Word, stem: str) -> bool:
+    """Whether a weak or doubtful name is taken for one in plain prose with nothing beside it: one that is long, or no word.
+
+    Args:
+        stem: The syllables of the name.
+    """
+    if word.foreign:
+        return word.surety is not Surety.DOUBTFUL and (len(stem) >= 3 or not (word.bare or stem in NEVER_ALONE))
+    if word.length > 2:
+        return not word.bare or stem[0] in COMMON_SURNAMES
+    return not (word.bare or stem in SHORT_WORDS or stem in AMBIGUOUS_GIVEN or stem.endswith("니"))
 
 
 def _is_title(word: str) -> bool:

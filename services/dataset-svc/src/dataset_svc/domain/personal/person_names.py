@@ -9,15 +9,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dataset_svc.domain.personal.english_names import cued_texts, find_english_names, known_given_names
-from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, FOREIGN_NAMES, NEVER_ALONE
+from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, FOREIGN_NAMES
 from dataset_svc.domain.personal.foreign_shapes import is_foreign_stem
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
-from dataset_svc.domain.personal.korean_names import AMBIGUOUS_GIVEN, COMMON_SURNAMES, DEMONSTRATIVES, SURE_SURNAMES
-from dataset_svc.domain.personal.lexicon import lexicon
+from dataset_svc.domain.personal.korean_names import DEMONSTRATIVES, SURE_SURNAMES
+from dataset_svc.domain.personal.name_cues import FOREIGN_LINKS
 from dataset_svc.domain.personal.name_readings import Readings, ReadText
-from dataset_svc.domain.personal.name_shapes import Word, foreign_tail, may_be_pair, read_word
+from dataset_svc.domain.personal.name_shapes import Word, foreign_tail, is_weak_name_alone, may_be_pair, read_word
 from dataset_svc.domain.personal.scanning import LETTERED, Ints, Scan
-from dataset_svc.domain.personal.short_words import SHORT_WORDS
 from dataset_svc.domain.personal.surety import Surety
 from dataset_svc.domain.personal.world_names import WORLD_NAMES
 
@@ -52,8 +51,6 @@ _AFTER_THIS = (
     "시장",
     "기자",
 )
-# between the words of foreign names
-_OF = lexicon("폰 데 드 다 반 델 디 라 르 빈 알 본 엘 산 생 도스 판 벤 이븐")
 _ROW = frozenset((", ", ",", "·", " · ", "/"))
 # what tells that a given name stands before it which is a word as well
 _AFTER_GIVEN = (
@@ -208,27 +205,19 @@ def _foreign(text: ReadText, index: int) -> int | None:
     if text.strict:
         sure = best is Surety.SURE and (last > index or cue)
         return last if sure or (cue and best >= Surety.LIKELY and last > index) else None
-    return last if last > index or cue or best >= Surety.LIKELY or _is_weak_foreign(text, index) else None
+    return last if last > index or cue or best >= Surety.LIKELY or _is_alone(text, index) else None
 
 
 def _last_foreign(text: ReadText, index: int) -> int:
     last = index
     while text.words[last].bare and last < index + 3 and _adjoins(text, last):
         following = last + 1
-        if text.spelt(following) in _OF and _adjoins(text, following):
+        if text.spelt(following) in FOREIGN_LINKS and _adjoins(text, following):
             following += 1
         if not _goes_on(text.words[following]):
             break
         last = following
     return last
-
-
-def _is_weak_foreign(text: ReadText, index: int) -> bool:
-    """Whether a word that only sounds foreign is taken for a name by itself: one that is long, or no word, with a particle."""
-    word, stem = text.words[index], text.spelt(index)[: text.words[index].length]
-    if word.surety is Surety.DOUBTFUL:
-        return False
-    return len(stem) >= 3 or not (word.bare or stem in NEVER_ALONE)
 
 
 def _goes_on(word: Word) -> bool:
@@ -284,14 +273,17 @@ def _is_korean_name(text: ReadText, index: int) -> bool:
 
 
 def _is_weak_name(text: ReadText, index: int, *, cue: bool) -> bool:
-    word, stem = text.words[index], text.spelt(index)[: text.words[index].length]
-    if _joined_to_name(text, index):
+    word = text.words[index]
+    if _joined_to_name(text, index) or _is_alone(text, index):
         return True
     if word.length > 2:
-        return cue or not word.bare or stem[0] in COMMON_SURNAMES
-    if word.titled or (cue and text.content.startswith(_AFTER_GIVEN, text.ends[index] + 1)):
-        return True
-    return not (word.bare or stem in SHORT_WORDS or stem in AMBIGUOUS_GIVEN or stem.endswith("니"))
+        return cue
+    return word.titled or (cue and text.content.startswith(_AFTER_GIVEN, text.ends[index] + 1))
+
+
+def _is_alone(text: ReadText, index: int) -> bool:
+    word = text.words[index]
+    return is_weak_name_alone(word, text.spelt(index)[: word.length])
 
 
 def _has_cue(text: ReadText, first: int, last: int) -> bool:
