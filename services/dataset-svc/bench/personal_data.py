@@ -27,7 +27,7 @@ from personal_data_suite import TECHNICAL_PROSE, cases
 from dataset_svc.domain.personal.masking import mask_text
 from dataset_svc.domain.personal.person_names import NameFinder, Span
 from dataset_svc.domain.personal.personal_data import Finder
-from dataset_svc.domain.personal.scanning import scan
+from dataset_svc.domain.personal.scans import scan
 
 _SAMPLE_CHARS = 480  # mean length of a chat sample
 _BATCH = 2000  # samples, as builds do

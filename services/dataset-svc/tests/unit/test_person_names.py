@@ -3,7 +3,7 @@
 import pytest
 
 from dataset_svc.domain.personal.person_names import NameFinder
-from dataset_svc.domain.personal.scanning import scan
+from dataset_svc.domain.personal.scans import scan
 
 
 def names_in(text: str) -> list[str]:

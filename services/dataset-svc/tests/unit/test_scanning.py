@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dataset_svc.domain.personal import scanning
 from dataset_svc.domain.personal.anchors import anchors_of, groups_anchored
-from dataset_svc.domain.personal.scanning import capitalised, scan, table_of
+from dataset_svc.domain.personal.scans import PLAIN_FORMS, scan
+from dataset_svc.domain.personal.word_keys import capitalised, table_of
 from loopwright.personal.findings import NUMBER_SHAPES, TRAIT_SHAPES
 from loopwright.personal.kinds import Trait
 
@@ -27,7 +28,7 @@ PIECES = st.sampled_from(
      "번지", "일", "에", "출", "생", "태", "씨", "가", "나", "\n", "\u00a0", "\uff11", "\u2013", "😀", "\ud800", "0"]
 )  # fmt: skip
 TEXTS = st.lists(st.lists(PIECES, max_size=14).map("".join), max_size=4)
-PLAIN = str.maketrans({code: chr(plain) for code, plain in scanning.PLAIN_FORMS.items()})
+PLAIN = str.maketrans({code: chr(plain) for code, plain in PLAIN_FORMS.items()})
 
 
 @given(TEXTS)
@@ -65,7 +66,7 @@ def test_words_of_hangul_are_cut_as_the_shape_cuts_them(texts: list[str]) -> Non
     assert cut == [(number, match.start(), len(match[0])) for number, match in matches]
 
 
-@given(st.lists(st.lists(st.text("abAB로 가@", min_size=1, max_size=3).map(str.lower), max_size=4), max_size=5), TEXTS)
+@given(st.lists(st.lists(st.text("abAB로 가@", min_size=2, max_size=4).map(str.lower), max_size=4), max_size=5), TEXTS)
 def test_a_group_is_anchored_where_one_of_its_words_stands(groups: list[list[str]], texts: list[str]) -> None:
     seen = scan(texts)
     found = groups_anchored(seen.codes, seen.starts, anchors_of(groups)).tolist()
@@ -78,5 +79,5 @@ def test_a_group_is_anchored_where_one_of_its_words_stands(groups: list[list[str
 def test_known_words_are_found_whole_and_capitalised_only() -> None:
     texts = ["John met JOHN, Johnny and xJohn", "", "john; Ann"]
     seen = scan(texts)
-    found = capitalised(seen.codes, seen.starts, seen.traits, table_of(["John", "Ann"]))
+    found = capitalised(seen.codes, seen.starts, seen.capitals, table_of(["John", "Ann"]))
     assert np.stack(found, axis=1).tolist() == [[0, 0], [0, 27], [2, 6]]

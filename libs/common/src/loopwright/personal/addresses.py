@@ -72,17 +72,16 @@ ADDRESSES: tuple[Detector, ...] = (
     *detectors(
         PersonalKind.ADDRESS,
         rf"{_LABEL}(?P<value>{_PLACE}{_VILLAGE}(?:\s{{0,2}}{_NUMBER}{_DETAIL})?)",
-        anchors=_LABELS,
-        trait=Trait.ANYTHING,
+        trait=Trait.DWELLING,
     ),
     *detectors(
         PersonalKind.ADDRESS,
-        rf"(?-i:(?<![0-9A-Za-z.\-])[0-9]{{1,5}}[A-Z]?,?\s(?:[NSEW]\.?\s)?(?:(?:[A-Z][a-z']+|[0-9]{{1,3}}(?:st|nd|rd|th))\s){{1,3}}(?:{_STREET})\b\.?{_UNIT}{_CITY})",
+        rf"(?-i:[0-9](?<![0-9A-Za-z.\-].)[0-9]{{0,4}}[A-Z]?,?\s(?:[NSEW]\.?\s)?(?:(?:[A-Z][a-z']+|[0-9]{{1,3}}(?:st|nd|rd|th))\s){{1,3}}(?:{_STREET})\b\.?{_UNIT}{_CITY})",
         trait=Trait.STREET,
     ),
     *detectors(
         PersonalKind.ADDRESS,
-        r"(?-i:(?<![0-9A-Za-z.\-])[0-9]{1,4}(?:-[0-9]{1,4})?,?\s(?:[A-Z][a-z]+(?:-?daero|-ro|-gil|-dong)\s?[0-9]{0,3}(?:-?gil)?)(?:,\s[A-Z][a-z]+-(?:gu|si|gun|dong|do))+(?:,\s[A-Z][a-z]+)?)",
+        r"(?-i:[0-9](?<![0-9A-Za-z.\-].)[0-9]{0,3}(?:-[0-9]{1,4})?,?\s(?:[A-Z][a-z]+(?:-?daero|-ro|-gil|-dong)\s?[0-9]{0,3}(?:-?gil)?)(?:,\s[A-Z][a-z]+-(?:gu|si|gun|dong|do))+(?:,\s[A-Z][a-z]+)?)",
         trait=Trait.DIGITS_2,
         anchors=("-ro", "-gil", "daero", "-dong"),
     ),

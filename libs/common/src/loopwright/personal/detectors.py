@@ -132,7 +132,7 @@ _SECRETS = (
         r"\bbearer\s(?P<value>[A-Za-z0-9._~+/\-]{16,4000}=*)",
         rf"(?<![a-z])(?:{_KEY_LABEL}){_SAYS}(?P<value>[A-Za-z0-9+/_\-.=]{{16,500}})",
         accepts=_is_mixed,
-        anchors=("bearer", "key", "secret", "token", "키", "토큰"),
+        anchors=("bearer", "key", "secret", "token", "인증", "토큰"),
         trait=Trait.LONG_RUN,
     ),
     *detectors(
@@ -146,8 +146,7 @@ _SECRETS = (
 _EMAILS = detectors(
     PersonalKind.EMAIL,
     rf"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._%+\-]{{0,63}}@{_EMAIL_DOMAIN}",
-    anchors=("@",),
-    trait=Trait.ANYTHING,
+    trait=Trait.AT_SIGN,
 )
 _NUMBERS = (
     # shape or label is enough: numbers given out since October 2020 have no check digit, and mistyped ones are personal too
@@ -225,14 +224,12 @@ _NUMBERS = (
         PersonalKind.IP_ADDRESS,
         rf"[0-9]{LEFT}[0-9]{{0,2}}(?:\.[0-9]{{1,3}}){{3}}{RIGHT}",
         accepts=_is_personal_ip,
-        anchors=(".",),
         trait=Trait.IPV4,
     ),
     *detectors(
         PersonalKind.IP_ADDRESS,
         r"(?<![0-9A-Za-z_:.])(?:[0-9A-Fa-f]{1,4}:){1,7}(?::?[0-9A-Fa-f]{1,4}){0,7}:{0,2}(?![0-9A-Za-z_:])",
         accepts=_is_personal_ip,
-        anchors=(":",),
         trait=Trait.IPV6,
     ),
 )

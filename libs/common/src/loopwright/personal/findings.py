@@ -25,6 +25,7 @@ TRAIT_SHAPES = {
     Trait.DIGITS_2: re.compile(r"[0-9]{2}"),
     Trait.LONG_NUMBER: re.compile(r"[0-9](?:[ .\-()]{0,3}[0-9]){6}"),
     Trait.LONG_RUN: re.compile(r"[A-Za-z0-9+/_\-.=~]{16}"),
+    Trait.AT_SIGN: re.compile("@"),
     Trait.IPV4: re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"),
     Trait.IPV6: re.compile(r"[0-9A-Fa-f]::|:[0-9A-Fa-f]{1,4}:"),
     Trait.PLACE: re.compile(r"[읍면동리가로길산하]\s{0,2}[0-9]"),
@@ -32,6 +33,7 @@ TRAIT_SHAPES = {
     Trait.PLATE: re.compile(r"[0-9]\s?[가-힣]\s?[0-9]{4}"),
     Trait.STREET: re.compile(r"[0-9][A-Z]?,? [A-Z0-9]"),
     Trait.BORN: re.compile(r"[0-9일]\.?\s?(?:출?생|에\s태)"),
+    Trait.DWELLING: re.compile(r"(?:주소|거주지|소재지|배송지|본적|사는\s?곳)(?:[^가-힣]|[은는이가번])"),
 }
 # the same of texts with a long number
 NUMBER_SHAPES = {
@@ -80,12 +82,10 @@ def settle(text: str, detectors: Iterable[Detector], *, names: Sequence[tuple[in
     """Findings in order of precedence, of which each takes its place for itself; names come last."""
     found: list[Finding] = []
     for detector in detectors:
-        group = detector.group
-        found += [
-            Finding(_exact_kind(detector.kind, match[group]), *match.span(group))
-            for match in detector.shape.finditer(text)
-            if detector.accepts(match)
-        ]
+        for match in detector.shape.finditer(text):
+            if detector.accepts(match):
+                group = detector.group
+                found.append(Finding(_exact_kind(detector.kind, match[group]), *match.span(group)))
     found += [Finding(PersonalKind.NAME, start, end) for start, end in names]
     if len(found) < 2:
         return tuple(found)

@@ -13,6 +13,7 @@ class Trait(StrEnum):
     DIGITS_2 = "two digits"
     LONG_NUMBER = "seven digits, with the signs that stand in numbers between them"
     LONG_RUN = "sixteen letters, digits and signs as keys have them"
+    AT_SIGN = "an at sign"
     IPV4 = "four numbers with dots between"
     IPV6 = "hexadecimal digits between colons"
     PLACE = "a digit behind a syllable that ends the names of roads and villages"
@@ -20,6 +21,7 @@ class Trait(StrEnum):
     PLATE = "digits, a syllable, four digits"
     STREET = "a number before a capital"
     BORN = "a date before the word for birth"
+    DWELLING = "words for where somebody lives, before what links them to a place"
     # of texts with a long number only
     RUN_13 = "a long number, and thirteen digits in a row"
     ABROAD = "a long number, and a plus before a digit"

@@ -30,18 +30,20 @@ def mask_texts(texts: Sequence[str], finder: Finds, naming: Naming = placeholder
     time that a hostile text can take.
     """
     masked: list[tuple[str, Kinds]] = [(text, _NONE) for text in texts]
-    open_places = list(range(len(texts)))
+    places: Sequence[int] = range(len(texts))
+    asked = texts
     for _ in range(_MOST_PASSES):
-        findings = finder.find([masked[place][0] for place in open_places])
-        open_places = [place for place, found in zip(open_places, findings, strict=True) if found]
-        if not open_places:
+        findings = [(place, found) for place, found in zip(places, finder.find(asked), strict=True) if found]
+        if not findings:
             break
-        for place, found in zip(open_places, filter(None, findings), strict=True):
+        for place, found in findings:
             text, kinds = masked[place]
             counts = dict(kinds)
             for one in found:
                 counts[one.kind] = counts.get(one.kind, 0) + 1
             masked[place] = (_replaced(text, found, naming), counts)
+        places = [place for place, _ in findings]
+        asked = [masked[place][0] for place in places]
     return masked
 
 

@@ -10,14 +10,8 @@ import numpy as np
 from dataset_svc.domain.personal.anchors import anchors_of, groups_anchored
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_ENGLISH, ENGLISH_NAMES
 from dataset_svc.domain.personal.lexicon import holds_any, lexicon
-from dataset_svc.domain.personal.scanning import (
-    CAPITAL,
-    Ints,
-    Keys,
-    Scan,
-    capitalised,
-    table_of,
-)
+from dataset_svc.domain.personal.scanning import CAPITAL, ENTITLED, Ints, Keys, Scan
+from dataset_svc.domain.personal.word_keys import capitalised, table_of
 
 _NAME = r"[A-Z][a-z]+(?:['’\-][A-Z][a-z]+)?"
 _FULL = rf"{_NAME}(?: (?:[A-Z]\.|van|von|de|la|bin|al))?(?: {_NAME}){{0,2}}"
@@ -34,7 +28,6 @@ Dr Mr Mrs Ms Step Finding Yes No Hi Hello Certainly Please Thank Thanks Sure Pet
 Street Avenue Road University College School Institute Company Corporation Inc Ltd Foundation Award Prize Theorem Law Laws Equation Algorithm Method Function Model Test Effect River Lake Mountain Mount Island County City State Bridge Park Hotel Hospital Airport Museum Library Square Tower Hall House Church Center Centre Day Night Morning January February March April May June July August September October November December Monday Tuesday Wednesday Thursday Friday Saturday Sunday
 """
 )
-_TITLES = ("Mr", "Ms", "Miss", "Dr", "Prof", "Sir", "Madam")
 _CUES = (
     "ame is",
     "ame:",
@@ -50,9 +43,9 @@ _CUES = (
     "이름",
     "담당자",
 )
-# what stands before names, in lower case: groups for `groups_anchored`
-BEFORE_NAMES: Final = tuple(tuple(word.lower() for word in words) for words in (_TITLES, _CUES))
-_ANCHORS = anchors_of(BEFORE_NAMES)
+# what stands before names, in lower case: a group for `groups_anchored`
+BEFORE_NAMES: Final = tuple(word.lower() for word in _CUES)
+_ANCHORS = anchors_of([BEFORE_NAMES])
 _NAME_ALONE = re.compile("[A-Z][a-z]+")
 Span = tuple[int, int]
 
@@ -63,19 +56,20 @@ def _given_names() -> Keys:
 
 
 def cued_texts(seen: Scan, anchored: Ints | None = None) -> dict[int, int]:
-    """By number of the texts that may hold a word that stands before a name, the bits of BEFORE_NAMES that they hold.
+    """By number of the texts that may hold what stands before a name: 1 of a title, 2 of a cue, 3 of both.
 
     Args:
-        anchored: The bits of every text, if they are at hand.
+        anchored: Of every text, whether it holds one of BEFORE_NAMES, if that is at hand; 0 if not.
     """
-    bits = groups_anchored(seen.codes, seen.starts, _ANCHORS) if anchored is None else anchored
+    cues = groups_anchored(seen.codes, seen.starts, _ANCHORS) if anchored is None else anchored
+    bits = ((seen.traits & ENTITLED) != 0) + 2 * (cues != 0)
     numbers = np.flatnonzero((bits != 0) & ((seen.traits & CAPITAL) != 0))
     return dict(zip(numbers.tolist(), bits[numbers].tolist(), strict=True))
 
 
 def known_given_names(seen: Scan) -> dict[int, list[int]]:
     """Where words stand that are known given names, by number of the text."""
-    texts, places = capitalised(seen.codes, seen.starts, seen.traits, _given_names())
+    texts, places = capitalised(seen.codes, seen.starts, seen.capitals, _given_names())
     known: dict[int, list[int]] = {}
     for text, place in zip(texts.tolist(), places.tolist(), strict=True):
         known.setdefault(text, []).append(place)
@@ -87,14 +81,14 @@ def find_english_names(text: str, known: Sequence[int], before: int) -> list[Spa
 
     Args:
         known: Where known given names stand, in order.
-        before: Bits of BEFORE_NAMES that the text may hold.
+        before: What may stand before names, as `cued_texts` says it.
     """
     spans: list[Span] = []
-    for bit, shape, anchors in ((1, _TITLED, _TITLES), (2, _CUED, _CUES)):
-        if before & bit and holds_any(text, anchors):
-            spans += [
-                match.span("value") for match in shape.finditer(text) if match["value"].split()[0] not in _NO_NAMES
-            ]
+    shapes = [_TITLED] if before & 1 else []
+    if before & 2 and holds_any(text, _CUES):
+        shapes.append(_CUED)
+    for shape in shapes:
+        spans += [match.span("value") for match in shape.finditer(text) if match["value"].split()[0] not in _NO_NAMES]
     cued = bytearray(len(text) if spans else 0)
     for one, two in spans:
         cued[one:two] = b"\1" * (two - one)

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import chain, filterfalse
 from typing import cast
 
 import msgspec
@@ -52,19 +52,25 @@ class Masker:
         self._key = pseudonym_key
         self._naming = placeholder if pseudonym_key is None else self._pseudonym
         self._finder = Finder()
-        self._known: dict[str, tuple[str, Kinds] | None] = {}  # None: nothing personal
+        self._searched: set[str] = set()
+        self._changed: dict[str, tuple[str, Kinds]] = {}  # those that hold something personal
 
     def mask_samples(self, samples: Sequence[Sample]) -> list[Masked]:
         """One outcome for each sample, in order, equal to what it would be alone."""
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
+        if len(self._searched) >= _MOST_REMEMBERED:
+            self._searched.clear()
+            self._changed.clear()
         texts = [_texts_of(sample) for sample in samples]
         self._learn(chain.from_iterable(texts))
-        return [self._outcome(sample, own) for sample, own in zip(samples, texts, strict=True)]
+        hold_nothing = self._changed.keys().isdisjoint
+        return [
+            Masked(sample=sample, found=_NONE)
+            if hold_nothing(own) and not _holds_json(sample)
+            else self._outcome(sample)
+            for sample, own in zip(samples, texts, strict=True)
+        ]
 
-    def _outcome(self, sample: Sample, texts: Sequence[str]) -> Masked:
-        if not (any(map(self._known.__getitem__, texts)) or _holds_json(sample)):
-            return Masked(sample=sample, found=_NONE)
+    def _outcome(self, sample: Sample) -> Masked:
         masked = self._masked(sample)
         if self._mode is MaskingMode.REPORT:
             return Masked(sample=sample, found=masked.found)
@@ -73,20 +79,19 @@ class Masker:
         return masked
 
     def _learn(self, texts: Iterable[str]) -> None:
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        for text, outcome in zip(new, mask_texts(new, self._finder, self._naming), strict=True):
-            self._known[text] = outcome if outcome[1] else None
-
-    def _learned(self, text: str) -> tuple[str, Kinds] | None:
-        self._learn((text,))
-        return self._known[text]
+        new = list(dict.fromkeys(filterfalse(self._searched.__contains__, texts)))
+        outcomes = zip(new, mask_texts(new, self._finder, self._naming), strict=True)
+        self._searched.update(new)
+        self._changed.update((text, outcome) for text, outcome in outcomes if outcome[1])
 
     def _masked(self, sample: Sample) -> Masked:
         """Masks every text of a sample; what stands in a turn and in the input is counted once."""
         found: dict[PersonalKind, int] = {}
 
         def plain(text: str) -> str:
-            outcome = self._known[text] if text in self._known else self._learned(text)
+            if text not in self._searched:
+                self._learn((text,))
+            outcome = self._changed.get(text)
             if outcome is None:
                 return text
             for kind, count in outcome[1].items():
@@ -99,7 +104,7 @@ class Masker:
         metadata = sample.metadata and {
             name: plain(value) if isinstance(value, str) else value for name, value in sample.metadata.items()
         }
-        asked, in_input = self._known[sample.input] or (sample.input, _NONE)
+        asked, in_input = self._changed.get(sample.input, (sample.input, _NONE))
         for kind, count in in_input.items():
             found[kind] = max(found.get(kind, 0), count)
         if not found:

@@ -24,9 +24,8 @@ from dataset_svc.domain.personal.scanning import (
     Ints,
     Keys,
     Scan,
-    look_up,
-    put_all,
 )
+from dataset_svc.domain.personal.word_keys import look_up, put_all
 from loopwright.compiling import compiled, compiled_inner
 
 _MOST_WORDS: Final = 1 << 17

@@ -84,7 +84,7 @@ class NameFinder:
 
         Args:
             texts: As they are read plainly.
-            cued: By text, the bits of what stands before English names that it holds; None to look for it here.
+            cued: By text, whether it holds a cue of English names (0 if not); None to look for it here.
         """
         names: dict[int, list[Span]] = {}
         for number, text in self._readings.read(texts, seen).items():

@@ -1,4 +1,6 @@
 """Finds personal data and secrets in a text."""
+# numpy's scalars are the integers of compiled loops:
+# pyright: reportArgumentType=false, reportReturnType=false
 
 import threading
 from collections.abc import Sequence
@@ -11,7 +13,9 @@ from dataset_svc.domain.personal import scanning
 from dataset_svc.domain.personal.anchors import anchors_of, groups_anchored
 from dataset_svc.domain.personal.english_names import BEFORE_NAMES
 from dataset_svc.domain.personal.person_names import NameFinder
-from dataset_svc.domain.personal.scanning import ODD, PLAIN_FORMS, Ints, Scan, scan
+from dataset_svc.domain.personal.scanning import ODD, Ints
+from dataset_svc.domain.personal.scans import PLAIN_FORMS, scan
+from loopwright.compiling import compiled
 from loopwright.personal.detectors import DETECTORS
 from loopwright.personal.findings import Finding, settle, without_placeholders
 from loopwright.personal.kinds import Detector, Trait
@@ -25,18 +29,26 @@ _GROUPS = tuple(
     (_BITS[trait], anchors, tuple(members))
     for (trait, anchors), members in groupby(DETECTORS, key=lambda detector: (detector.trait, detector.anchors))
 )
-_ANCHORS = anchors_of([*(anchors for _, anchors, _ in _GROUPS), *BEFORE_NAMES])
+_TRAITS = np.array([trait for trait, _, _ in _GROUPS], dtype=np.int64)
+_ANCHORED = sum(1 << place for place, (_, anchors, _) in enumerate(_GROUPS) if anchors)
+_ANCHORS = anchors_of([*(anchors for _, anchors, _ in _GROUPS), BEFORE_NAMES])
 
 
-def _askable(seen: Scan, anchored: Ints) -> list[int]:
-    """Of each text, the bits of the groups whose shapes it can hold."""
-    bits = np.zeros(len(anchored), dtype=np.int64)
-    for place, (trait, anchors, _) in enumerate(_GROUPS):
-        holds = (anchored >> place & 1).astype(np.bool_) if anchors else np.ones(len(bits), dtype=np.bool_)
-        if trait:
-            holds &= (seen.traits & trait) != 0
-        bits |= holds.astype(np.int64) << place
-    return bits.tolist()
+@compiled
+def _askable(traits: Ints, anchored: Ints, wanted: Ints) -> Ints:
+    """Of each text, the bits of the groups whose shapes it can hold.
+
+    Args:
+        anchored: Bits of the groups that need no word or hold one of theirs.
+        wanted: What each group asks of the traits; 0 if nothing.
+    """
+    askable = np.zeros(len(anchored), dtype=np.int64)
+    for text in range(len(anchored)):
+        for place in range(len(wanted)):
+            if wanted[place] == 0 or traits[text] & wanted[place]:
+                askable[text] |= np.int64(1) << place
+        askable[text] &= anchored[text]
+    return askable
 
 
 @cache
@@ -60,16 +72,17 @@ class Finder:
             return self._find(texts)
 
     def _find(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
-        plain = [without_placeholders(text) for text in texts]
+        plain = [without_placeholders(text) if "[" in text else text for text in texts]
         seen = scan(plain)
         for number in np.flatnonzero(seen.traits & ODD).tolist():
             plain[number] = plain[number].translate(PLAIN_FORMS)
         anchored = groups_anchored(seen.codes, seen.starts, _ANCHORS)
         names = self._names.find(plain, seen, cued=anchored >> len(_GROUPS))
-        return [
-            settle(text, _detectors_of(groups), names=names.get(number, ())) if groups or number in names else ()
-            for number, (text, groups) in enumerate(zip(plain, _askable(seen, anchored), strict=True))
-        ]
+        found: list[tuple[Finding, ...]] = [()] * len(plain)
+        groups = _askable(seen.traits, anchored | ~_ANCHORED, _TRAITS)
+        for number in {*np.flatnonzero(groups).tolist(), *names}:
+            found[number] = settle(plain[number], _detectors_of(int(groups[number])), names=names.get(number, ()))
+        return found
 
 
 @cache

@@ -1,13 +1,13 @@
 """One look at every character of many texts, for all that the search of personal data turns on.
 
-It finds the traits of each text, its words of Hangul, and its capitalised words, so that shapes and names are looked for
-only where they can be. What numba's cache on disk notices is a change of this file only, so it is complete in itself.
+It finds the traits of each text, its words of Hangul, and its capitals, so that shapes and names are looked for only where
+they can be. A character costs a few steps without a branch; what can tell something (digits, capitals, some syllables) is
+few, and looked at by itself. What numba's cache on disk notices is a change of this file only, so it is complete in itself.
 """
 # ruff: noqa: PLR1714 - membership tests make the compiled loops several times slower
 # numpy's scalars are the integers of compiled loops:
 # pyright: reportArgumentType=false, reportReturnType=false
 
-from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -31,27 +31,34 @@ HOUSE: Final = 1 << 7  # the word for a lot, or a number of a flat
 PLATE: Final = 1 << 8  # digits, a syllable, four digits
 STREET: Final = 1 << 9  # a number before a capital
 BORN: Final = 1 << 10  # a date before the word for birth
-CAPITAL: Final = 1 << 11  # a capital before a small letter
-LETTERED: Final = 1 << 12  # a capital alone before what may be an honorific
-HONOURED: Final = 1 << 13  # the honorific of full names
+DWELLING: Final = 1 << 11  # words for where somebody lives, before what links them to a place
+CAPITAL: Final = 1 << 12  # a capital before a small letter
+AT_SIGN: Final = 1 << 13
+ENTITLED: Final = 1 << 14  # an English word that may be a title: Mr, Miss, Prof
+LETTERED: Final = 1 << 15  # a capital alone before what may be an honorific
+HONOURED: Final = 1 << 16  # the honorific of full names
 # of texts with a long number only
-RUN_13: Final = 1 << 14  # thirteen digits in a row
-ABROAD: Final = 1 << 15  # a plus before a digit
-SIX_HYPHEN: Final = 1 << 16  # six digits, a hyphen and a digit
-TWO_FIVE: Final = 1 << 17  # two digits, two and five with hyphens between
-FOURS: Final = 1 << 18  # digits in groups as cards have them
-GROUPED: Final = 1 << 19  # the last two groups of a phone number behind a sign
-ACCOUNT: Final = 1 << 20  # ten digits in a row, or three groups with hyphens between
-IBAN: Final = 1 << 21  # two capitals before two digits
+RUN_13: Final = 1 << 17  # thirteen digits in a row
+ABROAD: Final = 1 << 18  # a plus before a digit
+SIX_HYPHEN: Final = 1 << 19  # six digits, a hyphen and a digit
+TWO_FIVE: Final = 1 << 20  # two digits, two and five with hyphens between
+FOURS: Final = 1 << 21  # digits in groups as cards have them
+GROUPED: Final = 1 << 22  # the last two groups of a phone number behind a sign
+ACCOUNT: Final = 1 << 23  # ten digits in a row, or three groups with hyphens between
+IBAN: Final = 1 << 24  # two capitals before two digits
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_ONE = np.uint64(1)
+# places that are unsigned spare loops the question whether they count from the end
+_ONE, _TWO, _FOUR, _EIGHT = (np.uint64(1 << bit) for bit in range(4))
 _SSI, _HO, _BIRTH, _TAE, _OUT, _DAY, _AT = 0xC528, 0xD638, 0xC0DD, 0xD0DC, 0xCD9C, 0xC77C, 0xC5D0
 _LOT = (0xBC88, 0xC9C0)
-_DASHES = frozenset((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212))
-_SPACES = frozenset((0x00A0, 0x3000))
-_PLANE: Final = 0x10000
-_OF_KEY, _DIGIT, _IN_NUMBER, _HEXADECIMAL, _TELLING = (np.uint8(1 << bit) for bit in range(5))
+_PLACE, _SO, _ORIGIN = 0xACF3, 0xC18C, 0xC801  # 곳, 소, 적
+TELLING_SYLLABLES = frozenset((_SSI, _HO, _LOT[1], _BIRTH, _TAE, _PLACE, _SO, _ORIGIN))
+PLANE: Final = 0x10000
+IS_HANGUL, IS_OF_KEY, IS_DIGIT, IS_TELLING, IS_ODD, IS_IN_NUMBER, IS_HEXADECIMAL = (
+    np.uint8(1 << bit) for bit in range(7)
+)
+AHEAD: Final = 32  # room behind the last character, for loops that look ahead
 
 
 class Tables(NamedTuple):
@@ -61,7 +68,7 @@ class Tables(NamedTuple):
         plain: The plain character that one is read as.
         places: Whether the syllable ends names of roads and villages.
         titles: Whether a word that follows a capital alone may begin with the syllable.
-        kinds: Bits of what else the character can be.
+        kinds: Bits of what else the character can be; 0 for the last, as which those beyond are read.
     """
 
     plain: Codes
@@ -80,56 +87,33 @@ class HangulWords(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What was seen; text i is `codes[starts[i]:starts[i + 1]]`, read plainly."""
+    """What was seen; text i is `codes[starts[i]:starts[i + 1]]`, read plainly.
+
+    Attributes:
+        capitals: Where a capital stands before a small letter, in all texts together.
+    """
 
     codes: Codes
     starts: Ints
     traits: Ints
     words: HangulWords
+    capitals: Ints
 
 
-def _marked(chars: str) -> NDArray[np.bool_]:
-    marks = np.zeros(_PLANE, dtype=np.bool_)
-    marks[[ord(char) for char in chars]] = True
-    return marks
+class _Desk(NamedTuple):
+    """Room for what is seen of one text.
 
+    Attributes:
+        kinds: Of each character, before zeros.
+        runs: Where rows of characters of a key are long enough.
+        marks: Where words begin and end.
+        telling: Where something stands that can tell a trait.
+    """
 
-def _plain(code: int) -> int:
-    if 0xFF01 <= code <= 0xFF5E:
-        return code - 0xFEE0
-    return ord("-") if code in _DASHES else ord(" ") if code in _SPACES else code
-
-
-def _kind(code: int) -> int:
-    char = chr(code)
-    key = char.isascii() and (char.isalnum() or char in "+/_-.=~")
-    bits = (
-        (_OF_KEY, key),
-        (_DIGIT, char in "0123456789"),
-        (_IN_NUMBER, char in " .-()"),
-        (_HEXADECIMAL, char in "0123456789abcdefABCDEF"),
-        (_TELLING, char in " 0123456789" or (key and char.isupper()) or code in (_SSI, _HO, _LOT[1], _BIRTH, _TAE)),
-    )
-    return sum(bit for bit, holds in bits if holds)
-
-
-_TABLES: Final = Tables(
-    plain=np.array([_plain(code) for code in range(_PLANE)], dtype=np.uint32),
-    places=_marked("읍면동리가로길산하"),
-    titles=_marked("씨군양모기의교대회원경선감여남할"),
-    kinds=np.array([_kind(code) for code in range(_PLANE)], dtype=np.uint8),
-)
-# read one for one, so that places in the text stay the same
-PLAIN_FORMS: Final = {code: _plain(code) for code in range(_PLANE) if _plain(code) != code}
-
-
-def scan(texts: Sequence[str]) -> Scan:
-    """Looks at all texts; time and memory grow with their characters."""
-    starts = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)), out=starts[1:])
-    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).copy()
-    traits = _traits(codes, starts, _TABLES)
-    return Scan(codes=codes, starts=starts, traits=traits, words=_hangul_words(codes, starts))
+    kinds: NDArray[np.uint8]
+    runs: NDArray[np.uint8]
+    marks: NDArray[np.int32]
+    telling: NDArray[np.int32]
 
 
 @compiled
@@ -165,67 +149,157 @@ def _is_space(code: int) -> bool:
 
 
 @compiled
-def _traits(codes: Codes, starts: Ints, tables: Tables) -> Ints:
-    traits = np.zeros(len(starts) - 1, dtype=np.int64)
+def look(codes: Codes, starts: Ints, tables: Tables) -> tuple[Ints, HangulWords, Ints]:
+    """Traits of each text, words and capitals; odd characters become plain ones in place."""
+    traits, longest = np.zeros(len(starts) - 1, np.int64), 0
     for text in range(len(traits)):
-        first, stop = starts[text], starts[text + 1]
-        found = _read_plainly(codes, first, stop, tables.plain)
-        found |= _trait_of_runs(codes, first, stop, tables.kinds)
-        found |= _trait_of_neighbours(codes, first, stop, tables)
-        traits[text] = found | _trait_of_numbers(codes, first, stop) if found & LONG_NUMBER else found
-    return traits
+        longest = max(longest, starts[text + 1] - starts[text])
+    kinds, runs = np.zeros(longest + AHEAD, np.uint8), np.zeros(longest + AHEAD, np.uint8)
+    desk = _Desk(kinds, runs, np.empty(longest + 2, np.int32), np.empty(longest + 2, np.int32))
+    room = len(codes) // 2 + len(starts)  # something stands between two words, or they are of two texts
+    texts, firsts, lengths = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int32)
+    words = HangulWords(texts, firsts, lengths, np.empty(room, np.uint64))
+    capitals, count, capital = np.empty(room, np.int64), 0, 0
+    for text in range(len(traits)):
+        first, stop = starts[text], starts[text + 1] - starts[text]
+        own = codes[first : first + stop + AHEAD]
+        seen = _read_plainly(own, stop, tables, desk.kinds)
+        found = (ODD if seen & IS_ODD else 0) | (LONG_RUN if seen & IS_OF_KEY and _has_long_run(desk, stop) else 0)
+        if seen & IS_HANGUL:
+            marks = desk.marks[: _mark_words(desk, stop)]
+            _cut_words(own, marks, (text, first), words, count)
+            count += len(marks) // 2
+        if seen & IS_TELLING:
+            telling = desk.telling[: _mark_telling(desk, stop)]
+            found |= _trait_of_neighbours(own, telling, stop, tables)
+            if seen & IS_DIGIT:
+                found |= _trait_of_digits(own, telling, desk.kinds)
+            if found & LONG_NUMBER:
+                found |= _trait_of_numbers(own, telling, stop)
+            if found & CAPITAL:
+                capital += _put_capitals(own, telling, (first, stop), capitals[capital:])
+        traits[text] = found
+    words = HangulWords(texts[:count], firsts[:count], lengths[:count], words.key[:count])
+    return traits, words, capitals[:capital]
 
 
 @compiled_inner
-def _read_plainly(codes: Codes, first: int, stop: int, plain: Codes) -> int:
-    odd = 0
-    for place in range(first, stop):
-        code = codes[place]
-        if 0x80 <= code < 0xAC00 or 0xD7A3 < code < 0x10000:
-            codes[place] = plain[code]
-            odd |= codes[place] != code
-    return ODD if odd else 0
+def _read_plainly(codes: Codes, stop: int, tables: Tables, kinds: NDArray[np.uint8]) -> int:
+    """Puts down what each character is; gives the bits of all."""
+    seen = np.uint8(0)
+    for place in range(np.uint64(stop)):
+        kind = tables.kinds[min(codes[place], np.uint32(0xFFFF))]
+        kinds[place] = kind
+        seen |= kind
+    kinds[stop : stop + 16] = 0
+    if seen & IS_ODD:
+        for place in range(np.uint64(stop)):
+            if kinds[place] & IS_ODD:
+                codes[place] = tables.plain[codes[place]]
+                kinds[place] = tables.kinds[codes[place]]
+                seen |= kinds[place]
+    return seen
 
 
 @compiled_inner
-def _trait_of_runs(codes: Codes, first: int, stop: int, kinds: NDArray[np.uint8]) -> int:
-    """What rows of characters tell: letters and signs of keys, digits, numbers with signs in them, colons."""
-    found = 0
-    run, digits, count, gap, dots = 0, 0, 0, 0, 0
-    before, colon = -1, -10  # the last character that is no hexadecimal digit, and the last colon
-    for place in range(first, stop):
-        code = codes[place]
-        kind = kinds[code] if code < _PLANE else np.uint8(0)
-        run = run + 1 if kind & _OF_KEY else 0
-        found |= LONG_RUN if run == 16 else 0
-        if kind & _DIGIT:
-            count, gap = count + 1 if gap <= 3 else 1, 0
-            digits += 1
-            found |= (DIGITS_2 if digits == 2 else 0) | (LONG_NUMBER if count == 7 else 0) | (IPV4 if dots == 3 else 0)
+def _has_long_run(desk: _Desk, stop: int) -> bool:
+    """Whether sixteen characters of a key stand in a row: each step doubles how many are known to."""
+    kinds, runs, long = desk.kinds, desk.runs, np.uint8(0)
+    for place in range(np.uint64(stop)):
+        runs[place] = kinds[place] & kinds[place + _ONE]
+    for place in range(np.uint64(stop)):
+        runs[place] &= runs[place + _TWO]
+    for place in range(np.uint64(stop)):
+        runs[place] &= runs[place + _FOUR]
+    for place in range(np.uint64(stop)):
+        long |= runs[place] & runs[place + _EIGHT]
+    return long & IS_OF_KEY != 0
+
+
+@compiled_inner
+def _mark_words(desk: _Desk, stop: int) -> int:
+    """Where words of Hangul begin and end, in turns; gives how many places those are."""
+    kinds, marks, count, before = desk.kinds, desk.marks, np.uint64(0), np.uint8(0)
+    for place in range(np.uint64(stop) + _ONE):
+        marks[count] = place
+        count += np.uint64((kinds[place] ^ before) & IS_HANGUL)
+        before = kinds[place]
+    return np.int64(count)
+
+
+@compiled_inner
+def _mark_telling(desk: _Desk, stop: int) -> int:
+    kinds, telling, count = desk.kinds, desk.telling, np.uint64(0)
+    for place in range(np.uint64(stop)):
+        telling[count] = place
+        count += np.uint64((kinds[place] & IS_TELLING) != 0)
+    return np.int64(count)
+
+
+@compiled_inner
+def _cut_words(codes: Codes, marks: NDArray[np.int32], own: tuple[int, int], words: HangulWords, count: int) -> None:
+    """Puts down the words of a text behind those of the texts before it."""
+    text, start = own
+    word = np.uint64(count)
+    for mark in range(np.uint64(0), np.uint64(len(marks)), _TWO):
+        first, stop = np.uint64(marks[mark]), np.uint64(marks[mark + _ONE])
+        key = np.uint64(0)
+        for place in range(_FOUR):  # without a branch: most words are no longer
+            key = key << np.uint64(16) | (np.uint64(codes[first + place]) if place < stop - first else np.uint64(0))
+        for place in range(first + _FOUR, stop):
+            key = _mixed(key) + np.uint64(codes[place])
+        words.text[word], words.first[word] = text, start + np.int64(first)
+        words.length[word], words.key[word] = stop - first, _mixed(key) | _ONE
+        word += _ONE
+
+
+@compiled_inner
+def _mixed(key: int) -> int:
+    key *= _MULTIPLIER
+    return key ^ (key >> np.uint64(29))
+
+
+@compiled_inner
+def _put_capitals(codes: Codes, telling: NDArray[np.int32], bounds: tuple[int, int], capitals: Ints) -> int:
+    (start, stop), count = bounds, 0
+    for place in telling:
+        if _is_upper(codes[place]) and place + 1 < stop and _is_lower(codes[place + 1]):
+            capitals[count] = start + place
+            count += 1
+    return count
+
+
+@compiled_inner
+def _trait_of_digits(codes: Codes, telling: NDArray[np.int32], kinds: NDArray[np.uint8]) -> int:
+    """What rows of digits and the signs between them tell."""
+    found, last = 0, -5
+    row, number, dots = 0, 0, 0  # digits in a row, those of a number with signs in it, and dots between short rows
+    for place in telling:
+        if not _is_digit(codes[place]):
             continue
-        if digits or count or dots:
-            dots = 0 if code != 0x2E or digits == 0 else dots + 1 if 0 < dots < 3 and digits <= 3 else 1
-            count, gap, digits = count if kind & _IN_NUMBER else 0, gap + 1, 0
-        if code == 0x3A:
-            found |= _trait_of_colon(codes, (first, place), (before, colon), kinds)
-            before = colon = place
-        elif not kind & _HEXADECIMAL:
-            before = place
+        gap = place - last - 1
+        if gap:
+            point = gap == 1 and codes[place - 1] == 0x2E
+            dots = 0 if not point else dots + 1 if 0 < dots < 3 and row <= 3 else 1
+            row = 0
+            for at in range(last + 1, place if gap <= 3 else 0):
+                number = number if kinds[at] & IS_IN_NUMBER else 0
+            number = number if gap <= 3 else 0
+        row, number, last = row + 1, number + 1, place
+        found |= (DIGITS_2 if row == 2 else 0) | (LONG_NUMBER if number == 7 else 0) | (IPV4 if dots == 3 else 0)
     return found
 
 
 @compiled_inner
-def _trait_of_numbers(codes: Codes, first: int, stop: int) -> int:
+def _trait_of_numbers(codes: Codes, telling: NDArray[np.int32], stop: int) -> int:
     """What rows of digits tell by their lengths and the signs beside them."""
-    found, place = 0, first
-    while place < stop:
-        end = _end_of_digits(codes, place, stop)
-        if end == place:
-            place += 1
+    found, end = 0, 0
+    for place in telling:
+        if place < end or not _is_digit(codes[place]):
             continue
+        end = _end_of_digits(codes, place, stop)
         found |= (RUN_13 if end - place >= 13 else 0) | (ACCOUNT if end - place >= 10 else 0)
-        found |= _trait_before(codes, first, (place, end), stop) | _trait_of_groups(codes, (place, end), stop)
-        place = end
+        found |= _trait_before(codes, (place, end), stop) | _trait_of_groups(codes, (place, end), stop)
     return found
 
 
@@ -237,16 +311,16 @@ def _end_of_digits(codes: Codes, place: int, stop: int) -> int:
 
 
 @compiled_inner
-def _trait_before(codes: Codes, first: int, digits: tuple[int, int], stop: int) -> int:
+def _trait_before(codes: Codes, digits: tuple[int, int], stop: int) -> int:
     """What the signs before a row of digits tell."""
     place, end = digits
-    if place == first:
+    if place == 0:
         return 0
     length, before = end - place, codes[place - 1]
     if before == 0x2B:
         return ABROAD if codes[place] != 0x30 else 0
     if _is_upper(before):
-        return IBAN if length >= 2 and place - 2 >= first and _is_upper(codes[place - 2]) else 0
+        return IBAN if length >= 2 and place >= 2 and _is_upper(codes[place - 2]) else 0
     if not (before == 0x2D or before == 0x2E or before == 0x20 or before == 0x29):
         return 0
     if length >= 7:
@@ -277,200 +351,148 @@ def _trait_of_groups(codes: Codes, digits: tuple[int, int], stop: int) -> int:
 
 
 @compiled_inner
-def _trait_of_colon(codes: Codes, bounds: tuple[int, int], last: tuple[int, int], kinds: NDArray[np.uint8]) -> int:
-    """A hexadecimal digit before two colons, or up to four between two."""
-    (first, place), (before, colon) = bounds, last
-    if colon != before or not 0 < place - colon <= 5:
-        return 0
-    if place - colon > 1:
-        return IPV6
-    earlier = codes[place - 2] if place - 2 >= first else np.uint32(0)
-    return IPV6 if earlier < _PLANE and kinds[earlier] & _HEXADECIMAL else 0
-
-
-@compiled_inner
-def _trait_of_neighbours(codes: Codes, first: int, stop: int, tables: Tables) -> int:
-    """What characters tell that stand beside others; most can tell nothing."""
+def _trait_of_neighbours(codes: Codes, telling: NDArray[np.int32], stop: int, tables: Tables) -> int:
+    """What characters tell that stand beside others."""
     found = 0
-    for place in range(first, stop):
+    for place in telling:
         code = codes[place]
-        if code >= _PLANE or not tables.kinds[code] & _TELLING:
-            continue
-        if code == 0x20:
-            found |= STREET if _is_street(codes, first, place, stop) else 0
-        elif _is_digit(code):
-            found |= _trait_of_digit(codes, first, place, tables.places)
+        if _is_digit(code):
+            found |= _trait_of_digit(codes, place, tables.places) | _trait_of_number(codes, place)
         elif _is_upper(code):
-            found |= _trait_of_capital(codes, (first, place, stop), tables.titles)
+            found |= _trait_of_capital(codes, place, stop, tables.titles) | _trait_of_number(codes, place)
+        elif code == 0x3A:
+            found |= _trait_of_colon(codes, place, tables.kinds)
+        elif code == 0x40:
+            found |= AT_SIGN
         else:
-            found |= _trait_of_syllable(codes, first, place)
+            found |= _trait_of_syllable(codes, place, stop)
     return found
 
 
 @compiled_inner
-def _trait_of_digit(codes: Codes, first: int, place: int, places: NDArray[np.bool_]) -> int:
-    found, at = 0, place - 1
-    while at >= first and place - at < 3 and _is_space(codes[at]):
+def _trait_of_colon(codes: Codes, place: int, kinds: NDArray[np.uint8]) -> int:
+    """A hexadecimal digit before two colons, or up to four between two."""
+    at = place - 1
+    while at >= 0 and place - at <= 4 and _is_hexadecimal(codes[at], kinds):
         at -= 1
-    if at >= first and codes[at] < _PLANE and places[codes[at]]:
+    if at < 0 or codes[at] != 0x3A:
+        return 0
+    return IPV6 if at < place - 1 or (at > 0 and _is_hexadecimal(codes[at - 1], kinds)) else 0
+
+
+@compiled_inner
+def _is_hexadecimal(code: int, kinds: NDArray[np.uint8]) -> bool:
+    return code < PLANE and kinds[code] & IS_HEXADECIMAL != 0
+
+
+@compiled_inner
+def _trait_of_digit(codes: Codes, place: int, places: NDArray[np.bool_]) -> int:
+    found, at = 0, place - 1
+    while at >= 0 and place - at < 3 and _is_space(codes[at]):
+        at -= 1
+    if at >= 0 and codes[at] < PLANE and places[codes[at]]:
         found |= PLACE
-    if place - first < 5 or not (_is_digit(codes[place - 1]) and _is_digit(codes[place - 2])):
+    if place < 5 or not (_is_digit(codes[place - 1]) and _is_digit(codes[place - 2])):
         return found
     at = place - 4
     if not _is_digit(codes[place - 3]) or _is_digit(codes[at]):
         return found
-    at -= at > first and _is_space(codes[at])
-    if at > first and _is_hangul(codes[at]):
+    at -= at > 0 and _is_space(codes[at])
+    if at > 0 and _is_hangul(codes[at]):
         at -= 1
-        at -= at > first and _is_space(codes[at])
+        at -= at > 0 and _is_space(codes[at])
         found |= PLATE if _is_digit(codes[at]) else 0
     return found
 
 
 @compiled_inner
-def _is_street(codes: Codes, first: int, place: int, stop: int) -> bool:
-    if place + 1 >= stop or not (_is_upper(codes[place + 1]) or _is_digit(codes[place + 1])):
-        return False
-    at = place - 1
-    at -= at > first and codes[at] == 0x2C
-    at -= at > first and _is_upper(codes[at])
-    return at >= first and _is_digit(codes[at])
+def _trait_of_number(codes: Codes, place: int) -> int:
+    """A number before the capital or digit, with a space between, and a capital and a comma perhaps."""
+    if place < 2 or codes[place - 1] != 0x20:
+        return 0
+    at = place - 2
+    at -= at > 0 and codes[at] == 0x2C
+    at -= at > 0 and _is_upper(codes[at])
+    return STREET if _is_digit(codes[at]) else 0
 
 
 @compiled_inner
-def _trait_of_capital(codes: Codes, bounds: tuple[int, int, int], titles: NDArray[np.bool_]) -> int:
-    first, place, stop = bounds
+def _trait_of_capital(codes: Codes, place: int, stop: int, titles: NDArray[np.bool_]) -> int:
     after = codes[place + 1] if place + 1 < stop else np.uint32(0)
     if _is_lower(after):
-        return CAPITAL
-    if place > first:
+        return CAPITAL | _trait_of_title(codes, place, stop)
+    if place > 0:
         before = codes[place - 1]
         if _is_alnum(before) or before == 0x2E or before == 0x2D or before == 0x5F or before == 0x2F:
             return 0
     if after == 0x20 and place + 2 < stop:
         after = codes[place + 2]
-    return LETTERED if after == 0x28 or (after < _PLANE and titles[after]) else 0
+    return LETTERED if after == 0x28 or (after < PLANE and titles[after]) else 0
 
 
 @compiled_inner
-def _trait_of_syllable(codes: Codes, first: int, place: int) -> int:
+def _trait_of_title(codes: Codes, place: int, stop: int) -> int:
+    """What the letters and the length of a capitalised word tell: Mr, Mrs, Ms, Miss, Dr, Prof, Professor, Sir, Madam."""
+    end = place + 2
+    while end < stop and end - place < 10 and _is_lower(codes[end]):
+        end += 1
+    initial, second, length = codes[place], codes[place + 1], end - place
+    if initial == 0x4D:  # M
+        if second == 0x72 or second == 0x73:
+            return ENTITLED if length <= 3 else 0
+        return ENTITLED if (second == 0x69 and length == 4) or (second == 0x61 and length == 5) else 0
+    if second == 0x72:
+        return (
+            ENTITLED if (initial == 0x44 and length == 2) or (initial == 0x50 and (length == 4 or length == 9)) else 0
+        )
+    return ENTITLED if initial == 0x53 and second == 0x69 and length == 3 else 0
+
+
+@compiled_inner
+def _links(codes: Codes, place: int, stop: int) -> bool:
+    """No Hangul but 은, 는, 이, 가 and 번."""
+    code = codes[place] if place < stop else np.uint32(0xAC01)
+    return (
+        not _is_hangul(code) or code == 0xC740 or code == 0xB294 or code == 0xC774 or code == 0xAC00 or code == _LOT[0]
+    )
+
+
+@compiled_inner
+def _is_dwelling(codes: Codes, place: int) -> bool:
+    """주소, 본적, 거주지, 소재지, 배송지, 사는 곳: told by their last syllable."""
+    code = codes[place]
+    before = codes[place - 1] if place > 0 else np.uint32(0)
+    if code == _SO:
+        return before == 0xC8FC
+    if code == _ORIGIN:
+        return before == 0xBCF8
+    at = place - 1
+    if code == _PLACE:
+        at -= at > 0 and _is_space(before)
+        return at > 0 and codes[at] == 0xB294 and codes[at - 1] == 0xC0AC
+    earlier = codes[at - 1] if at > 0 else np.uint32(0)
+    if before == 0xC8FC:
+        return earlier == 0xAC70
+    return earlier == _SO if before == 0xC7AC else before == 0xC1A1 and earlier == 0xBC30
+
+
+@compiled_inner
+def _trait_of_syllable(codes: Codes, place: int, stop: int) -> int:
     code = codes[place]
     if code == _SSI:
         return HONOURED
-    if code == _HO or code == _LOT[1]:
-        before = codes[place - 1] if place > first else np.uint32(0)
-        return HOUSE if (_is_digit(before) if code == _HO else before == _LOT[0]) else 0
+    before = codes[place - 1] if place > 0 else np.uint32(0)
+    if code == _HO:
+        return HOUSE if _is_digit(before) else 0
+    if code == _LOT[1] and before == _LOT[0]:
+        return HOUSE
     if code != _BIRTH and code != _TAE:
-        return 0
+        return DWELLING if _links(codes, place + 1, stop) and _is_dwelling(codes, place) else 0
     at = place - 1
-    at -= code == _BIRTH and at > first and codes[at] == _OUT
+    at -= code == _BIRTH and at > 0 and codes[at] == _OUT
     if code == _TAE:
-        at -= at > first and _is_space(codes[at])
-        at -= at > first and codes[at] == _AT
-    at -= at > first and _is_space(codes[at])
-    at -= at > first and codes[at] == 0x2E
-    return BORN if at >= first and (_is_digit(codes[at]) or codes[at] == _DAY) else 0
-
-
-@compiled
-def _hangul_words(codes: Codes, starts: Ints) -> HangulWords:
-    room = len(codes) // 2 + len(starts)  # something stands between two words, or they are of two texts
-    texts, firsts, lengths = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int32)
-    keys = np.empty(room, np.uint64)
-    count = 0
-    for text in range(len(starts) - 1):
-        place, stop = starts[text], starts[text + 1]
-        while place < stop:
-            first, key = place, np.uint64(0)
-            while place < stop and _is_hangul(codes[place]):
-                key = (key + np.uint64(codes[place])) * _MULTIPLIER
-                key ^= key >> np.uint64(29)
-                place += 1
-            if place > first:
-                texts[count], firsts[count], lengths[count], keys[count] = text, first, place - first, key | _ONE
-                count += 1
-            else:
-                place += 1
-    return HangulWords(texts[:count].copy(), firsts[:count].copy(), lengths[:count].copy(), keys[:count].copy())
-
-
-@compiled_inner
-def _slot(keys: Keys, key: int) -> int:
-    """Where a key is, or the empty slot where it would be; the table is never full and no key is 0."""
-    mask = np.uint64(len(keys) - 1)
-    mixed = key * _MULTIPLIER
-    slot = (mixed ^ (mixed >> np.uint64(32))) & mask
-    while keys[slot] != 0 and keys[slot] != key:
-        slot = (slot + _ONE) & mask
-    return np.int64(slot)
-
-
-@compiled
-def look_up(table: Keys, wanted: Keys) -> Ints:
-    """Slots of keys in a table; -1 for those that it does not hold."""
-    slots = np.empty(len(wanted), dtype=np.int64)
-    for place in range(len(wanted)):
-        slot = _slot(table, wanted[place])
-        slots[place] = slot if table[slot] != 0 else -1
-    return slots
-
-
-@compiled
-def put_all(table: Keys, wanted: Keys) -> Ints:
-    """Puts keys into a table; gives the slot of each."""
-    slots = np.empty(len(wanted), dtype=np.int64)
-    for place in range(len(wanted)):
-        slots[place] = _slot(table, wanted[place])
-        table[slots[place]] = wanted[place]
-    return slots
-
-
-@compiled_inner
-def _latin_key(codes: Codes, first: int, stop: int) -> int:
-    key = np.uint64(0)
-    for place in range(first, stop):
-        key = (key + np.uint64(codes[place])) * _MULTIPLIER
-        key ^= key >> np.uint64(29)
-    return key | _ONE
-
-
-def table_of(words: Iterable[str]) -> Keys:
-    """A hash table of words for `capitalised`, at most a quarter full."""
-    texts = sorted(set(words))
-    starts = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum([len(text) for text in texts], out=starts[1:])
-    keys = _latin_keys(np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32).copy(), starts)
-    table = np.zeros(1 << (4 * len(keys)).bit_length(), dtype=np.uint64)
-    put_all(table, keys)
-    return table
-
-
-@compiled
-def _latin_keys(codes: Codes, starts: Ints) -> Keys:
-    keys = np.empty(len(starts) - 1, dtype=np.uint64)
-    for text in range(len(keys)):
-        keys[text] = _latin_key(codes, starts[text], starts[text + 1])
-    return keys
-
-
-@compiled
-def capitalised(codes: Codes, starts: Ints, traits: Ints, table: Keys) -> tuple[NDArray[np.int32], Ints]:
-    """Words of a capital and small letters that the table holds: text of each, and where it begins in it."""
-    texts, places = np.empty(len(codes) // 2 + 1, np.int32), np.empty(len(codes) // 2 + 1, np.int64)
-    count = 0
-    for text in range(len(starts) - 1):
-        if not traits[text] & CAPITAL:
-            continue
-        place, stop = starts[text], starts[text + 1]
-        while place < stop:
-            first = place
-            place += 1
-            if not _is_upper(codes[first]):
-                continue
-            while place < stop and _is_lower(codes[place]):
-                place += 1
-            known = table[_slot(table, _latin_key(codes, first, place))] != 0
-            if known and place > first + 1:
-                texts[count], places[count] = text, first - starts[text]
-                count += 1
-    return texts[:count].copy(), places[:count].copy()
+        at -= at > 0 and _is_space(codes[at])
+        at -= at > 0 and codes[at] == _AT
+    at -= at > 0 and _is_space(codes[at])
+    at -= at > 0 and codes[at] == 0x2E
+    return BORN if at >= 0 and (_is_digit(codes[at]) or codes[at] == _DAY) else 0
