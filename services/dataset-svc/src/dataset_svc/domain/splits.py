@@ -4,10 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
+from itertools import islice
 
 from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.samples import SplitName, sha256_of
+from dataset_svc.domain.texts.hashes import sha256s
 
 # what is stronger wins where a new question joins clusters of different parts: held out once is held out for ever
 _STRENGTH = (SplitName.HELD_OUT, SplitName.VALIDATION, SplitName.TRAIN)
@@ -151,8 +152,9 @@ def allot(
         salt: Name of the dataset; other datasets hold out other questions.
         binding: Parts whose earlier decisions hold; what was in another part is placed anew.
     """
-    begin = f"{salt}\n".encode()
-    ordered = sorted(clusters, key=lambda one: _point(one, begin))
+    given = list(clusters)
+    points = _points(given, f"{salt}\n".encode())
+    ordered = [given[place] for place in sorted(range(len(given)), key=points.__getitem__)]
     by_category: dict[str, list[Cluster]] = {}
     for category, cluster in zip(map(_category_of, ordered), ordered, strict=True):
         by_category.setdefault(category, []).append(cluster)
@@ -237,11 +239,11 @@ def _spare(strata: Iterable[_Stratum]) -> int:
     return sum(_size(stratum.free) + stratum.placed[SplitName.TRAIN] for stratum in strata)
 
 
-def _point(cluster: Cluster, begin: bytes) -> bytes:
-    """Hash of the first question in order of hashes, so that more samples of the same questions change nothing."""
-    if len(cluster.samples) == 1:  # the rule
-        return sha256(begin + cluster.samples[0].question_sha256).digest()
-    return min([sha256(begin + one.question_sha256).digest() for one in cluster.samples])
+def _points(clusters: Sequence[Cluster], begin: bytes) -> list[bytes]:
+    """Hash of each first question in order of hashes, so that more samples of the same questions change nothing."""
+    sizes = [len(cluster.samples) for cluster in clusters]
+    hashes = iter(sha256s([begin + one.question_sha256 for cluster in clusters for one in cluster.samples]))
+    return [next(hashes) if size == 1 else min(islice(hashes, size)) for size in sizes]
 
 
 def _category_of(cluster: Cluster) -> str:
