@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dataset_svc.domain.line_cuts import ROLES
 from dataset_svc.domain.samples import Sample, SplitName, Turn, encode
 from dataset_svc.domain.statistics.builder import StatisticsBuilder
 from dataset_svc.domain.statistics.columns import SPLITS, Measured, SampleColumns, columns_of
@@ -23,7 +24,6 @@ from dataset_svc.domain.statistics.figures import (
     Statistics,
 )
 from dataset_svc.domain.statistics.labels import labels_of
-from dataset_svc.domain.statistics.line_cuts import ROLES
 from dataset_svc.domain.statistics.tallies import NameTally, Tally
 from dataset_svc.domain.statistics.words import WordScanner, cut_words, hashes_of, words_of
 from loopwright.contracts.datasets import SampleSource

@@ -11,15 +11,17 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dataset_svc.domain.candidates import Candidate
 from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.likeness.buffers import Dialogues, Groups
 from dataset_svc.domain.likeness.kernels import PERMUTATIONS, sift_places
-from dataset_svc.domain.likeness.minhash import Grams, Sketches, packed, sketches_of
+from dataset_svc.domain.likeness.minhash import Grams, Sketches, one_after_the_other, packed, sketches_of
 from dataset_svc.domain.likeness.near_pairs import crowd_of, groups_of, limits_of, roots_of, side_of
 from dataset_svc.domain.likeness.similarity import banding
+from dataset_svc.domain.line_cuts import cut_lines
 from dataset_svc.domain.report import Check, DroppedDuplicate
 from dataset_svc.domain.samples import SplitName
 from loopwright.contracts.datasets import SampleSource
@@ -89,7 +91,7 @@ def sift(
     crowd = crowd_of(sketches.band_keys, threads=threads)
     first_sample = int(np.searchsorted(crowd.places, len(known)))
     members = [ordered[place - len(known)] for place in crowd.places[first_sample:]]
-    answers = [""] * first_sample + [one.sample_in(lines).answer for one in members]
+    answers = one_after_the_other(packed([""] * first_sample), packed(_answers(members, lines), threads=threads))
     dialogues = Dialogues(
         questions=side_of(
             packed([every[place] for place in crowd.places], threads=threads),
@@ -97,8 +99,8 @@ def sift(
             Grams.CHARACTERS_5,
         ),
         answers=side_of(
-            packed(answers, threads=threads),
-            _sketches(answers, bands=(0, 1), threads=threads).low_bytes,
+            answers,
+            sketches_of(answers, Grams.CHARACTERS_5, bands=(0, 1), threads=threads).low_bytes,
             Grams.CHARACTERS_5,
         ),
         first_sample=first_sample,
@@ -106,6 +108,12 @@ def sift(
     groups = groups_of(len(crowd.places))
     sift_places(dialogues, crowd.links, limits_of(threshold_0_1), groups)
     return _sifted(known, ordered, crowd.places, groups, threshold_0_1)
+
+
+def _answers(members: Sequence[Candidate], lines: Lines) -> pa.LargeStringArray:
+    sizes = np.fromiter((one.size_bytes for one in members), dtype=np.int64, count=len(members))
+    content = b"".join([one.line_in(lines) for one in members])
+    return cut_lines(content, np.stack((np.cumsum(sizes) - sizes, sizes), axis=1)).answers
 
 
 def _best_first(samples: Iterable[Candidate]) -> list[Candidate]:

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dataset_svc.domain.line_cuts import ROLES, cut_lines
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.statistics.figures import LengthPart
-from dataset_svc.domain.statistics.line_cuts import ROLES, cut_lines
 
 SPLITS = tuple(SplitName)
 
