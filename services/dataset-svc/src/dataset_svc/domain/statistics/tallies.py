@@ -203,6 +203,8 @@ def name_hash(name: str) -> int:
 
 
 def _bucket_of(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    if values.max(initial=0) < _EXACT:  # scores always are, lengths mostly
+        return values
     # frexp is exact for whole numbers below 2**53
     exponents = np.frexp(np.maximum(values, 1).astype(np.float64))[1].astype(np.int64) - 1
     shifts = np.maximum(exponents - 10, 0)

@@ -1,3 +1,5 @@
+# numba types scalars by itself; what numpy's stubs make of their arithmetic is wrong for compiled code
+# pyright: reportReturnType=false
 """One pass over texts: characters, words, and a hash of every different word.
 
 A word is a row of letters, digits and combining marks in any script, in lower case.
@@ -23,6 +25,8 @@ _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 _MIX = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
 _HALF = np.uint64(33)
+_RECENT = 1 << 16  # hashes of words, most of which come again soon
+_NO, _YES = np.uint64(0), np.uint64(1)
 _NEVER = np.iinfo(np.uint64).max
 
 
@@ -92,7 +96,7 @@ class WordScanner:
     def __init__(self, *, limit: int = 1 << 16) -> None:
         self._limit = limit
         self._smallest = np.zeros(0, dtype=np.uint64)
-        self._recent = np.zeros(1 << 18, dtype=np.uint64)
+        self._recent = np.zeros(_RECENT, dtype=np.uint64)
 
     def scan(self, texts: pa.LargeStringArray) -> TextSizes:
         content, offsets = _buffers(texts)
@@ -110,7 +114,7 @@ class WordScanner:
         return TextSizes(characters=characters, words=words)
 
     def __getstate__(self) -> tuple[int, NDArray[np.uint64]]:
-        """What crosses to another process: not the two megabytes that only spare work."""
+        """What crosses to another process: not the half megabyte that only spare work."""
         return self._limit, self._smallest
 
     def __setstate__(self, state: tuple[int, NDArray[np.uint64]]) -> None:
@@ -193,37 +197,87 @@ def _next_sign(content: NDArray[np.uint8], place: int) -> tuple[np.int64, int]:
     return ((byte & 0x07) << 18) | (second << 12) | (third << 6) | (np.int64(content[place + 3]) & 0x3F), 4
 
 
+@compiled_inner
+def _is_ascii(content: NDArray[np.uint8], first: int, last: int) -> bool:
+    bits = np.uint8(0)
+    for place in range(np.uint64(first), np.uint64(last)):
+        bits = np.uint8(bits | content[place])
+    return bits < 0x80
+
+
+@compiled_inner
+def _scan_ascii(
+    text: tuple[NDArray[np.uint8], int, int], folded: NDArray[np.uint32], hashes: NDArray[np.uint64], found: int
+) -> int:
+    """Writes what the words hash to before it is mixed; gives the end of that.
+
+    Nothing branches: where words end cannot be foretold, and a wrong guess would cost as much as some letters.
+    """
+    content, first, last = text
+    end, word, before = np.uint64(found), _FNV_OFFSET, _NO
+    for place in range(np.uint64(first), np.uint64(last)):
+        sign = np.uint64(folded[content[place]])
+        inside = np.uint64(sign != _NO)
+        hashes[end] = word
+        end += before & (inside ^ _YES)
+        before = inside
+        longer = (word ^ sign) * _FNV_PRIME
+        word = longer if inside else _FNV_OFFSET
+    hashes[end] = word
+    return np.int64(end + before)
+
+
+@compiled_inner
+def _scan_any(
+    text: tuple[NDArray[np.uint8], int, int], folded: NDArray[np.uint32], hashes: NDArray[np.uint64], found: int
+) -> tuple[int, int]:
+    """As `_scan_ascii`, for texts of any signs, whose number it gives too."""
+    content, place, last = text
+    word, inside, characters = _FNV_OFFSET, False, 0
+    while place < last:
+        code, size = _next_sign(content, place)
+        place += size
+        characters += 1
+        sign = folded[code] if code < _TABLE_SIZE else np.uint32(code)
+        if sign:
+            word = (word ^ np.uint64(sign)) * _FNV_PRIME
+            inside = True
+        elif inside:
+            hashes[found] = word
+            found += 1
+            word, inside = _FNV_OFFSET, False
+    hashes[found] = word
+    return found + inside, characters
+
+
+@compiled_inner
+def _keep_new(hashes: NDArray[np.uint64], first: int, last: int, limit: _Filter, found: int) -> int:
+    """Mixes hashes and moves those below the bound to the ones found before, most repetitions left out."""
+    bound, recent = limit
+    for place in range(first, last):
+        value = _mixed(hashes[place])
+        slot = np.int64(value & np.uint64(len(recent) - 1))
+        if value < bound and recent[slot] != value:
+            recent[slot] = value
+            hashes[found] = value
+            found += 1
+    return found
+
+
 @compiled
 def _scan(source: _Source, limit: _Filter, result: _Result) -> int:
     """Fills sizes by row and hashes below the bound, most repetitions left out; answers how many hashes."""
     content, offsets, folded = source
-    bound, recent = limit
     characters, words, hashes = result
     found = 0
     for row in range(len(offsets) - 1):
-        place, word, inside = offsets[row], _FNV_OFFSET, False
-        while True:
-            sign = np.uint32(0)
-            if place < offsets[row + 1]:
-                code, size = _next_sign(content, place)
-                place += size
-                characters[row] += 1
-                sign = folded[code] if code < _TABLE_SIZE else np.uint32(code)
-            if sign:
-                word = (word ^ np.uint64(sign)) * _FNV_PRIME
-                inside = True
-                continue
-            if inside:
-                words[row] += 1
-                value = _mixed(word)
-                slot = np.int64(value & np.uint64(len(recent) - 1))
-                if value < bound and recent[slot] != value:
-                    recent[slot] = value
-                    hashes[found] = value
-                    found += 1
-                word, inside = _FNV_OFFSET, False
-            elif place >= offsets[row + 1]:
-                break
+        first, last = offsets[row], offsets[row + 1]
+        if _is_ascii(content, first, last):
+            end, characters[row] = _scan_ascii((content, first, last), folded, hashes, found), last - first
+        else:
+            end, characters[row] = _scan_any((content, first, last), folded, hashes, found)
+        words[row] = end - found
+        found = _keep_new(hashes, found, end, limit, found)
     return found
 
 
