@@ -75,7 +75,7 @@ def cut_lines(content: bytes, places: NDArray[np.int64]) -> LineCuts:
     texts = tuple(np.empty(room, dtype=np.uint8) for _ in range(kinds))
     ends = np.zeros((kinds, len(places) + 1), dtype=np.int64)
     turns = np.zeros((len(places), len(ROLES) + 1), dtype=np.int32)
-    _cut(np.frombuffer(content, dtype=np.uint8), places, texts, ends, turns)
+    _cut(np.frombuffer(content, dtype=np.uint8), np.ascontiguousarray(places), texts, ends, turns)
     if turns[:, _STRANGE].any():
         raise ValueError("a turn's role is not known")
     sample_ids, questions, answers, sources, weights = starmap(_as_texts, zip(texts, ends, strict=True))
