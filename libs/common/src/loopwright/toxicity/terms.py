@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from loopwright.compiling import compiled, compiled_inner
 from loopwright.toxicity.characters import BROKEN, CODE, DIGIT, HAN, HANGUL, JAMO, LOWER
-from loopwright.toxicity.streams import Codes, Ints, Stream
+from loopwright.toxicity.streams import Ints, Stream
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)
 _NEEDS_LEFT, _NEEDS_RIGHT = 1, 2
-# classes of which a term may begin inside a word, a bit each
-_INSIDE = np.uint32(sum(1 << kind for kind in (HANGUL, JAMO, CODE, BROKEN, HAN)))
 _ANY_THIRD = 0xFFFFFFFF
 Bits = NDArray[np.uint32]
 
@@ -85,8 +83,8 @@ def trie_of(lexicon: Mapping[int, Iterable[str]]) -> Trie:
             if len(word) == 1:
                 alone[ord(word) & 0xFF] = 1
             else:
-                third = _ANY_THIRD if len(word) == 2 else 1 << int(_bit_of(np.uint16(ord(word[2]))))
-                begins[int(_pair_of(np.uint16(ord(word[0])), np.uint16(ord(word[1]))))] |= np.uint32(third)
+                third = _ANY_THIRD if len(word) == 2 else 1 << int(_bit_of(np.uint32(ord(word[2]))))
+                begins[int(_pair_of(np.uint32(ord(word[0])), np.uint32(ord(word[1]))))] |= np.uint32(third)
     size = 1 << (4 * len(draft.steps)).bit_length()
     keys, states = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int32)
     states[put_all(keys, np.fromiter(draft.steps, dtype=np.uint64))] = list(draft.steps.values())
@@ -94,15 +92,16 @@ def trie_of(lexicon: Mapping[int, Iterable[str]]) -> Trie:
     return Trie(alone, begins, keys, states, kinds, edges)
 
 
-@compiled
+@compiled_inner
 def _pair_of(first: int, second: int) -> int:
     """Place of two code points among the beginnings."""
-    return np.uint16(first * np.uint16(0x9E37) + second * np.uint16(0x85EB)) >> np.uint16(4)
+    mixed = np.uint32(first * np.uint32(0x9E37)) + np.uint32(second * np.uint32(0x85EB))
+    return np.uint32(np.uint32(mixed >> np.uint32(4)) & np.uint32(0xFFF))
 
 
-@compiled
+@compiled_inner
 def _bit_of(third: int) -> int:
-    return (third ^ (third >> np.uint16(5))) & np.uint16(31)
+    return np.uint32((third ^ (third >> np.uint32(5))) & np.uint32(31))
 
 
 @compiled_inner
@@ -151,30 +150,23 @@ def find_terms(stream: Stream, trie: Trie) -> Found:
 
 @compiled
 def _beginnings(stream: Stream, trie: Trie) -> Bits:
-    """Places where a term may begin: first those where its class may, then of them those whose characters do.
-
-    Each place is written and only kept by a step of the count, for a branch that nobody can foresee costs more.
-    """
-    places = np.empty(len(stream.codes), np.uint32)
+    """Places where a term may begin by its first three characters and by the class of the first."""
+    codes, classes, edge = stream.codes, stream.classes, stream.edge
+    may = np.zeros(len(codes), np.uint8)
+    for place in range(len(codes) - 2):  # what lies behind the end of a text does no harm
+        first, second, third = np.uint32(codes[place]), np.uint32(codes[place + 1]), np.uint32(codes[place + 2])
+        thirds = trie.begins[_pair_of(first, second)] >> _bit_of(third)
+        may[place] = np.uint8((thirds | np.uint32(trie.alone[first & np.uint32(0xFF)])) & np.uint32(1))
+    for place in range(len(codes)):
+        kind = classes[place]
+        inside = (kind == HANGUL) | (kind == JAMO) | (kind == CODE) | (kind == BROKEN) | (kind == HAN)
+        may[place] &= np.uint8(inside | edge[place])
+    places = np.empty(len(codes), np.uint32)
     count = np.uint64(0)
-    for place in range(len(stream.codes) - 2):
+    for place in range(len(codes)):  # written at every place and only kept by a step of the count
         places[count] = place
-        inside = (_INSIDE >> np.uint32(stream.classes[place])) | np.uint32(stream.edge[place])
-        count += np.uint64(inside) & _ONE
-    kept = np.uint64(0)
-    for at in range(np.int64(count)):
-        place = np.uint64(places[at])
-        places[kept] = place
-        kept += np.uint64(_may_begin(stream.codes, trie, place)) & _ONE
-    return places[: np.int64(kept)].copy()
-
-
-@compiled_inner
-def _may_begin(codes: Codes, trie: Trie, place: int) -> int:
-    """Whether a term may begin here, in the lowest bit; what lies behind the end of a text does no harm."""
-    first = codes[place]
-    thirds = trie.begins[_pair_of(first, codes[place + _ONE])]
-    return (thirds >> np.uint32(_bit_of(codes[place + _ONE + _ONE]))) | trie.alone[first & np.uint16(0xFF)]
+        count += np.uint64(may[place])
+    return places[: np.int64(count)].copy()
 
 
 @compiled_inner

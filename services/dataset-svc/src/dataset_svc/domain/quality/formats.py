@@ -18,7 +18,7 @@ from dataset_svc.domain.quality.lexicon_phrases import Phrase
 from dataset_svc.domain.quality.measuring import Flags, Measures
 from dataset_svc.domain.quality.profiles import FENCES
 from dataset_svc.domain.quality.verdicts import Verdict
-from dataset_svc.domain.samples import Sample
+from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.base import JsonObject
 from loopwright.errors import Invalid
 
@@ -67,29 +67,24 @@ class AnswerSchema:
 
 def score_format(samples: Sequence[Sample], measures: Measures, kinds: Kinds, schema: AnswerSchema | None) -> Verdict:
     """Scores format; without a schema, JSON must parse and fences must close."""
-    answers = [sample.answer for sample in samples]
     verdict = Verdict.of(len(samples))
     fences, phrases = measures.answer.profile[:, FENCES], measures.answer.phrases
     verdict.lower("format.open-fence", fences % 2 == 1, to=0.4)
     templates = (phrases[:, Phrase.TEMPLATE] > 0) & (fences == 0)
     verdict.lower("format.template", templates, to=0.3)
-    ordered = np.fromiter(
-        (has_roles_in_order(tuple([turn.role for turn in sample.messages])) for sample in samples),
-        dtype=np.bool_,
-        count=len(samples),
-    )
+    ordered = np.array([_is_in_order(sample.messages) for sample in samples], dtype=np.bool_)
     verdict.lower("format.role-order", ~ordered, to=0.3)
     if schema is not None:
-        verdict.lower("format.schema", ~schema.satisfied(answers), to=0.0)
+        verdict.lower("format.schema", ~schema.satisfied([sample.answer for sample in samples]), to=0.0)
     else:
-        verdict.lower("format.broken-json", kinds.structured & ~_parses(answers, kinds.structured), to=0.2)
+        verdict.lower("format.broken-json", kinds.structured & ~_parses(samples, kinds.structured), to=0.2)
     return verdict
 
 
-def _parses(answers: Sequence[str], structured: Flags) -> Flags:
-    parses = np.ones(len(answers), dtype=np.bool_)
+def _parses(samples: Sequence[Sample], structured: Flags) -> Flags:
+    parses = np.ones(len(samples), dtype=np.bool_)
     for place in np.flatnonzero(structured).tolist():
-        parses[place] = _is_json(answers[place])
+        parses[place] = _is_json(samples[place].answer)
     return parses
 
 
@@ -101,6 +96,12 @@ def _is_json(text: str) -> bool:
         start = text.lstrip()[1:2]
         return text.lstrip().startswith("[") and not (start in '"{[-' or start.isdigit() or start.isspace())
     return True
+
+
+def _is_in_order(turns: Sequence[Turn]) -> bool:
+    if 2 <= len(turns) <= 3 and turns[-1].role == "assistant" and turns[-2].role == "user":  # most samples
+        return len(turns) == 2 or has_roles_in_order((turns[0].role, "user", "assistant"))
+    return has_roles_in_order(tuple([turn.role for turn in turns]))
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from dataset_svc.domain.quality.measuring import Flags, Floats, Side
-from dataset_svc.domain.quality.profiles import FENCES
+from dataset_svc.domain.quality.profiles import FENCES, FIRST
 from dataset_svc.domain.quality.words import WORDS
 from loopwright.toxicity.characters import (
     CODE,
@@ -63,7 +63,9 @@ def is_machine_text(side: Side) -> Flags:
 
 
 def kinds_of(question: Side, answer: Side, answers: Sequence[str]) -> Kinds:
-    structured = np.fromiter((text.lstrip()[:1] in {"{", "["} for text in answers), dtype=np.bool_, count=len(answers))
+    structured = (answer.profile[:, FIRST] < HANGUL) | (answer.profile[:, FIRST] > FOREIGN)
+    for place in np.flatnonzero(structured).tolist():  # those that begin with a letter or a digit are not
+        structured[place] = answers[place].lstrip()[:1] in {"{", "["}
     label = (answer.words[:, WORDS] <= _MOST_LABEL_WORDS) & (answer.length <= _MOST_LABEL_CHARS) & ~structured
     code = ((answer.profile[:, FENCES] > 0) | is_machine_text(answer)) & ~label & ~structured
     return Kinds(

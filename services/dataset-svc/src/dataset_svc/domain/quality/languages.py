@@ -17,12 +17,13 @@ from dataset_svc.domain.quality.verdicts import Verdict
 from dataset_svc.domain.quality.words import ENGLISH_FUNCTION, FOREIGN_FUNCTION, LATIN_WORDS
 from loopwright.toxicity.characters import FOREIGN, HAN, HANGUL, JAMO, LOWER, UPPER
 
+Languages = NDArray[np.int64]
 _SYLLABLE: Final = 2.5
 _DENSE_CODE: Final = 0.2
 _NUMBER: Final = {language: place for place, language in enumerate(LANGUAGES)}
 
 
-def languages_of(side: Side) -> NDArray[np.int64]:
+def languages_of(side: Side) -> Languages:
     """Place in LANGUAGES of each text [samples]."""
     profile, words = side.profile, side.words
     korean = _SYLLABLE * (profile[:, HANGUL] + profile[:, JAMO])
@@ -46,9 +47,8 @@ def languages_of(side: Side) -> NDArray[np.int64]:
     return found
 
 
-def sample_languages(question: Side, answer: Side, kinds: Kinds) -> NDArray[np.int64]:
+def sample_languages(asked: Languages, answered: Languages, kinds: Kinds) -> Languages:
     """Language of the answer where it is a text, else that of the question."""
-    asked, answered = languages_of(question), languages_of(answer)
     # labels and keys of JSON are English words in any language
     wordless = np.isin(answered, [_NUMBER[language] for language in (Language.ENGLISH, Language.CODE, Language.NONE)])
     by_question = kinds.structured | (kinds.label & wordless) | (answered == _NUMBER[Language.NONE])
@@ -56,11 +56,10 @@ def sample_languages(question: Side, answer: Side, kinds: Kinds) -> NDArray[np.i
     return np.where(by_question, asked, answered)
 
 
-def score_language(measures: Measures, kinds: Kinds) -> Verdict:
+def score_language(measures: Measures, kinds: Kinds, asked: Languages, answered: Languages) -> Verdict:
     """Scores whether prose is answered in the language of the question, unless another one was asked for."""
     question, answer = measures.question, measures.answer
     verdict = Verdict.of(len(answer.length))
-    asked, answered = languages_of(question), languages_of(answer)
     served = (_NUMBER[Language.KOREAN], _NUMBER[Language.ENGLISH])
     exempt = (question.phrases[:, Phrase.ASKS_FOR_LANGUAGE] > 0) | kinds.log | ~kinds.prose
     other = (

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from loopwright.toxicity.terms import Found, Trie, find_terms, trie_of
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 _PLANE: Final = 0x10000
+# characters of which the loops' arrays stay in the second nearest cache, and their memory is used again
+_BLOCK_CHARS: Final = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +63,60 @@ class Measures:
 def measure(questions: Sequence[str], answers: Sequence[str]) -> Measures:
     """Measures questions and answers of the same number; time and memory are linear in their characters."""
     texts = [text for pair in zip(questions, answers, strict=True) for text in pair]
-    stream = stream_of(texts)
-    counts, shared = count_words(stream, word_lists(), IMPLAUSIBLE)
-    profiles = profiles_of(stream, letters())
-    phrases, first = _phrases(find_terms(stream, phrase_trie()), lengths := np.diff(stream.starts) - 1)
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    blocks = [_measure_block(texts[first:end]) for first, end in _blocks(lengths)]
+    profiles, words, shared = (
+        np.concatenate(columns) for columns in zip(*(block.counts for block in blocks), strict=True)
+    )
+    sizes = [len(block.counts[0]) for block in blocks]
+    phrases, first = _phrases(_joined([block.phrases for block in blocks], sizes), lengths)
 
     def side(which: int) -> Side:
         return Side(
             length=lengths[which::2],
-            profile=profiles[which::2],
-            words=counts[which::2],
-            phrases=phrases[which::2],
+            # columns are what the parts of a score read
+            profile=np.asfortranarray(profiles[which::2]),
+            words=np.asfortranarray(words[which::2]),
+            phrases=np.asfortranarray(phrases[which::2]),
             first_phrase=first[which::2],
         )
 
-    return Measures(
-        question=side(0),
-        answer=side(1),
-        shared=shared,
+    terms = _joined([block.terms for block in blocks], sizes)
+    return Measures(question=side(0), answer=side(1), shared=np.asfortranarray(shared), terms=terms)
+
+
+class _Block(NamedTuple):
+    """Profiles, counts of words and what pairs share; phrases and harmful terms."""
+
+    counts: tuple[Ints, Ints, Ints]
+    phrases: Found
+    terms: Found
+
+
+def _blocks(lengths: Ints) -> list[tuple[int, int]]:
+    """Bounds of blocks of texts, none of which divides a pair; one at least."""
+    block = np.cumsum(lengths[0::2] + lengths[1::2]) // _BLOCK_CHARS
+    bounds = [0, *(2 * (np.flatnonzero(np.diff(block)) + 1)).tolist(), len(lengths)]
+    return list(pairwise(bounds))
+
+
+def _measure_block(texts: Sequence[str]) -> _Block:
+    stream = stream_of(texts)
+    words, shared = count_words(stream, word_lists(), IMPLAUSIBLE)
+    return _Block(
+        counts=(profiles_of(stream, letters()), words, shared),
+        phrases=find_terms(stream, phrase_trie()),
         terms=find_terms(squeezed(stream), harm_trie()),
+    )
+
+
+def _joined(found: Sequence[Found], texts: Sequence[int]) -> Found:
+    """What was found in blocks of so many texts, as of one."""
+    before = np.cumsum([0, *texts[:-1]])
+    return Found(
+        text=np.concatenate([one.text + np.int32(first) for one, first in zip(found, before, strict=True)]),
+        place=np.concatenate([one.place for one in found]),
+        kind=np.concatenate([one.kind for one in found]),
     )
 
 

@@ -24,7 +24,8 @@ LAST: Final = CLASSES + 7  # class of the last character that is no space
 # of answers: literals, and three for every match, of greedy LZ77 as LZ4 does it; what is left when they are half as many
 # as all characters counts as literals, for then the text is no repetition
 LZ_UNITS: Final = CLASSES + 8
-PROFILE: Final = CLASSES + 9
+FIRST: Final = CLASSES + 9  # class of the first character
+PROFILE: Final = CLASSES + 10
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _TABLE_BITS = 12
@@ -65,6 +66,7 @@ def profiles_of(stream: Stream, letters: Letters) -> Ints:
             row[RARE_SYLLABLES] = _count_marked(stream.codes, start, end, letters.rare)
         _read_signs(stream, start, end, (row, letters, signs))
         row[LAST] = _last_class(stream, start, end)
+        row[FIRST] = stream.classes[start]
         if text % 2 == 1:
             row[LZ_UNITS] = _lz_units(stream.codes, start, end, table)
     return rows

@@ -1,9 +1,8 @@
 """Scores of samples: every part, the weighted total, language and harms, each low part with its reason."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from operator import add
 from typing import Final
 
 import msgspec
@@ -15,19 +14,19 @@ from dataset_svc.domain.quality.fluency import score_fluency
 from dataset_svc.domain.quality.formats import AnswerSchema, score_format
 from dataset_svc.domain.quality.keyboard import is_mistyped
 from dataset_svc.domain.quality.kinds import kinds_of
-from dataset_svc.domain.quality.languages import sample_languages, score_language
+from dataset_svc.domain.quality.languages import languages_of, sample_languages, score_language
 from dataset_svc.domain.quality.lengths import score_length
-from dataset_svc.domain.quality.measuring import Flags, Floats, measure
+from dataset_svc.domain.quality.measuring import Flags, Floats, Side, measure
 from dataset_svc.domain.quality.parts import BIT, FLAWS, HARMS, LANGUAGES, PARTS, Flaw, Harm, Language, Part
 from dataset_svc.domain.quality.relevance import score_relevance
 from dataset_svc.domain.quality.toxicity import harms_of
 from dataset_svc.domain.quality.verdicts import Verdict
+from dataset_svc.domain.quality.words import DISTINCT, WORD_CHARS, WORDS
 from dataset_svc.domain.samples import Sample
 from loopwright.contracts.base import JsonObject
 from loopwright.contracts.tasks import QualityPolicy
 
-# what one pass of the compiled loops holds; more gains nothing and costs memory
-_CHUNK_CHARS: Final = 1_000_000
+# more gains nothing and costs memory
 _CHUNK_SAMPLES: Final = 4096
 _FLOOR: Final = 0.02
 _TOXICITY, _BIAS = PARTS.index(Part.TOXICITY), PARTS.index(Part.BIAS)
@@ -122,7 +121,8 @@ def score_table(
     schema = None if answer_schema is None else AnswerSchema(answer_schema)
     questions, answers = texts or ([one.question for one in samples], [one.answer for one in samples])
     tables = [_NO_SCORES]
-    for first, end in _chunks(questions, answers):
+    for first in range(0, len(samples), _CHUNK_SAMPLES):
+        end = first + _CHUNK_SAMPLES
         some = (questions[first:end], answers[first:end])
         counted = None if tokens is None else tokens[first:end]
         tables.append(_score_chunk(samples[first:end], some, policy, schema, counted))
@@ -140,17 +140,6 @@ _NO_SCORES: Final = ScoreTable(
 )
 
 
-def _chunks(questions: Sequence[str], answers: Sequence[str]) -> Iterator[tuple[int, int]]:
-    first, chars = 0, 0
-    for place, chars_of_one in enumerate(map(add, map(len, questions), map(len, answers))):
-        chars += chars_of_one
-        if chars >= _CHUNK_CHARS or place - first >= _CHUNK_SAMPLES:
-            yield first, place + 1
-            first, chars = place + 1, 0
-    if first < len(questions):
-        yield first, len(questions)
-
-
 def _score_chunk(
     samples: Sequence[Sample],
     texts: Texts,
@@ -162,14 +151,15 @@ def _score_chunk(
     measures = measure(questions, answers)
     question, answer = measures.question, measures.answer
     kinds = kinds_of(question, answer, answers)
+    asked, answered = languages_of(question), languages_of(answer)
     harms = harms_of(measures.terms, len(samples))
     verdicts = {
         Part.LENGTH: score_length(measures, kinds, policy, tokens),
         Part.DIVERSITY: score_diversity(answer, kinds),
         Part.FLUENCY: _with_keyboard(score_fluency(question, answer, kinds), answers),
-        Part.RELEVANCE: score_relevance(measures, kinds, _same(questions, answers), harms.harmful_question),
+        Part.RELEVANCE: score_relevance(measures, kinds, _same(texts, question, answer), harms.harmful_question),
         Part.FORMAT: score_format(samples, measures, kinds, schema),
-        Part.LANGUAGE: score_language(measures, kinds),
+        Part.LANGUAGE: score_language(measures, kinds, asked, answered),
         Part.TOXICITY: harms.toxicity,
         Part.BIAS: harms.bias,
     }
@@ -178,7 +168,7 @@ def _score_chunk(
     return ScoreTable(
         parts=_scaled(parts),
         totals=_scaled(_totals(parts, weights)),
-        languages=sample_languages(question, answer, kinds).astype(np.int8),
+        languages=sample_languages(asked, answered, kinds).astype(np.int8),
         flaws=np.bitwise_or.reduce([verdict.masks for verdict in verdicts.values()]).astype(np.int64),
         harms=harms.kinds.astype(np.int64),
     )
@@ -193,9 +183,14 @@ def _totals(parts: Floats, weights: Floats) -> Floats:
     return weights.sum() / (1 / np.maximum(parts, _FLOOR) @ weights)
 
 
-def _same(questions: Sequence[str], answers: Sequence[str]) -> Flags:
-    pairs = zip(questions, answers, strict=True)
-    return np.fromiter((one.strip() == other.strip() for one, other in pairs), dtype=np.bool_, count=len(answers))
+def _same(texts: Texts, question: Side, answer: Side) -> Flags:
+    """Whether question and answer are the same text but for spacing, of those that hold several words."""
+    same = answer.words[:, WORDS] > 1
+    for column in (WORDS, DISTINCT, WORD_CHARS):
+        same &= question.words[:, column] == answer.words[:, column]
+    for place in np.flatnonzero(same).tolist():
+        same[place] = texts[0][place].strip() == texts[1][place].strip()
+    return same
 
 
 def _with_keyboard(verdict: Verdict, answers: Sequence[str]) -> Verdict:

@@ -230,7 +230,7 @@ def _slot(table: Hashes, size: int, key: int) -> int:
     mask = np.uint64(size - 1)
     mixed = key * _MULTIPLIER
     slot = (mixed ^ (mixed >> _HALF)) & mask
-    while table[slot] != 0 and table[slot] != key:
+    while (table[slot] != 0) & (table[slot] != key):  # one branch, for nobody can foresee which of them ends it
         slot = (slot + _ONE) & mask
     return slot
 
@@ -305,10 +305,10 @@ def _compare(sheet: _Sheet, stems: int, asked: int, row: Ints) -> None:
     for place in range(stems):
         stem = sheet.stems[place]
         slot = _slot(sheet.seen, size, stem)
-        if sheet.seen[slot] == 0:
-            sheet.seen[slot] = stem
-            new += 1
-            both += sheet.asked[_slot(sheet.asked, asked, stem)] != 0
+        first = sheet.seen[slot] == 0
+        sheet.seen[slot] = stem
+        new += first
+        both += first & (sheet.asked[_slot(sheet.asked, asked, stem)] != 0)
     row[1], row[2] = new, both
 
 
