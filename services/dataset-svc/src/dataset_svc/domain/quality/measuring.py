@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 _PLANE: Final = 0x10000
 # characters of which the loops' arrays stay in the second nearest cache, and their memory is used again
-_BLOCK_CHARS: Final = 1 << 16
+_BLOCK_CHARS: Final = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)

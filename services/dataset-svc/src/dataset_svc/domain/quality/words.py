@@ -51,12 +51,10 @@ class WordLists(NamedTuple):
     Attributes:
         small: A hash table of small words.
         marks: Bits that tell whose word each slot of it holds.
-        longest: Characters of the longest of them.
     """
 
     small: Hashes
     marks: NDArray[np.uint8]
-    longest: int
     endings: NDArray[np.bool_]
     particles: NDArray[np.bool_]
 
@@ -94,10 +92,10 @@ def lists_of(
     marks_of = dict.fromkeys(english, _ENGLISH)
     for word in foreign:
         marks_of[word] = marks_of.get(word, 0) | _FOREIGN
-    size = 1 << (2 * len(words)).bit_length()
+    size = 1 << (4 * len(words)).bit_length()
     small, marks = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.uint8)
     marks[_put_all(stream_of(words), small)] = [marks_of[word] for word in words]
-    return WordLists(small, marks, max(map(len, words)), endings, particles)
+    return WordLists(small, marks, endings, particles)
 
 
 @compiled
@@ -166,9 +164,9 @@ def _sheet_for(stream: Stream) -> _Sheet:
 
 @compiled
 def _size_for(entries: int) -> int:
-    """Slots of a table that so many entries fill to a half at most."""
+    """Slots of a table that so many entries fill to a quarter at most: hardly two of them want the same."""
     size = 4
-    while size < 2 * entries:
+    while size < 4 * entries:
         size *= 2
     return size
 
@@ -253,13 +251,13 @@ def _read_words(stream: Stream, start: int, words: int, into: tuple[_Sheet, Word
             stem = _korean_stem(stream.classes, start + first, length, lists.particles[last])
         elif opening == LOWER or opening == UPPER:
             latin += 1
-            marks = lists.marks[_slot(lists.small, len(lists.small), key)] if length <= lists.longest else np.uint8(0)
+            marks = lists.marks[_slot(lists.small, len(lists.small), key)]
             english += marks & _ENGLISH
             foreign += marks >> 1
-            content = marks == 0 and length > 1
-            stem = 5 if length > 5 else length - (length > 3 and last == _LETTER_S)
+            content = (marks == 0) & (length > 1)
+            stem = min(length - ((length > 3) & (last == _LETTER_S)), 5)
         sheet.keys[word], sheet.lengths[word] = key, length
-        sheet.stems[stems] = key if stem == length else _hash_of(sheet, first, first + stem)
+        sheet.stems[stems] = _hash_of(sheet, first, first + stem)
         stems += content
         chars += length
     row[WORDS], row[WORD_CHARS] = words, chars
@@ -272,7 +270,7 @@ def _read_words(stream: Stream, start: int, words: int, into: tuple[_Sheet, Word
 def _korean_stem(classes: Classes, first: int, length: int, particle: bool) -> int:  # noqa: FBT001 (numba)
     """Characters before particle and ending: two syllables of long words; the Latin letters of `GPU` before `에서`."""
     if classes[first] == HANGUL:
-        return 1 if length == 2 and particle else min(length, 2)
+        return min(length, 2) - ((length == 2) & particle)
     place = first
     while place < first + length and classes[place] != HANGUL:
         place += 1
