@@ -255,8 +255,8 @@ def _cut_words(codes: Codes, marks: NDArray[np.int32], own: tuple[int, int], wor
 
 @compiled_inner
 def _mixed(key: int) -> int:
-    key *= _MULTIPLIER
-    return key ^ (key >> np.uint64(29))
+    mixed = key * _MULTIPLIER
+    return mixed ^ (mixed >> np.uint64(29))
 
 
 @compiled_inner

@@ -51,7 +51,7 @@ def _kind(code: int) -> int:
         (IS_IN_NUMBER, char in " .-()"),
         (IS_HEXADECIMAL, char in "0123456789abcdefABCDEF"),
     )
-    return sum(bit for bit, holds in bits if holds)
+    return sum(int(bit) for bit, holds in bits if holds)
 
 
 _TABLES: Final = Tables(
