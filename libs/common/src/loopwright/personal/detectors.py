@@ -8,7 +8,7 @@ import re
 
 from loopwright.personal.addresses import ADDRESSES
 from loopwright.personal.identity_numbers import ACCOUNTS, LABELLED_NUMBERS, PLATES
-from loopwright.personal.kinds import LEFT, RIGHT, Detector, PersonalKind, Trait, detectors
+from loopwright.personal.kinds import LEFT, RIGHT, Detector, PersonalKind, Trait, detectors, one_of
 from loopwright.personal.number_rules import (
     digits_of,
     is_card_number,
@@ -72,17 +72,36 @@ _VENDOR_KEYS = (
     r"|glpat-[A-Za-z0-9_\-]{20,64}|xox[abprs]-[A-Za-z0-9\-]{10,200}|AIza[0-9A-Za-z_\-]{35}"
     r"|[srp]k_(?:live|test)_[A-Za-z0-9]{16,255}|hf_[A-Za-z0-9]{30,64}"
 )
-_KEY_LABEL = (
-    r"api[_ \-]?key|access[_ \-]?key(?:[_ \-]?id)?|secret(?:[_ \-](?:access[_ \-])?key)?|client[_ \-]?secret"
-    r"|(?:(?:auth|access|refresh)[_ \-]?)?token|private[_ \-]?key|인증\s?키|토큰"
+_NO_LETTER = "(?<![a-z].)"
+_KEY_LABEL = one_of(
+    r"api[_ \-]?key",
+    r"access[_ \-]?key(?:[_ \-]?id)?",
+    r"secret(?:[_ \-](?:access[_ \-])?key)?",
+    r"client[_ \-]?secret",
+    r"auth[_ \-]?token",
+    r"access[_ \-]?token",
+    r"refresh[_ \-]?token",
+    "token",
+    r"private[_ \-]?key",
+    r"인증\s?키",
+    "토큰",
+    behind=_NO_LETTER,
 )
+_PASSWORD_LABEL = one_of("password", "passwd", "passphrase", f"p{_NO_LETTER}wd", "비밀번호", "패스워드")
 _PRIVATE_KEY = "[A-Z ]{0,30}PRIVATE KEY-----"
 _JWT_PART = r"[A-Za-z0-9_\-]{8,8000}"
-_ID_LABEL = r"(?:주민\s?등록\s?번호|주민\s?번호|외국인\s?등록\s?번호|resident registration (?:number|no)|\bRRN)"
-_PHONE_LABEL = r"(?:전화|연락처|휴대폰|핸드폰|(?<![a-z])(?:tele)?phone|(?<![a-z])tel|(?<![a-z])mobile)"
+_ID_LABEL = one_of(
+    *(r"주민\s?등록\s?번호", r"주민\s?번호", r"외국인\s?등록\s?번호"),
+    *("resident registration (?:number|no)", r"r(?<!\w.)rn"),
+)
+_PHONE_LABEL = one_of(
+    *("전화", "연락처", "휴대폰", "핸드폰"),
+    *(f"t{_NO_LETTER}el(?:ephone)?", f"p{_NO_LETTER}hone", f"m{_NO_LETTER}obile"),
+)
 # stand before other numbers as well
-_SERVICE_LABEL = (
-    r"(?:대표\s?번호|안심\s?번호|고객\s?센터|콜\s?센터|상담|문의|수신자\s?부담|팩스|(?<![a-z])fax|(?<![a-z])hotline)"
+_SERVICE_LABEL = one_of(
+    *(r"대표\s?번호", r"안심\s?번호", r"고객\s?센터", r"콜\s?센터", "상담", "문의", r"수신자\s?부담", "팩스"),
+    *(f"f{_NO_LETTER}ax", f"h{_NO_LETTER}otline"),
 )
 _SERVICE_PHONE = r"0[0-9 .\-()]{7,13}[0-9]|1[5-8][0-9]{2}[- ][0-9]{4}"
 # a range of sizes or speeds is followed by its unit
@@ -129,15 +148,15 @@ _SECRETS = (
     ),
     *detectors(
         PersonalKind.SECRET,
-        r"\bbearer\s(?P<value>[A-Za-z0-9._~+/\-]{16,4000}=*)",
-        rf"(?<![a-z])(?:{_KEY_LABEL}){_SAYS}(?P<value>[A-Za-z0-9+/_\-.=]{{16,500}})",
+        r"(?-i:[Bb])(?<!\w.)earer\s(?P<value>[A-Za-z0-9._~+/\-]{16,4000}=*)",
+        rf"{_KEY_LABEL}{_SAYS}(?P<value>[A-Za-z0-9+/_\-.=]{{16,500}})",
         accepts=_is_mixed,
         anchors=("bearer", "key", "secret", "token", "인증", "토큰"),
         trait=Trait.LONG_RUN,
     ),
     *detectors(
         PersonalKind.SECRET,
-        rf"(?:password|passwd|passphrase|(?<![a-z])pwd|비밀번호|패스워드){_SAYS}(?P<value>[!#-&(-+\-./0-:<-~]{{6,128}})",
+        rf"{_PASSWORD_LABEL}{_SAYS}(?P<value>[!#-&(-+\-./0-:<-~]{{6,128}})",
         accepts=_is_password,
         anchors=("passw", "passphrase", "pwd", "비밀번호", "패스워드"),
         trait=Trait.ANYTHING,

@@ -2,7 +2,7 @@
 
 import re
 
-from loopwright.personal.kinds import LEFT, LINK, RIGHT, Detector, PersonalKind, Trait, detectors
+from loopwright.personal.kinds import LEFT, LINK, RIGHT, Detector, PersonalKind, Trait, detectors, one_of
 from loopwright.personal.number_rules import digits_of, is_business_number, is_iban
 
 _BANKS = "은행|뱅크|농협|수협|신협|축협|새마을금고|우체국|KB국민|국민|신한|우리|하나|기업|산업|제일|씨티|카카오|토스|케이|대구|부산|경남|광주|전북|제주|SC제일"
@@ -17,7 +17,17 @@ _DATE = (
 )
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
 _WORDED_DATE = rf"{_MONTH}\s[0-9]{{1,2}}(?:st|nd|rd|th)?,?\s[0-9]{{4}}|[0-9]{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH},?\s[0-9]{{4}}"
-_BIRTH = r"(?:생년월일|생일|출생일?자?|출생\s?연월일|태어난\s?날|date\sof\sbirth|birth\s?da(?:te|y)|(?<![a-z])d\.?o\.?b\.?|(?<![a-z])born(?:\son)?)"
+_BIRTH = one_of(
+    *("생년월일", "생일", "출생일?자?", r"출생\s?연월일", r"태어난\s?날", r"date\sof\sbirth", r"birth\s?da(?:te|y)"),
+    *(r"d(?<![a-z].)\.?o\.?b\.?", r"b(?<![a-z].)orn(?:\son)?"),
+)
+
+_CORPORATE = one_of(r"법인\s?(?:등록)?\s?번호", "corporate (?:registration )?(?:number|no)")
+_INSURANCE = one_of(r"건강\s?보험증?", "health insurance(?: card)?")
+_LICENCE = one_of(r"운전\s?면허증?", r"면허\s?번호", r"driv(?:er'?s?|ing)\s?licen[cs]e")
+_BUSINESS = one_of(
+    *(r"사업자\s?(?:등록)?\s?번호", "사업자", r"business\s(?:registration\s)?(?:number|no)", r"b(?<!\w.)rn")
+)
 
 
 def _is_business(match: re.Match[str]) -> bool:
@@ -37,12 +47,12 @@ def _is_account_length(match: re.Match[str]) -> bool:
 LABELLED_NUMBERS: tuple[Detector, ...] = (
     *detectors(
         PersonalKind.CORPORATE_NUMBER,
-        rf"(?:법인\s?(?:등록)?\s?번호|corporate (?:registration )?(?:number|no)){LINK}(?P<value>[0-9]{{6}}[- ]?[0-9]{{7}})(?![0-9])",
+        rf"{_CORPORATE}{LINK}(?P<value>[0-9]{{6}}[- ]?[0-9]{{7}})(?![0-9])",
         anchors=("법인", "corporate"),
     ),
     *detectors(
         PersonalKind.HEALTH_INSURANCE_NUMBER,
-        rf"(?:건강\s?보험증?|health insurance(?: card)?)\s?(?:번호|number|no\.?|id){LINK}(?P<value>[0-9](?:[- ]?[0-9]){{9,11}})(?![0-9])",
+        rf"{_INSURANCE}\s?(?:번호|number|no\.?|id){LINK}(?P<value>[0-9](?:[- ]?[0-9]){{9,11}})(?![0-9])",
         anchors=("보험", "insurance"),
     ),
     *detectors(
@@ -52,19 +62,19 @@ LABELLED_NUMBERS: tuple[Detector, ...] = (
     ),
     *detectors(
         PersonalKind.DRIVING_LICENCE,
-        rf"(?:운전\s?면허증?|면허\s?번호|driv(?:er'?s?|ing)\s?licen[cs]e){LINK}"
+        rf"{_LICENCE}{LINK}"
         r"(?P<value>(?:[가-힣]{2}|[0-9]{2})[- ]?[0-9]{2}[- ]?[0-9]{6}[- ]?[0-9]{2}(?![0-9])|[A-Z]{0,2}[0-9]{6,9}(?![0-9A-Z]))",
         anchors=("면허", "licen"),
     ),
     *detectors(
         PersonalKind.PASSPORT,
-        rf"(?:여권|passport){LINK}(?P<value>[A-Z]{{1,2}}[0-9]{{7,8}}|[A-Z][0-9]{{3}}[A-Z][0-9]{{4}}|[0-9]{{9}})(?![0-9A-Za-z])",
+        rf"{one_of('여권', 'passport')}{LINK}(?P<value>[A-Z]{{1,2}}[0-9]{{7,8}}|[A-Z][0-9]{{3}}[A-Z][0-9]{{4}}|[0-9]{{9}})(?![0-9A-Za-z])",
         trait=Trait.DIGITS_2,
         anchors=("여권", "passport"),
     ),
     *detectors(
         PersonalKind.BUSINESS_NUMBER,
-        rf"(?:사업자\s?(?:등록)?\s?번호|사업자|business\s(?:registration\s)?(?:number|no)|\bBRN){LINK}(?P<value>[0-9]{{3}}[- ]?[0-9]{{2}}[- ]?[0-9]{{5}})(?![0-9])",
+        rf"{_BUSINESS}{LINK}(?P<value>[0-9]{{3}}[- ]?[0-9]{{2}}[- ]?[0-9]{{5}})(?![0-9])",
         anchors=("사업자", "business", "brn"),
     ),
     *detectors(
@@ -113,6 +123,7 @@ ACCOUNTS: tuple[Detector, ...] = (
 # private, rented, taxis and lorries; 차카타파 of plates before 1996, 육해공국합 of the forces
 _PLATE_LETTER = "가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주하허호바사아자배차카타파육해공국합"
 _REGION = "서울|부산|대구|인천|광주|대전|울산|세종|경기|강원|충북|충남|전북|전남|경북|경남|제주"
+_PLATE_LABEL = one_of("차량", "번호판", "차번호", "자동차", "plate")
 # letters that count or join words as well: "12조 3456억", "30도 2015"
 _PLAIN_PLATE_LETTER = "가나다라마거너더러머버서어저고노모보소오누두루무하허바아자배"
 _NO_UNIT = r"(?![0-9A-Za-z]|\s?[만억원년월개명건번회호장대km%℃도])"
@@ -122,7 +133,7 @@ PLATES: tuple[Detector, ...] = (
         rf"(?<![0-9A-Za-z가-힣])(?:{_REGION})\s?[0-9]{{1,2}}\s?[{_PLATE_LETTER}]\s?[0-9]{{4}}{_NO_UNIT}",
         rf"[0-9]{LEFT}(?<![0-9],.)[0-9]{{1,2}}[{_PLAIN_PLATE_LETTER}]\s?[0-9]{{4}}{_NO_UNIT}",
         rf"[0-9]{LEFT}(?<!제.)(?<![0-9],.)[0-9]{{1,2}}[{_PLATE_LETTER}][0-9]{{4}}{_NO_UNIT}",
-        rf"(?:차량|번호판|차번호|자동차|plate)\s?(?:등록)?{LINK}(?P<value>[0-9]{{2,3}}\s?[{_PLATE_LETTER}]\s?[0-9]{{4}})(?![0-9])",
+        rf"{_PLATE_LABEL}\s?(?:등록)?{LINK}(?P<value>[0-9]{{2,3}}\s?[{_PLATE_LETTER}]\s?[0-9]{{4}})(?![0-9])",
         trait=Trait.PLATE,
     ),
     *detectors(

@@ -93,6 +93,24 @@ def detectors(
     )
 
 
+def one_of(*words: str, behind: str = "") -> str:
+    """Any of the shapes, each of which begins with a character, in either case.
+
+    All that they begin with stand in one set before them: a shape that begins with a set is looked for several times as fast.
+
+    Args:
+        behind: What must stand before it, as a look-behind from its second character.
+    """
+    rest: dict[str, list[str]] = {}
+    for word in words:
+        rest.setdefault(word[0], []).append(word[1:])
+    heads = "".join(dict.fromkeys("".join(head + head.upper() + _ALSO.get(head, "") for head in rest)))
+    told = (f"(?<={head})(?:{'|'.join(ends)})" for head, ends in rest.items())
+    return f"(?-i:[{heads}]){behind}(?:{'|'.join(told)})"
+
+
+# what matches a small letter besides its capital
+_ALSO = {"i": "\u0130\u0131", "k": "\u212a", "s": "\u017f"}
 PLACEHOLDERS = {
     PersonalKind.SECRET: "비밀키",
     PersonalKind.EMAIL: "이메일",
