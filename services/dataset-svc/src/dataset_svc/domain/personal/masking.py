@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 
 from dataset_svc.domain.personal.personal_data import Finder, shared_finder
-from dataset_svc.domain.samples import Sample, Turn
+from dataset_svc.domain.samples import Sample, Scalar, Turn
 from loopwright.contracts.tasks import MaskingMode
 from loopwright.personal.kinds import PLACEHOLDERS, PersonalKind
 from loopwright.personal.masking import Kinds, mask_texts, placeholder
@@ -78,8 +78,10 @@ class Masker:
             return Masked(sample=masked.sample, found=masked.found, dropped=True)
         return masked
 
-    def _learn(self, texts: Iterable[str]) -> None:
-        new = list(dict.fromkeys(filterfalse(self._searched.__contains__, texts)))
+    def _learn(self, values: Iterable[Scalar]) -> None:
+        new = [
+            text for text in dict.fromkeys(filterfalse(self._searched.__contains__, values)) if isinstance(text, str)
+        ]
         outcomes = zip(new, mask_texts(new, self._finder, self._naming), strict=True)
         self._searched.update(new)
         self._changed.update((text, outcome) for text, outcome in outcomes if outcome[1])
@@ -131,14 +133,14 @@ def _holds_json(sample: Sample) -> bool:
     return False
 
 
-def _texts_of(sample: Sample) -> list[str]:
-    """Every text of a sample but those within JSON."""
-    texts = [turn.content for turn in sample.messages]
+def _texts_of(sample: Sample) -> list[Scalar]:
+    """Every text of a sample but those within JSON, and what else its metadata says."""
+    texts: list[Scalar] = [turn.content for turn in sample.messages]
     texts.append(sample.input)
     if sample.rejected is not None:
         texts.append(sample.rejected)
     if sample.metadata:
-        texts += [value for value in sample.metadata.values() if isinstance(value, str)]
+        texts += sample.metadata.values()
     return texts
 
 
