@@ -7,7 +7,7 @@ import msgspec
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a file.
 
     Attributes:

@@ -25,10 +25,10 @@ _ROLES = {
     "ipython": "tool",
 }
 LONGEST_LABEL = 200
-_LARGEST_INTEGER = 2**53  # beyond it readers in other languages lose digits
-_MOST_METADATA = 50
-_LONGEST_KEY = 100
-_LONGEST_VALUE = 1000
+LARGEST_INTEGER = 2**53  # beyond it readers in other languages lose digits
+MOST_METADATA = 50
+LONGEST_KEY = 100
+LONGEST_VALUE = 1000
 _MOST_TURNS = 10_000
 
 
@@ -152,9 +152,9 @@ def flat_metadata(value: object) -> dict[str, Scalar]:
     if not isinstance(value, dict):
         raise Fault("metadata", "not an object")
     said = cast("dict[object, object]", value)
-    if len(said) <= _MOST_METADATA and _is_plain(said) and _is_plain(said.values()):
+    if len(said) <= MOST_METADATA and _is_plain(said) and _is_plain(said.values()):
         return cast("dict[str, Scalar]", value)  # most records
-    return {str(key)[:_LONGEST_KEY]: _scalar(one) for key, one in islice(said.items(), _MOST_METADATA)}
+    return {str(key)[:LONGEST_KEY]: _scalar(one) for key, one in islice(said.items(), MOST_METADATA)}
 
 
 def label_of(value: object, metadata: dict[str, Scalar], name: str) -> str | None:
@@ -165,6 +165,8 @@ def label_of(value: object, metadata: dict[str, Scalar], name: str) -> str | Non
     """
     if value is None or value == "":
         other = metadata.get(name)
+        if other is None:  # most records
+            return None
         named = isinstance(other, str | int) and not isinstance(other, bool)
         return (str(other).strip() or None) if named and len(str(other)) <= LONGEST_LABEL else None
     if isinstance(value, bool | float) or not isinstance(value, str | int):
@@ -176,9 +178,9 @@ def _is_plain(values: Iterable[object]) -> bool:
     """Whether all stay what they are, as keys too."""
     for value in values:
         if type(value) is str:
-            if len(value) > _LONGEST_KEY:
+            if len(value) > LONGEST_KEY:
                 return False
-        elif type(value) is not int or not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
+        elif type(value) is not int or not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
             return False
     return True
 
@@ -187,11 +189,11 @@ def _scalar(value: object) -> Scalar:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return value if abs(value) <= _LARGEST_INTEGER else str(value)
+        return value if abs(value) <= LARGEST_INTEGER else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     text = value if isinstance(value, str) else _compact(value)
-    return text[:_LONGEST_VALUE]
+    return text[:LONGEST_VALUE]
 
 
 def _parsed(text: str, field: str) -> object:

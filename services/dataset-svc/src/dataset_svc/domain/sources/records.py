@@ -12,7 +12,7 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a reader needs to make a sample; the fields as in `Sample`."""
 
     messages: tuple[Turn, ...]
