@@ -81,7 +81,7 @@ def test_two_datasets_have_unrelated_pseudonyms() -> None:
 
 def test_tokens_of_question_and_answer_are_counted_after_masking() -> None:
     rules = PreparationRules(reading=READING, policy=DataPolicy())
-    preparer = Preparer(rules, lambda texts: np.array([len(text) for text in texts], dtype=np.int32))
+    preparer = Preparer(rules, lambda texts: np.array([len(text.decode()) for text in texts], dtype=np.int32))
     measurements = preparer.prepare(lines(a_chat("a@b.kr")), LinesInMemory()).measurements
     tokens = measurements.of_rows(np.array([0])).measured(categories=[None]).tokens
     assert {part: counts.tolist() for part, counts in tokens.items()} == {

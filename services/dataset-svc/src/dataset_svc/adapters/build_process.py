@@ -302,7 +302,7 @@ def _preparer(asked: bytes) -> Preparer:
     """For the rules and tokenizer that were asked for; batches of one build ask for the same."""
     rules, tokenizer = pickle.loads(asked)  # noqa: S301 - our own bytes, from our own process
     assert isinstance(rules, PreparationRules)
-    return Preparer(rules, None if tokenizer is None else _token_counter(tokenizer).count)
+    return Preparer(rules, None if tokenizer is None else _token_counter(tokenizer).count_utf_8)
 
 
 @lru_cache(maxsize=1)

@@ -114,17 +114,20 @@ class TokenCounter:
 
         A lone surrogate counts as the replacement character U+FFFD, since neither library can read it.
         """
-        readable, encoded = _readable(texts)
+        return self.count_utf_8(_readable(texts))
+
+    def count_utf_8(self, texts: Sequence[bytes]) -> NDArray[np.int32]:
+        """The same of texts in UTF-8."""
         # not waited for: in a process forked while another thread counted, nobody would ever let go of it
         if self._pieces is None or not self._busy.acquire(blocking=False):
-            return self._whole_counts(readable)
+            return self._whole_counts([text.decode() for text in texts])
         try:
-            counts, odd = self._pieces.count(encoded)
+            counts, odd = self._pieces.count(texts)
         finally:
             self._busy.release()
-        places = np.flatnonzero(odd)
-        if len(places):
-            counts[places] = self._whole_counts([readable[place] for place in places])
+        places = np.flatnonzero(odd).tolist()
+        if places:
+            counts[places] = self._whole_counts([texts[place].decode() for place in places])
         return counts
 
     def _whole_counts(self, texts: list[str]) -> NDArray[np.int32]:
@@ -227,11 +230,9 @@ def _missing_bytes(tokenizer: Tokenizer) -> bytes:
     return missing if signs[0x20] in known and len(missing) < 64 else b""
 
 
-def _readable(texts: Sequence[str]) -> tuple[list[str], list[bytes]]:
-    """Texts, and the same in UTF-8."""
-    readable = list(texts)
+def _readable(texts: Sequence[str]) -> list[bytes]:
+    """Texts in UTF-8."""
     try:
-        return readable, [text.encode() for text in readable]
+        return [text.encode() for text in texts]
     except UnicodeEncodeError:
-        readable = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in readable]
-        return readable, [text.encode() for text in readable]
+        return [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode() for text in texts]

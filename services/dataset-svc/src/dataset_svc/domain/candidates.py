@@ -11,7 +11,7 @@ import numpy as np
 from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.samples import Sample, decode, encode_all, preference_of
 from dataset_svc.domain.texts.hashes import sha256s, sha256s_within
-from dataset_svc.domain.texts.same_texts import same_texts
+from dataset_svc.domain.texts.same_texts import Texts, same_texts
 from loopwright.contracts.datasets import SampleSource
 
 
@@ -61,16 +61,13 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _AVOIDED = "avoid\n"
 
 
-def candidates_of(
-    samples: Sequence[Sample], questions: Sequence[str], answers: Sequence[str], lines: Lines
-) -> list[Candidate]:
+def candidates_of(samples: Sequence[Sample], questions: Texts, answers: Texts, lines: Lines) -> list[Candidate]:
     """The candidates that samples are; their lines are put aside.
 
     Args:
         questions: Of the samples, which take a while to put together; so do `answers`.
     """
-    asked, asked_utf_8 = same_texts(questions)
-    _, answered_utf_8 = same_texts(answers)
+    asked, answered = same_texts(questions), same_texts(answers)
     written, ends = encode_all(samples)
     starts = ends - np.diff(ends, prepend=0)
     places = (starts + lines.add(written)).tolist()
@@ -82,14 +79,14 @@ def candidates_of(
         )
         for sample, first_byte, size, line_sha256, question, question_sha256, answer_sha256 in zip(
             samples, places, (ends - starts).tolist(), sha256s_within(written, starts, ends),
-            asked, sha256s(asked_utf_8), sha256s(answered_utf_8), strict=True,
+            asked.texts, sha256s(asked.utf_8), sha256s(answered.utf_8), strict=True,
         )
     ]  # fmt: skip
 
 
 def candidate_of(sample: Sample, lines: Lines) -> Candidate:
     """The candidate that a sample is."""
-    return candidates_of([sample], [sample.question], [sample.answer], lines)[0]
+    return candidates_of([sample], Texts.of([sample.question]), Texts.of([sample.answer]), lines)[0]
 
 
 def _meaning_of(sample: Sample) -> str:

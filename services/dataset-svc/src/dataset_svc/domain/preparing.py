@@ -19,10 +19,11 @@ from dataset_svc.domain.sources.bad_records import BadLine
 from dataset_svc.domain.sources.lines import Line
 from dataset_svc.domain.sources.reading import ReadingRules, as_samples, read_record
 from dataset_svc.domain.sources.records import Record, Row
+from dataset_svc.domain.texts.same_texts import Texts
 from loopwright.contracts.tasks import DataPolicy
 from loopwright.personal.kinds import PersonalKind
 
-TokenCount = Callable[[Sequence[str]], NDArray[np.int32]]
+TokenCount = Callable[[Sequence[bytes]], NDArray[np.int32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ class Preparer:
     """Prepares batches of one source.
 
     Args:
-        count_tokens: Counts as the task's tokenizer does; None if there is none at hand.
+        count_tokens: Counts texts in UTF-8 as the task's tokenizer does; None if there is none at hand.
     """
 
     def __init__(self, rules: PreparationRules, count_tokens: TokenCount | None = None) -> None:
@@ -101,11 +102,12 @@ class Preparer:
             numbers.append(one.number)
         masked = self._masker.mask_samples(as_samples(good, reading))
         samples = [one.sample for one in masked]
-        questions, answers = [sample.question for sample in samples], [sample.answer for sample in samples]
+        questions = Texts.of(sample.question for sample in samples)
+        answers = Texts.of(sample.answer for sample in samples)
         tokens = self._tokens(questions, answers)
         policy = self._rules.policy.quality
         counted = None if tokens is None else tokens.sum(axis=1).tolist()
-        scores = score_table(samples, policy, tokens=counted, texts=(questions, answers))
+        scores = score_table(samples, policy, tokens=counted, texts=(questions.texts, answers.texts))
         refused = {place: Refusal(Check.QUALITY, why) for place, why in reasons_to_drop(scores, policy).items()}
         return Prepared(
             candidates=candidates_of(samples, questions, answers, lines),
@@ -116,11 +118,11 @@ class Preparer:
             bad=bad,
         )
 
-    def _tokens(self, questions: Sequence[str], answers: Sequence[str]) -> NDArray[np.int32] | None:
+    def _tokens(self, questions: Texts, answers: Texts) -> NDArray[np.int32] | None:
         """Of question and answer [samples, 2]."""
         if self._count_tokens is None:
             return None
-        return self._count_tokens([*questions, *answers]).reshape(2, -1).T
+        return self._count_tokens([*questions.utf_8, *answers.utf_8]).reshape(2, -1).T
 
 
 def _refused(masked: Iterable[Masked]) -> dict[int, Refusal]:

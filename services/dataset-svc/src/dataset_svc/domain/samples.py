@@ -37,7 +37,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     tool_calls: str | None = None
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of a split file, field by field in the order in which it is written.
 
     What has a default is written only if it is set.

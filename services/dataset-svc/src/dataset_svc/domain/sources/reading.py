@@ -109,22 +109,10 @@ def _sample(record: Record, sample_id: str, rules: ReadingRules) -> Sample:
         *_, before, _ = record.messages  # the user spoke before the answer
         asked = before.content if before.role == "user" else _last_of_user(record.messages)
     return Sample(
-        sample_id=sample_id,
-        task_id=rules.task_id,
-        input=asked,
-        messages=record.messages,
-        source=rules.source or record.source or SampleSource.UPLOAD,
-        inference_id=record.inference_id,
-        rating_ids=record.rating_ids,
-        unit_hash=record.unit_hash,
-        weight_0_1=record.weight_0_1,
-        tools=record.tools,
-        rejected=record.rejected,
-        thumb=record.thumb,
-        metadata=record.metadata,
-        category=record.category,
-        group=record.group,
-    )
+        sample_id, rules.task_id, asked, record.messages, rules.source or record.source or SampleSource.UPLOAD,
+        record.inference_id, record.rating_ids, record.unit_hash, record.weight_0_1, record.tools, record.rejected,
+        record.thumb, record.metadata, record.category, record.group,
+    )  # fmt: skip
 
 
 def _last_of_user(turns: tuple[Turn, ...]) -> str:

@@ -5,8 +5,8 @@ What numba's cache on disk notices is a change of this file only, so the loops a
 # numpy's scalars are the integers of compiled loops:
 # pyright: reportArgumentType=false, reportReturnType=false
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +20,33 @@ _OTHER: Final = 2
 Bytes = NDArray[np.uint8]
 
 
-def same_texts(texts: Sequence[str]) -> tuple[list[str], list[bytes]]:
-    """What `same_text` makes of each text, and that in UTF-8.
+class Texts(NamedTuple):
+    """Texts, and each of them in UTF-8."""
 
-    Raises:
-        UnicodeEncodeError: one holds half of a surrogate pair.
-    """
-    same, encoded = list(texts), [text.encode() for text in texts]
+    texts: list[str]
+    utf_8: list[bytes]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Writes texts in UTF-8.
+
+        Raises:
+            UnicodeEncodeError: one holds half of a surrogate pair.
+        """
+        own = list(texts)
+        return cls(own, [text.encode() for text in own])
+
+
+def same_texts(texts: Texts) -> Texts:
+    """What `same_text` makes of each text."""
+    same, encoded = texts.texts.copy(), texts.utf_8.copy()
     ends = np.cumsum(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)))
     states = np.empty(len(encoded), dtype=np.uint8)
     _tell(np.frombuffer(b"".join((b"\0", *encoded, b"\0\0")), dtype=np.uint8), ends, states)
     for place in np.flatnonzero(states).tolist():
         same[place] = " ".join(same[place].split()) if states[place] == _SPACED else same_text(same[place])
         encoded[place] = same[place].encode()
-    return same, encoded
+    return Texts(same, encoded)
 
 
 @compiled
