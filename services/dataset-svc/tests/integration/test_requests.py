@@ -214,7 +214,9 @@ async def test_the_same_request_in_another_place_gives_the_same_bytes(world):
     hashes = [{one_["artifact"]["sha256"] for one_ in (row.train, row.validation, row.held_out)} for row in (one, two)]
     # other datasets hold out other questions, so the parts differ; each is named by its content
     assert hashes[0] != hashes[1]
-    await world.execute("TRUNCATE dataset.datasets, dataset.requests CASCADE")
+    await world.execute(
+        "TRUNCATE dataset.datasets, dataset.requests, dataset.samples, dataset.questions, dataset.groups CASCADE"
+    )
     await world.consume(DATASET_REQUESTED, a_record(await world.request(dataset_name="one")))
     await world.build_all()
     [again] = await world.rows("versions")
