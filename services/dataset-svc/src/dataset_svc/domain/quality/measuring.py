@@ -125,7 +125,7 @@ def _phrases(found: Found, lengths: Ints) -> tuple[Ints, Ints]:
     cells = found.text.astype(np.int64) * kinds + found.kind
     counts = np.bincount(cells, minlength=len(lengths) * kinds).reshape(len(lengths), kinds)
     first = np.repeat(lengths, kinds)
-    np.minimum.at(first, cells, found.place)
+    first[cells[::-1]] = found.place[::-1]  # what is written last stays, and places of a text ascend
     return counts, first.reshape(len(lengths), kinds)
 
 

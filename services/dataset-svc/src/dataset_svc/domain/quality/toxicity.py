@@ -16,7 +16,8 @@ from loopwright.toxicity.lexicon import Term
 from loopwright.toxicity.scoring import SEVERITY, toxicity_of_terms
 from loopwright.toxicity.terms import Found
 
-_HARM_OF: Final = {term: Harm(term.name.lower()) for term in SEVERITY}
+_BITS: Final = np.zeros(len(Term), dtype=np.int64)  # by kind of term, that of its harm
+_BITS[list(SEVERITY)] = [1 << HARMS.index(Harm(term.name.lower())) for term in SEVERITY]
 _QUESTION_SHARE: Final = 0.6  # a user's words are not learned, but they steer
 _BIAS: Final = 0.85
 _COUNTERED: Final = 0.25
@@ -43,8 +44,7 @@ def harms_of(found: Found, samples: int) -> Harms:
     amount = np.maximum(biased[:, 1], _QUESTION_SHARE * biased[:, 0])
     bias.lower("bias.generalisation", amount > 0, to=1 - amount)
     kinds = np.zeros(samples, dtype=np.int64)
-    for term, harm in _HARM_OF.items():
-        kinds[found.text[found.kind == term] // 2] |= 1 << HARMS.index(harm)
+    np.bitwise_or.at(kinds, found.text // 2, _BITS[found.kind])
     kinds[amount > 0] |= 1 << HARMS.index(Harm.GROUP_BIAS)
     return Harms(toxicity=toxicity, bias=bias, kinds=kinds, harmful_question=(toxic[:, 0] > 0) | (biased[:, 0] > 0))
 

@@ -23,10 +23,20 @@ class Verdict:
 
     def lower(self, code: str, where: Flags, *, to: float | Floats) -> None:
         """Caps the score where a flaw is, and notes it."""
-        self.scores[:] = np.where(where, np.clip(np.minimum(self.scores, to), 0.0, 1.0), self.scores)
-        self.masks[where] |= np.int64(1 << BIT[code])
+        places = np.flatnonzero(where)
+        self._note(code, places, np.minimum(self.scores[places], _at(places, to)))
 
     def take(self, code: str, where: Flags, *, points: float | Floats) -> None:
         """Takes points where a flaw is, and notes it; several flaws add up."""
-        self.scores[:] = np.where(where, np.clip(self.scores - points, 0.0, 1.0), self.scores)
-        self.masks[where] |= np.int64(1 << BIT[code])
+        places = np.flatnonzero(where)
+        self._note(code, places, self.scores[places] - _at(places, points))
+
+    def _note(self, code: str, places: NDArray[np.intp], scores: Floats) -> None:
+        """Notes a flaw at some places, usually none or few, with their new scores."""
+        if len(places):
+            self.scores[places] = np.clip(scores, 0.0, 1.0)
+            self.masks[places] |= np.int64(1 << BIT[code])
+
+
+def _at(places: NDArray[np.intp], values: float | Floats) -> float | Floats:
+    return values[places] if isinstance(values, np.ndarray) else values

@@ -41,7 +41,7 @@ class PieceCounter:
         most_slots: int = MOST_SLOTS,
     ) -> None:
         self._rules = rules
-        self._marks = re.compile(b"|".join(re.escape(mark.encode()) for mark in sorted(marks))) if marks else None
+        self._marks = _Marks([mark.encode() for mark in sorted(marks)])
         self._count_pieces = count_pieces
         self._most_slots = most_slots
         self._table = empty_table(slots=min(most_slots, FEWEST_SLOTS))
@@ -55,8 +55,8 @@ class PieceCounter:
         ends = np.empty(max((offsets[last] - offsets[first] for first, last in chunks), default=0), dtype=np.int64)
         for first, last in chunks:
             content = b"".join((*texts[first:last], PADDING))
-            if self._marks and self._marks.search(content):
-                odd[first:last] = [self._marks.search(text) is not None for text in texts[first:last]]
+            if self._marks.is_in(content):
+                odd[first:last] = [self._marks.is_in(text) for text in texts[first:last]]
             places = offsets[first : last + 1] - offsets[first]
             counts[first:last] = self._count_chunk(content, places, odd[first:last], ends)
         return counts, odd
@@ -91,6 +91,17 @@ class PieceCounter:
             return np.zeros(0, dtype=np.int32)
         spans = zip(unknown[:, 0].tolist(), unknown[:, 1].tolist(), strict=True)
         return self._count_pieces([content[start:end].decode() for start, end in spans])
+
+
+class _Marks:
+    """Looks for marks; where no byte that begins one is, which is soon known, there is none."""
+
+    def __init__(self, marks: Sequence[bytes]) -> None:
+        self._leads = sorted({mark[:1] for mark in marks})
+        self._pattern = re.compile(b"|".join(map(re.escape, marks)))
+
+    def is_in(self, content: bytes) -> bool:
+        return any(lead in content for lead in self._leads) and self._pattern.search(content) is not None
 
 
 def _chunks(offsets: Ints) -> Iterator[tuple[int, int]]:
