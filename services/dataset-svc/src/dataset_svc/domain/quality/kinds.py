@@ -40,7 +40,7 @@ class Kinds:
 
 def share(part: np.ndarray, whole: np.ndarray) -> Floats:
     """Part over whole; 0 where there is no whole."""
-    return np.divide(part, whole, out=np.zeros(len(whole), dtype=np.float64), where=whole > 0)
+    return part / np.where(whole > 0, whole, np.inf)
 
 
 def letters_of(side: Side) -> np.ndarray:

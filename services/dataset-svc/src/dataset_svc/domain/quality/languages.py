@@ -21,6 +21,10 @@ Languages = NDArray[np.int64]
 _SYLLABLE: Final = 2.5
 _DENSE_CODE: Final = 0.2
 _NUMBER: Final = {language: place for place, language in enumerate(LANGUAGES)}
+# by place in LANGUAGES
+_SERVED: Final = np.array([language in {Language.KOREAN, Language.ENGLISH} for language in LANGUAGES])
+_STRANGE: Final = np.array([language is Language.OTHER for language in LANGUAGES])
+_WORDLESS: Final = np.array([language in {Language.ENGLISH, Language.CODE, Language.NONE} for language in LANGUAGES])
 
 
 def languages_of(side: Side) -> Languages:
@@ -50,7 +54,7 @@ def languages_of(side: Side) -> Languages:
 def sample_languages(asked: Languages, answered: Languages, kinds: Kinds) -> Languages:
     """Language of the answer where it is a text, else that of the question."""
     # labels and keys of JSON are English words in any language
-    wordless = np.isin(answered, [_NUMBER[language] for language in (Language.ENGLISH, Language.CODE, Language.NONE)])
+    wordless = _WORDLESS[answered]
     by_question = kinds.structured | (kinds.label & wordless) | (answered == _NUMBER[Language.NONE])
     by_question &= asked != _NUMBER[Language.NONE]
     return np.where(by_question, asked, answered)
@@ -60,13 +64,10 @@ def score_language(measures: Measures, kinds: Kinds, asked: Languages, answered:
     """Scores whether prose is answered in the language of the question, unless another one was asked for."""
     question, answer = measures.question, measures.answer
     verdict = Verdict.of(len(answer.length))
-    served = (_NUMBER[Language.KOREAN], _NUMBER[Language.ENGLISH])
     exempt = (question.phrases[:, Phrase.ASKS_FOR_LANGUAGE] > 0) | kinds.log | ~kinds.prose
-    other = (
-        np.isin(asked, served) & (asked != answered) & np.isin(answered, (*served, _NUMBER[Language.OTHER])) & ~exempt
-    )
+    other = _SERVED[asked] & (asked != answered) & (_SERVED | _STRANGE)[answered] & ~exempt
     other &= (answer.words[:, 0] >= 5) & (question.words[:, 0] >= 2)
     verdict.lower("language.other-than-asked", other, to=0.2)
-    strange = (answered == _NUMBER[Language.OTHER]) & ~exempt & ~other
+    strange = _STRANGE[answered] & ~exempt & ~other
     verdict.lower("language.not-served", strange, to=0.5)
     return verdict

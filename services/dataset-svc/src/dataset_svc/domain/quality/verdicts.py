@@ -23,12 +23,12 @@ class Verdict:
 
     def lower(self, code: str, where: Flags, *, to: float | Floats) -> None:
         """Caps the score where a flaw is, and notes it."""
-        places = np.flatnonzero(where)
+        places = where.nonzero()[0]
         self._note(code, places, np.minimum(self.scores[places], _at(places, to)))
 
     def take(self, code: str, where: Flags, *, points: float | Floats) -> None:
         """Takes points where a flaw is, and notes it; several flaws add up."""
-        places = np.flatnonzero(where)
+        places = where.nonzero()[0]
         self._note(code, places, self.scores[places] - _at(places, points))
 
     def _note(self, code: str, places: NDArray[np.intp], scores: Floats) -> None:
