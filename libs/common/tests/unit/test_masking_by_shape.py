@@ -1,9 +1,12 @@
 """What has a shape is masked wherever it stands; what only looks like it stays; masking again changes nothing."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loopwright.personal.detectors import DETECTORS
 from loopwright.personal.findings import ShapeFinder
 from loopwright.personal.kinds import PersonalKind
 from loopwright.personal.masking import mask_texts, placeholder
@@ -49,3 +52,20 @@ def test_what_machines_write_stays(text: str) -> None:
 )
 def test_masking_again_changes_nothing(text: str) -> None:
     assert masked(masked(text)) == masked(text)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ("kim@example.com", "a@b", "@", "park.lee@mail.co.kr", "-"),
+        ("국민은행", "계좌(", "110-234-567890", "1234567890123", ")"),
+        ("서울특별시 강남구 ", "역삼동 ", "테헤란로 12", "길 3", "산 4", "경기도 수원시 "),
+    ],
+)
+def test_what_is_looked_for_near_something_is_found_as_if_looked_for_everywhere(pieces: tuple[str, ...]) -> None:
+    told = [detector for detector in DETECTORS if detector.near]
+    for places in product(pieces, (" ", " " * 90, "\n" * 900), pieces, (" ", ""), pieces):
+        text = "".join(places)
+        for detector in told:
+            near = [match.span() for match in detector.matches(text)]
+            assert near == [match.span() for match in detector.shape.finditer(text)]

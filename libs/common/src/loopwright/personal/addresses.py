@@ -3,7 +3,9 @@
 A bare street name with a number is no address ("순서대로 3"); a region, a district or a label must stand before it.
 """
 
-from loopwright.personal.kinds import LINK, Detector, PersonalKind, Trait, detectors
+import re
+
+from loopwright.personal.kinds import LINK, Detector, Near, PersonalKind, Trait, detectors
 
 _REGION = (
     r"(?:서울|부산|대구|인천|광주|대전|울산|세종|경기|강원|충북|충남|전북|전남|경북|경남|제주|충청북|충청남|전라북|전라남|경상북|경상남)"
@@ -48,13 +50,26 @@ _PLACE_WORDS = (
     *("경북", "경남", "제주", "충청", "전라", "경상", "시 ", "군 ", "구 "),
 )
 
+
+def _near(ends: str) -> Near:
+    """A number behind one of the syllables that end the names of roads or villages."""
+    return Near(re.compile(rf"[{ends}](?=\s{{0,2}}(?:산\s?)?(?:지하\s?)?[0-9])"), before=60, after=400)
+
+
 ADDRESSES: tuple[Detector, ...] = (
     *detectors(
         PersonalKind.ADDRESS,
         rf"{_PLACE}(?:{_VILLAGE}\s{{1,2}})?{_ROAD}\s?{_NUMBER}{_DETAIL}",
+        anchors=_PLACE_WORDS,
+        trait=Trait.PLACE,
+        near=_near("로길"),
+    ),
+    *detectors(
+        PersonalKind.ADDRESS,
         rf"{_PLACE}(?:{_VILLAGE}\s{{1,2}}){{0,2}}{_VILLAGE}\s{{0,2}}(?:산\s?)?{_NUMBER}(?:번지)?{_DETAIL}",
         anchors=_PLACE_WORDS,
         trait=Trait.PLACE,
+        near=_near("읍면동리가"),
     ),
     *detectors(
         PersonalKind.ADDRESS,

@@ -8,7 +8,7 @@ import re
 
 from loopwright.personal.addresses import ADDRESSES
 from loopwright.personal.identity_numbers import ACCOUNTS, LABELLED_NUMBERS, PLATES
-from loopwright.personal.kinds import LEFT, RIGHT, Detector, PersonalKind, Trait, detectors, one_of
+from loopwright.personal.kinds import LEFT, RIGHT, Detector, Near, PersonalKind, Trait, detectors, one_of
 from loopwright.personal.number_rules import (
     digits_of,
     is_card_number,
@@ -68,9 +68,9 @@ def _is_representative_number(match: re.Match[str]) -> bool:
 
 
 _VENDOR_KEYS = (
-    r"(?:AKIA|ASIA)[0-9A-Z]{16}|sk-[A-Za-z0-9_\-]{20,200}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}"
-    r"|glpat-[A-Za-z0-9_\-]{20,64}|xox[abprs]-[A-Za-z0-9\-]{10,200}|AIza[0-9A-Za-z_\-]{35}"
-    r"|[srp]k_(?:live|test)_[A-Za-z0-9]{16,255}|hf_[A-Za-z0-9]{30,64}"
+    r"(?<=A)(?:[KS]IA[0-9A-Z]{16}|Iza[0-9A-Za-z_\-]{35})|(?<=s)k-[A-Za-z0-9_\-]{20,200}"
+    r"|(?<=g)(?:h[pousr]_[A-Za-z0-9]{36,255}|ithub_pat_[A-Za-z0-9_]{22,255}|lpat-[A-Za-z0-9_\-]{20,64})"
+    r"|(?<=x)ox[abprs]-[A-Za-z0-9\-]{10,200}|(?<=[srp])k_(?:live|test)_[A-Za-z0-9]{16,255}|(?<=h)f_[A-Za-z0-9]{30,64}"
 )
 _NO_LETTER = "(?<![a-z].)"
 _KEY_LABEL = one_of(
@@ -142,7 +142,7 @@ _SECRETS = (
     ),
     *detectors(
         PersonalKind.SECRET,
-        rf"(?<![A-Za-z0-9_\-])(?-i:{_VENDOR_KEYS})(?![A-Za-z0-9_])",
+        rf"(?-i:[Aghprsx])(?<![A-Za-z0-9_\-].)(?-i:{_VENDOR_KEYS})(?![A-Za-z0-9_])",
         anchors=_VENDORS,
         trait=Trait.ANYTHING,
     ),
@@ -166,6 +166,7 @@ _EMAILS = detectors(
     PersonalKind.EMAIL,
     rf"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._%+\-]{{0,63}}@{_EMAIL_DOMAIN}",
     trait=Trait.AT_SIGN,
+    near=Near(re.compile("@"), before=64, after=640),
 )
 _NUMBERS = (
     # shape or label is enough: numbers given out since October 2020 have no check digit, and mistyped ones are personal too

@@ -82,7 +82,7 @@ def settle(text: str, detectors: Iterable[Detector], *, names: Sequence[tuple[in
     """Findings in order of precedence, of which each takes its place for itself; names come last."""
     found: list[Finding] = []
     for detector in detectors:
-        for match in detector.shape.finditer(text):
+        for match in detector.matches(text):
             if detector.accepts(match):
                 group = detector.group
                 found.append(Finding(_exact_kind(detector.kind, match[group]), *match.span(group)))

@@ -2,12 +2,14 @@
 
 import re
 
-from loopwright.personal.kinds import LEFT, LINK, RIGHT, Detector, PersonalKind, Trait, detectors, one_of
+from loopwright.personal.kinds import LEFT, LINK, RIGHT, Detector, Near, PersonalKind, Trait, detectors, one_of
 from loopwright.personal.number_rules import digits_of, is_business_number, is_iban
 
 _BANKS = "은행|뱅크|농협|수협|신협|축협|새마을금고|우체국|KB국민|국민|신한|우리|하나|기업|산업|제일|씨티|카카오|토스|케이|대구|부산|경남|광주|전북|제주|SC제일"
 _ACCOUNT_CUE = rf"(?:계좌|입금|송금|이체|통장|예금|(?:{_BANKS})(?:은행|뱅크)?\s?(?:\([^()\n]{{1,12}}\)\s?)?|[가-힣]{{1,6}}(?:은행|뱅크|금고|농협|수협|신협))"
 _ACCOUNT = r"[0-9]{2,6}-[0-9]{2,6}-[0-9]{2,8}(?:-[0-9]{1,4})?"
+# where such a number begins
+_NEAR_ACCOUNT = Near(re.compile(r"[0-9](?<![0-9].)(?=[0-9]{9}|[0-9]{1,5}-[0-9]{2,6}-[0-9]{2})"), before=40, after=80)
 _BANK_WORDS = ("계좌", "입금", "송금", "이체", "통장", "예금", "은행", "뱅크", "농협", "수협", "신협", "금고", "우체국")
 _BANK_NAMES = ("국민", "신한", "우리", "하나", "기업", "카카오", "토스", "케이")
 _YEAR = r"(?:18|19|20)[0-9]{2}"
@@ -101,6 +103,13 @@ ACCOUNTS: tuple[Detector, ...] = (
     *detectors(
         PersonalKind.BANK_ACCOUNT,
         rf"{_ACCOUNT_CUE}[^0-9\n]{{0,14}}(?P<value>{_ACCOUNT}|[0-9]{{10,14}}){RIGHT}",
+        anchors=_BANK_WORDS + _BANK_NAMES,
+        accepts=_is_account_length,
+        trait=Trait.ACCOUNT,
+        near=_NEAR_ACCOUNT,
+    ),
+    *detectors(
+        PersonalKind.BANK_ACCOUNT,
         rf"(?P<value>[0-9]{LEFT}(?:[0-9]{{1,5}}-[0-9]{{2,6}}-[0-9]{{2,8}}(?:-[0-9]{{1,4}})?|[0-9]{{9,13}}))\s?[(,]?\s?(?:예금주|(?:{_BANKS})(?:은행|뱅크)?|으?로\s(?:입금|송금|이체|보내))",
         anchors=_BANK_WORDS + _BANK_NAMES,
         accepts=_is_account_length,

@@ -1,7 +1,7 @@
 """Kinds of personal data, and what a detector is: a shape, the words that it needs, and a test of what it matched."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -56,12 +56,28 @@ class PersonalKind(StrEnum):
 
 
 @dataclass(frozen=True)
+class Near:
+    """What stands in whatever a costly shape matches, and is found cheaply, so that the shape is looked for around it only.
+
+    Attributes:
+        shape: Matches at every such place.
+        before: The most characters of a match that can stand before its first such place.
+        after: The most characters that the shape can look at from where it begins on.
+    """
+
+    shape: re.Pattern[str]
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
 class Detector:
     """A shape, what it means, and a test of what it matched; trait and anchors spare texts that cannot match.
 
     Attributes:
         shape: What it looks like, with what stands around it.
         group: The group of the shape that is personal; 0 if all of it is.
+        near: Where it is looked for; None for the whole text.
         trait: What the text must have.
         anchors: Lower-case words of which the text must hold one; none means any text.
     """
@@ -72,6 +88,37 @@ class Detector:
     trait: Trait
     anchors: tuple[str, ...]
     group: str | int
+    near: Near | None = None
+
+    def matches(self, text: str) -> Iterator[re.Match[str]]:
+        """Matches of the shape from left to right, without overlaps."""
+        return self.shape.finditer(text) if self.near is None else _matches_near(self.shape, self.near, text)
+
+
+def _matches_near(shape: re.Pattern[str], near: Near, text: str) -> Iterator[re.Match[str]]:
+    """The matches that `finditer` gives."""
+    for first, last in _stretches(near, text):
+        for match in shape.finditer(text, max(0, first - near.before), last + near.after):
+            if match.start() > last:  # begins at no place, and may be cut short
+                break
+            yield match
+            if match.end() > last:
+                break
+
+
+def _stretches(near: Near, text: str) -> Iterator[tuple[int, int]]:
+    """The first and the last of places between which there is no room, so that no character is looked at twice."""
+    first = last = -1
+    for found in near.shape.finditer(text):
+        place = found.start()
+        if first < 0:
+            first = place
+        elif place - near.before > last + near.after:
+            yield first, last
+            first = place
+        last = place
+    if first >= 0:
+        yield first, last
 
 
 def anything(_match: re.Match[str]) -> bool:
@@ -84,11 +131,12 @@ def detectors(
     trait: Trait = Trait.LONG_NUMBER,
     anchors: tuple[str, ...] = (),
     accepts: Callable[[re.Match[str]], bool] = anything,
+    near: Near | None = None,
 ) -> tuple[Detector, ...]:
     """One detector for each shape; letters match in either case unless a shape says `(?-i:...)`."""
     compiled = (re.compile(shape, re.IGNORECASE) for shape in shapes)
     return tuple(
-        Detector(kind, shape, accepts, trait, anchors, "value" if "value" in shape.groupindex else 0)
+        Detector(kind, shape, accepts, trait, anchors, "value" if "value" in shape.groupindex else 0, near)
         for shape in compiled
     )
 
