@@ -103,9 +103,9 @@ class Masker:
         turns = tuple([_masked_turn(turn, plain) for turn in sample.messages])
         rejected = None if sample.rejected is None else plain(sample.rejected)
         tools = None if sample.tools is None else mask_json(sample.tools, plain)
-        metadata = sample.metadata and {
-            name: plain(value) if isinstance(value, str) else value for name, value in sample.metadata.items()
-        }
+        metadata = sample.metadata
+        if metadata and not self._changed.keys().isdisjoint(metadata.values()):
+            metadata = {name: plain(value) if isinstance(value, str) else value for name, value in metadata.items()}
         asked, in_input = self._changed.get(sample.input, (sample.input, _NONE))
         for kind, count in in_input.items():
             found[kind] = max(found.get(kind, 0), count)

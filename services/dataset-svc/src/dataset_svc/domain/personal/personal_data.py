@@ -14,7 +14,7 @@ from dataset_svc.domain.personal.anchors import anchors_of, groups_anchored
 from dataset_svc.domain.personal.english_names import BEFORE_NAMES
 from dataset_svc.domain.personal.person_names import NameFinder
 from dataset_svc.domain.personal.scanning import ODD, Ints
-from dataset_svc.domain.personal.scans import PLAIN_FORMS, scan
+from dataset_svc.domain.personal.scans import PLAIN_FORMS, Room, scan
 from loopwright.compiling import compiled
 from loopwright.personal.detectors import DETECTORS
 from loopwright.personal.findings import Finding, settle, without_placeholders
@@ -61,6 +61,7 @@ class Finder:
 
     def __init__(self) -> None:
         self._names = NameFinder()
+        self._room = Room()
         self._lock = threading.Lock()
 
     def find(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
@@ -73,7 +74,7 @@ class Finder:
 
     def _find(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
         plain = [without_placeholders(text) if "[" in text else text for text in texts]
-        seen = scan(plain)
+        seen = scan(plain, self._room)
         for number in np.flatnonzero(seen.traits & ODD).tolist():
             plain[number] = plain[number].translate(PLAIN_FORMS)
         anchored = groups_anchored(seen.codes, seen.starts, _ANCHORS)
