@@ -27,6 +27,7 @@ from dataset_svc.domain.samples import SplitName
 from loopwright.contracts.datasets import SampleSource
 
 _CHUNK_TEXTS: Final = 50_000
+_CHUNK_LINES: Final = 4096
 # of pairs exactly at the threshold; a smaller share would make all questions of one template candidates
 _MISSED_0_1: Final = 1e-3
 
@@ -111,6 +112,13 @@ def sift(
 
 
 def _answers(members: Sequence[Candidate], lines: Lines) -> pa.LargeStringArray:
+    """Of the samples in their lines, some thousands at a time, since a line is much longer than its answer."""
+    chunks = [members[first : first + _CHUNK_LINES] for first in range(0, len(members), _CHUNK_LINES)]
+    none = pa.array([], pa.large_string())
+    return pa.concat_arrays([none, *(_cut_answers(chunk, lines) for chunk in chunks)])
+
+
+def _cut_answers(members: Sequence[Candidate], lines: Lines) -> pa.LargeStringArray:
     sizes = np.fromiter((one.size_bytes for one in members), dtype=np.int64, count=len(members))
     content = b"".join([one.line_in(lines) for one in members])
     return cut_lines(content, np.stack((np.cumsum(sizes) - sizes, sizes), axis=1)).answers
