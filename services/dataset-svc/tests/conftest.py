@@ -1,18 +1,19 @@
 """Builders that unit and integration tests share."""
 
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
 
-from dataset_svc.domain.candidates import Candidate, candidate_of
-from dataset_svc.domain.kept_lines import LinesInMemory
 from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 
+sys.path.insert(0, str(Path(__file__).parent))  # tests share builders, and are no package
+
 SampleBuilder = Callable[..., Sample]
-CandidateBuilder = Callable[..., Candidate]
 LineBuilder = Callable[..., bytes]
 
 
@@ -35,18 +36,6 @@ def a_sample() -> SampleBuilder:
         return Sample(**(fields | changes))
 
     return build
-
-
-@pytest.fixture(scope="session")
-def kept_lines() -> LinesInMemory:
-    """Where the lines of candidates wait."""
-    return LinesInMemory()
-
-
-@pytest.fixture(scope="session")
-def a_candidate(a_sample: SampleBuilder, kept_lines: LinesInMemory) -> CandidateBuilder:
-    """As `a_sample`."""
-    return lambda *texts, **changes: candidate_of(a_sample(*texts, **changes), kept_lines)
 
 
 @pytest.fixture(scope="session")

@@ -136,6 +136,13 @@ def test_provenance_names_the_line_and_its_hash(a_line: LineBuilder) -> None:
         assert [row.sample_id for row in rows] == [json.loads(line)["sample_id"] for line in lines]
 
 
+def test_origins_name_the_lines_and_the_kinds_that_were_masked_whatever_the_batch(a_line: LineBuilder) -> None:
+    asked = ("disk full", "mail kim@example.com", "boot done", "call 010-1234-5678 or mail lee@example.com")
+    built = build([a_line(text, sample_id=f"s{number}") for number, text in enumerate(asked)])
+    told = sorted((one.sample_id, one.source_line, one.masked_kinds) for one in built.origins)
+    assert told == [("s0", 1, ()), ("s1", 2, ("email",)), ("s2", 3, ()), ("s3", 4, ("email", "phone"))]
+
+
 @pytest.mark.parametrize(
     ("mode", "kept", "shown"),
     [(MaskingMode.DROP, 1, False), (MaskingMode.REPORT, 2, True), (MaskingMode.MASK, 2, False)],
@@ -252,7 +259,7 @@ def unlike_lines(a_line: LineBuilder, numbers: range, **changes: str) -> list[by
 
 
 def side_of(built: Built, group: str) -> set[SplitName]:
-    return {name for name, split in built.splits.items() if any(one.group == group for one in split.candidates)}
+    return {name for name, split in built.splits.items() if group in split.of(split.candidates.groups)}
 
 
 def test_a_user_or_document_stays_on_its_side_with_questions_that_nobody_asked_before(a_line: LineBuilder) -> None:
@@ -282,7 +289,8 @@ def test_every_category_is_held_out_at_its_share(a_line: LineBuilder) -> None:
         *unlike_lines(a_line, range(90, 100)),
     ]
     built = build(lines)
-    held_out = [one.category for one in built.splits[HELD_OUT].candidates]
+    part = built.splits[HELD_OUT]
+    held_out = part.of(part.candidates.categories)
     assert [held_out.count(name) for name in ("common", "rare", None)] == [16, 2, 2]
     assert built.report.splits.strata == 3
 

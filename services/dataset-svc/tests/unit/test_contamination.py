@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_svc.domain.likeness.contamination import CaseIndex, Contaminated, Overlap, find_contaminated
+from dataset_svc.domain.likeness import contamination
+from dataset_svc.domain.likeness.contamination import CaseIndex, Contaminated, Overlap
 from dataset_svc.domain.likeness.kernels import may_hold
 from dataset_svc.domain.likeness.minhash import packed
 from dataset_svc.domain.likeness.passages import filter_of
@@ -16,6 +17,13 @@ from dataset_svc.domain.likeness.scans import hangul_shares_0_1
 ENGLISH = "the node lost its link after three retries and the job was moved to another rack of the large machine"
 KOREAN = "노드가 세 번의 재시도 끝에 연결을 잃었고 작업은 큰 장비의 다른 선반으로 옮겨져 처음부터 다시 시작되었습니다"
 OTHER = "bread rises in a warm place when the yeast is fresh and the dough rests under a cloth"
+
+
+def find_contaminated(rows: list[str], cases: list[str]) -> tuple[Contaminated, ...]:
+    """Every pair of a row and a case that it gives away."""
+    index = CaseIndex(cases)
+    index.feed(packed(rows))
+    return index.finish()
 
 
 def overlaps(rows: list[str], cases: list[str]) -> list[tuple[int, int, Overlap]]:
@@ -74,13 +82,13 @@ def test_a_passage_that_is_little_of_a_long_case_gives_nothing_away() -> None:
 def test_of_a_case_of_the_same_set_half_must_be_in_common(rest: int, found: list[tuple[int, int, Overlap]]) -> None:
     rows = [ENGLISH, f"{' '.join(ENGLISH.split()[:13])} {OTHER}"]
     index = CaseIndex([" ".join([*ENGLISH.split()[:13], *words(random.Random(1), rest)]), "x"], own=1)
-    index.feed([rows[1]])
+    index.feed(packed([rows[1]]))
     assert [(one.row, one.case, one.overlap) for one in index.finish()] == found
 
 
 def test_rows_that_are_like_a_case_of_the_same_set_as_a_whole_are_not_its_business() -> None:
     index = CaseIndex([ENGLISH, OTHER], own=1)
-    index.feed(["short", ENGLISH[:30], OTHER])
+    index.feed(packed(["short", ENGLISH[:30], OTHER]))
     assert [(one.row, one.case, one.overlap) for one in index.finish()] == [(2, 1, Overlap.SAME)]
 
 
@@ -131,8 +139,8 @@ def test_threads_find_the_same() -> None:
     cases = [" ".join(words(rng, 40)) for _ in range(300)]
     rows = [" ".join(words(rng, 30) + case.split()[5:30]) for case in cases] * 2
     one, more = CaseIndex(cases), CaseIndex(cases)
-    one.feed(rows)
-    more.feed(rows, threads=3)
+    one.feed(packed(rows))
+    more.feed(packed(rows), threads=3)
     assert one.finish() == more.finish()
     assert len(one.finish()) == 600
 
@@ -162,9 +170,19 @@ def test_every_case_that_a_row_gives_away_is_named_and_of_equal_ones_the_first()
 
 def test_rows_count_on_over_chunks() -> None:
     index = CaseIndex([ENGLISH, KOREAN])
-    index.feed([OTHER, KOREAN])
-    index.feed([ENGLISH], threads=2)
+    index.feed(packed([OTHER, KOREAN]))
+    index.feed(packed([ENGLISH]), threads=2)
     assert [(found.row, found.case) for found in index.finish()] == [(1, 1), (2, 0)]
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_CHUNK_ROWS", 2), ("_CHUNK_BYTES", 3 * len(OTHER))])
+def test_chunks_of_any_size_find_the_same(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+    rows = [OTHER, ENGLISH, *[OTHER] * 6, f"{OTHER} {' '.join(ENGLISH.split()[2:15])} {OTHER}", KOREAN * 5, ENGLISH]
+    cases = [ENGLISH, KOREAN]
+    whole = overlaps(rows, cases)
+    assert [row for row, _, _ in whole] == [1, 8, 9, 10]
+    monkeypatch.setattr(contamination, limit, value)
+    assert overlaps(rows, cases) == whole
 
 
 @pytest.mark.parametrize(("rows", "cases"), [([], [ENGLISH]), ([ENGLISH], []), ([], []), ([""], [ENGLISH])])

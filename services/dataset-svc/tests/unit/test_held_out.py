@@ -3,32 +3,36 @@
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
+import numpy as np
 import pytest
+from candidate_rows import all_rows, candidates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
 from dataset_svc.domain.built import Built
-from dataset_svc.domain.candidates import Candidate
 from dataset_svc.domain.kept_lines import LinesInMemory
 from dataset_svc.domain.likeness import held_out
-from dataset_svc.domain.likeness.clusters import Cluster, RememberedQuestion
+from dataset_svc.domain.likeness.clusters import RememberedQuestion
 from dataset_svc.domain.likeness.held_out import (
     Cases,
     CaseVersion,
     Cleaned,
+    own_cases,
     versions_compared_with,
     without_giveaways,
 )
 from dataset_svc.domain.preparing import PreparationRules, Preparer
 from dataset_svc.domain.report import Check
-from dataset_svc.domain.samples import SplitName, Turn
+from dataset_svc.domain.samples import Sample, SplitName, Turn
 from dataset_svc.domain.sources.lines import Line
 from dataset_svc.domain.sources.reading import ReadingRules
 from loopwright.contracts.tasks import DataPolicy
 
-CandidateBuilder = Callable[..., Candidate]
+SampleBuilder = Callable[..., Sample]
+Parts = Mapping[SplitName, Sequence[Sample]]
 LineBuilder = Callable[..., bytes]
 HELD_OUT, VALIDATION, TRAIN = SplitName.HELD_OUT, SplitName.VALIDATION, SplitName.TRAIN
 CASE = "the node lost its link after three retries and the job was moved to another rack of the large machine"
@@ -48,21 +52,27 @@ def cases_of(*questions: str, version: CaseVersion = OTHER) -> Cases:
     )
 
 
-def clean(
-    parts: Mapping[SplitName, Sequence[Candidate]], *others: Cases, earlier: Sequence[str] = (), threshold: float = 0.9
-) -> Cleaned:
-    clusters = {name: [Cluster(samples=[sample]) for sample in parts.get(name, ())] for name in SplitName}
-    return without_giveaways(clusters, others, dataset_name="logs", earlier=earlier, threshold_0_1=threshold)
+def clean(parts: Parts, *others: Cases, earlier: Sequence[str] = (), threshold: float = 0.9) -> Cleaned:
+    """Rows are the samples of the parts, one after the other."""
+    table = candidates(*chain.from_iterable(parts.values()))
+    borders = np.cumsum([len(samples) for samples in parts.values()])
+    rows = dict.fromkeys(SplitName, all_rows(table)[:0]) | dict(
+        zip(parts, np.split(all_rows(table), borders), strict=False)
+    )
+    sources = [own_cases(table, rows[HELD_OUT], earlier), *others]
+    return without_giveaways(table, rows, sources, dataset_name="logs", threshold_0_1=threshold)
 
 
-def ids_in(cleaned: Cleaned, name: SplitName) -> set[str]:
-    return {sample.sample_id for cluster in cleaned.parts[name] for sample in cluster.samples}
+def ids_in(parts: Parts, cleaned: Cleaned, name: SplitName) -> list[str]:
+    """Samples of a part that are left of those that were in the parts."""
+    samples = [*chain.from_iterable(parts.values())]
+    return [samples[row].sample_id for row in cleaned.parts[name].tolist()]
 
 
 @pytest.fixture
-def rows(a_candidate: CandidateBuilder) -> list[Candidate]:
+def rows(a_sample: SampleBuilder) -> list[Sample]:
     """Enough samples that a passage which two of them hold is not what everybody says."""
-    return [a_candidate(unlike(number), sample_id=f"r{number:03}") for number in range(150)]
+    return [a_sample(unlike(number), sample_id=f"r{number:03}") for number in range(150)]
 
 
 class TestOtherDatasets:
@@ -76,12 +86,13 @@ class TestOtherDatasets:
     )
     @pytest.mark.parametrize("part", [TRAIN, VALIDATION])
     def test_a_sample_that_gives_a_case_away_goes_and_the_report_says_why(
-        self, a_candidate: CandidateBuilder, rows: list[Candidate], part: SplitName, question: str, why: str
+        self, a_sample: SampleBuilder, rows: list[Sample], part: SplitName, question: str, why: str
     ) -> None:
-        leak = a_candidate(question, sample_id="leak")
-        parts = {part: [*rows, leak], HELD_OUT: [a_candidate(unlike(900), sample_id="own")]}
+        leak = a_sample(question, sample_id="leak")
+        parts = {part: [*rows, leak], HELD_OUT: [a_sample(unlike(900), sample_id="own")]}
         cleaned = clean(parts, cases_of(unlike(901), CASE))
-        assert ids_in(cleaned, part) == {row.sample_id for row in rows}
+        assert ids_in(parts, cleaned, part) == [row.sample_id for row in rows]
+        assert ids_in(parts, cleaned, HELD_OUT) == ["own"]
         assert cleaned.reasons == {why: 1}
         [told] = cleaned.contamination.examples
         assert (told.dropped, told.why, told.case) == ("leak", why, "field-reports-1")
@@ -91,27 +102,28 @@ class TestOtherDatasets:
             ("field-reports", 3, 2),
         ]
 
-    def test_held_out_samples_of_this_version_stay(self, a_candidate: CandidateBuilder, rows: list[Candidate]) -> None:
-        cleaned = clean({TRAIN: rows, HELD_OUT: [a_candidate(CASE, sample_id="own")]}, cases_of(CASE))
-        assert ids_in(cleaned, HELD_OUT) == {"own"}
+    def test_held_out_samples_of_this_version_stay(self, a_sample: SampleBuilder, rows: list[Sample]) -> None:
+        parts = {TRAIN: rows, HELD_OUT: [a_sample(CASE, sample_id="own")]}
+        cleaned = clean(parts, cases_of(CASE))
+        assert ids_in(parts, cleaned, HELD_OUT) == ["own"]
         assert cleaned.contamination.samples == 0
 
-    def test_the_threshold_is_that_of_the_policy(self, a_candidate: CandidateBuilder, rows: list[Candidate]) -> None:
+    def test_the_threshold_is_that_of_the_policy(self, a_sample: SampleBuilder, rows: list[Sample]) -> None:
         short = "disk seven of rack nine is full"  # too short for a passage
-        alike = a_candidate(short + " now", sample_id="alike")
+        alike = a_sample(short + " now", sample_id="alike")
         assert clean({TRAIN: [*rows, alike]}, cases_of(short), threshold=0.95).reasons == {}
         assert clean({TRAIN: [*rows, alike]}, cases_of(short), threshold=0.7).reasons == {"near duplicate": 1}
 
-    def test_the_system_prompt_and_the_answer_give_nothing_away(self, a_candidate: CandidateBuilder) -> None:
+    def test_the_system_prompt_and_the_answer_give_nothing_away(self, a_sample: SampleBuilder) -> None:
         turns = (Turn("system", CASE), Turn("user", "disk full"), Turn("assistant", CASE))
-        said = a_candidate("disk full", sample_id="said", messages=turns)
+        said = a_sample("disk full", sample_id="said", messages=turns)
         assert clean({TRAIN: [said]}, cases_of(CASE)).reasons == {}
 
     def test_of_several_cases_the_one_that_is_given_away_most_plainly_is_named(
-        self, a_candidate: CandidateBuilder, rows: list[Candidate]
+        self, a_sample: SampleBuilder, rows: list[Sample]
     ) -> None:
         third = CaseVersion(dataset_name="third", number=1, version_id="dsv-9")
-        leak = a_candidate(CASE, sample_id="leak")
+        leak = a_sample(CASE, sample_id="leak")
         cleaned = clean({TRAIN: [*rows, leak]}, cases_of(CASE + "!"), cases_of(CASE, version=third))
         assert [(one.case, one.why) for one in cleaned.contamination.examples] == [("third-0", "same text")]
         assert cleaned.reasons.total() == cleaned.contamination.samples == 1
@@ -124,45 +136,49 @@ class TestOtherDatasets:
 
 class TestOwnCases:
     def test_a_long_passage_of_a_case_of_this_version_is_found(
-        self, a_candidate: CandidateBuilder, rows: list[Candidate]
+        self, a_sample: SampleBuilder, rows: list[Sample]
     ) -> None:
         text = " ".join(unlike(number) for number in range(700, 710))
-        held = a_candidate(f"{text} what is the third number of it", sample_id="held")
-        leak = a_candidate(f"{text} name the last word and explain at length why it matters so much", sample_id="leak")
+        held = a_sample(f"{text} what is the third number of it", sample_id="held")
+        leak = a_sample(f"{text} name the last word and explain at length why it matters so much", sample_id="leak")
         cleaned = clean({TRAIN: [*rows, leak], HELD_OUT: [held]})
         [told] = cleaned.contamination.examples
         assert (told.dropped, told.case, told.why) == ("leak", "held", "13 words in common")
         assert (told.dataset_name, told.version, told.version_id, told.likeness_0_1) == ("logs", None, None, None)
 
-    def test_what_only_earlier_versions_held_out_counts_too(
-        self, a_candidate: CandidateBuilder, rows: list[Candidate]
-    ) -> None:
-        leak = a_candidate(f"{CASE} {unlike(800)}", sample_id="leak")
-        held = a_candidate("still here", sample_id="held")
+    def test_what_only_earlier_versions_held_out_counts_too(self, a_sample: SampleBuilder, rows: list[Sample]) -> None:
+        leak = a_sample(f"{CASE} {unlike(800)}", sample_id="leak")
+        held = a_sample("still here", sample_id="held")
         cleaned = clean({TRAIN: [*rows, leak], HELD_OUT: [held]}, earlier=[CASE, "still here"])
         [told] = cleaned.contamination.examples
         assert (told.dropped, told.case, told.dataset_name) == ("leak", None, "logs")
         assert cleaned.contamination.sources[0].cases == 2
 
+    def test_they_come_in_order_of_ids_and_remembered_questions_behind_them(self, a_sample: SampleBuilder) -> None:
+        table = candidates(*(a_sample(f"q{name}", sample_id=name) for name in "cab"))
+        own = own_cases(table, np.array([0, 2]), ["qz", "qb", "qa"])
+        assert (own.sample_ids, own.questions) == (("b", "c", None, None), ("qb", "qc", "qa", "qz"))
+        assert (own.version, own.left_out, own.why_left_out) == (None, 0, "")
+
     @pytest.mark.parametrize("size", [20, 100, 1000])
-    def test_words_of_a_template_give_nothing_away(self, a_candidate: CandidateBuilder, size: int) -> None:
+    def test_words_of_a_template_give_nothing_away(self, a_sample: SampleBuilder, size: int) -> None:
         template = "please read this line of the log and tell me whether somebody must get up tonight: {}"
-        filled = [a_candidate(template.format(unlike(number, 4)), sample_id=f"t{number}") for number in range(size)]
+        filled = [a_sample(template.format(unlike(number, 4)), sample_id=f"t{number}") for number in range(size)]
         cut = size // 5
         assert clean({HELD_OUT: filled[:cut], TRAIN: filled[cut:]}).reasons == {}
 
     @pytest.mark.parametrize(("holding", "went"), [(3, 3), (4, 0)])
     def test_a_passage_of_more_than_two_in_a_hundred_rows_is_a_template(
-        self, a_candidate: CandidateBuilder, rows: list[Candidate], holding: int, went: int
+        self, a_sample: SampleBuilder, rows: list[Sample], holding: int, went: int
     ) -> None:
-        filled = [a_candidate(f"{CASE} {unlike(number, 4)}", sample_id=f"t{number}") for number in range(holding)]
-        held = a_candidate(f"{CASE} {unlike(99, 4)}", sample_id="held")
+        filled = [a_sample(f"{CASE} {unlike(number, 4)}", sample_id=f"t{number}") for number in range(holding)]
+        held = a_sample(f"{CASE} {unlike(99, 4)}", sample_id="held")
         assert clean({TRAIN: [*rows, *filled], HELD_OUT: [held]}).reasons.total() == went
 
     def test_cases_beyond_the_limit_are_counted_with_a_reason(
-        self, a_candidate: CandidateBuilder, rows: list[Candidate], monkeypatch: pytest.MonkeyPatch
+        self, a_sample: SampleBuilder, rows: list[Sample], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        own = [a_candidate(unlike(number), sample_id=f"h{number}") for number in range(500, 510)]
+        own = [a_sample(unlike(number), sample_id=f"h{number}") for number in range(500, 510)]
         for limit, value, compared in (("_MOST_CASES", 4, 4), ("_MOST_CHARACTERS", 3 * len(unlike(1)), 3)):
             with monkeypatch.context() as patch:
                 patch.setattr(held_out, limit, value)
@@ -171,21 +187,20 @@ class TestOwnCases:
             assert source.why_left_out
 
 
-def test_the_report_names_a_thousand_and_counts_all(a_candidate: CandidateBuilder) -> None:
-    leaks = [a_candidate(CASE, sample_id=f"s{number:04}") for number in range(1010, 0, -1)]
+def test_the_report_names_a_thousand_and_counts_all(a_sample: SampleBuilder) -> None:
+    leaks = [a_sample(CASE, sample_id=f"s{number:04}") for number in range(1010, 0, -1)]
     found = clean({TRAIN: leaks}, cases_of(CASE)).contamination
     assert (found.samples, len(found.examples), found.examples[0].dropped) == (1010, 1000, "s0001")
 
 
-def test_the_rest_of_a_cluster_stays(a_candidate: CandidateBuilder) -> None:
-    cluster = Cluster(
-        samples=[a_candidate(CASE, sample_id="leak"), a_candidate("boot", sample_id="stays")],
-        remembered=frozenset({TRAIN}),
-    )
-    parts: dict[SplitName, list[Cluster]] = {HELD_OUT: [], VALIDATION: [], TRAIN: [cluster]}
-    cleaned = without_giveaways(parts, [cases_of(CASE)], dataset_name="logs", threshold_0_1=0.9)
-    [kept] = cleaned.parts[TRAIN]
-    assert ([one.sample_id for one in kept.samples], kept.remembered) == (["stays"], {TRAIN})
+def test_the_rest_of_a_part_stays_in_its_order(a_sample: SampleBuilder) -> None:
+    parts = {
+        TRAIN: [a_sample(text, sample_id=name) for name, text in (("z", "boot"), ("leak", CASE), ("a", "link down"))],
+        VALIDATION: [a_sample(CASE, sample_id="other leak"), a_sample("fan", sample_id="b")],
+    }
+    cleaned = clean(parts, cases_of(CASE))
+    assert [ids_in(parts, cleaned, name) for name in (TRAIN, VALIDATION, HELD_OUT)] == [["z", "a"], ["b"], []]
+    assert [one.dropped for one in cleaned.contamination.examples] == ["leak", "other leak"]
 
 
 def build(lines: Sequence[bytes], memory: Memory, **policy: object) -> Built:
@@ -219,7 +234,8 @@ class TestBuilds:
         policy = {"held_out_share_0_1": 0, "validation_share_0_1": 0}
         before = build(lines, Memory(), **policy)
         built = build(lines, Memory(cases=(cases_of(CASE),)), **policy)
-        trained = {one.sample_id for one in built.splits[TRAIN].candidates}
+        part = built.splits[TRAIN]
+        trained = set(part.of(part.candidates.sample_ids))
         assert trained == {f"s{number}" for number in range(60)}
         *_, check = built.report.checks
         assert (check.check, check.dropped, check.passed) == (

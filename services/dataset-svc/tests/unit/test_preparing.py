@@ -5,14 +5,17 @@ from collections.abc import Callable
 
 import msgspec
 import numpy as np
+from candidate_rows import columns_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
+from dataset_svc.domain.candidates import Candidates
 from dataset_svc.domain.kept_lines import LinesInMemory
 from dataset_svc.domain.measurements import Measurements
 from dataset_svc.domain.preparing import PreparationRules, Prepared, Preparer, Refusal, dataset_key
 from dataset_svc.domain.report import Check
+from dataset_svc.domain.samples import decode
 from dataset_svc.domain.sources.lines import Line
 from dataset_svc.domain.sources.reading import ReadingRules
 from dataset_svc.domain.statistics.figures import LengthPart
@@ -47,7 +50,8 @@ def test_two_batches_are_prepared_as_one(contents: list[object], cut: int) -> No
     records, kept, again = lines(*contents), LinesInMemory(), LinesInMemory()
     whole = a_preparer().prepare(records, kept)
     first, second = (a_preparer().prepare(part, again) for part in (records[:cut], records[cut:]))
-    assert whole.candidates == first.candidates + second.candidates
+    joined = Candidates.of([first.candidates, second.candidates])
+    assert columns_of(joined) == columns_of(Candidates.of([whole.candidates]))
     assert whole.named == first.named + second.named
     assert whole.measurements == Measurements.joined([first.measurements, second.measurements])
     shift = len(first.candidates)
@@ -65,13 +69,13 @@ def test_the_policy_decides_what_becomes_of_personal_data() -> None:
     (line,) = lines(a_chat("mail kim@example.com"))
     kept = LinesInMemory()
     prepared = {mode: a_preparer(masking=mode).prepare([line], kept) for mode in MaskingMode}
-    inputs = {mode: one.candidates[0].sample_in(kept).input for mode, one in prepared.items()}
+    inputs = {mode: decode(one.candidates.line(0, kept)).input for mode, one in prepared.items()}
     assert inputs[MaskingMode.MASK] == "mail [이메일]"
     assert inputs[MaskingMode.REPORT] == "mail kim@example.com"
     assert prepared[MaskingMode.DROP].refused == {0: Refusal(Check.PERSONAL_DATA, "holds email")}
     assert prepared[MaskingMode.MASK].refused == prepared[MaskingMode.REPORT].refused == {}
-    pseudonym = a_preparer(pseudonymise=True).prepare([line], kept).candidates[0].sample_in(kept).input
-    assert pseudonym.startswith("mail [이메일-")
+    pseudonymised = a_preparer(pseudonymise=True).prepare([line], kept).candidates
+    assert decode(pseudonymised.line(0, kept)).input.startswith("mail [이메일-")
 
 
 def test_two_datasets_have_unrelated_pseudonyms() -> None:

@@ -5,11 +5,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_reader import SampleReader
 
 from dataset_svc.domain.samples import Sample
 from dataset_svc.domain.sources.bad_records import BadLine
 from dataset_svc.domain.sources.lines import Line
-from dataset_svc.domain.sources.reading import ReadingRules, SampleReader
+from dataset_svc.domain.sources.reading import ReadingRules
 from loopwright.contracts.datasets import SampleSource
 
 UNKNOWN_SHAPE = (

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_reader import SampleReader
 
 from dataset_svc.domain.samples import Sample, encode
 from dataset_svc.domain.sources.bad_records import BadLine
 from dataset_svc.domain.sources.lines import Line
-from dataset_svc.domain.sources.reading import ReadingRules, SampleReader
+from dataset_svc.domain.sources.reading import ReadingRules
 
 ASK, TELL = {"role": "user", "content": "disk full"}, {"role": "assistant", "content": "alert"}
 SYSTEM = {"role": "system", "content": "be brief"}

@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sample_reader import SampleReader
 
 from dataset_svc.adapters.source_files import SourceLimits, open_source
 from dataset_svc.domain.samples import Sample
 from dataset_svc.domain.sources.bad_records import BadLine
 from dataset_svc.domain.sources.columns import ColumnMapping, Part
 from dataset_svc.domain.sources.formats import Compression, Encoding, Format, SourceKind
-from dataset_svc.domain.sources.reading import ReadingRules, SampleReader
+from dataset_svc.domain.sources.reading import ReadingRules
 from loopwright.errors import Invalid
 
 SHARED = Path(__file__).parents[4].parent / "shared/data/sft"

@@ -8,12 +8,12 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.built import Built, BuiltSplit, built_split
-from dataset_svc.domain.candidates import Candidate, renamed
+from dataset_svc.domain.built import Built, BuiltSplit
+from dataset_svc.domain.candidates import CandidateBatch, Candidates, Rows
 from dataset_svc.domain.kept_lines import Lines
-from dataset_svc.domain.likeness.clusters import Cluster, RememberedQuestion, sift
+from dataset_svc.domain.likeness.clusters import Clusters, RememberedQuestion, sift
 from dataset_svc.domain.likeness.duplicates import drop_exact_copies, settle_conflicts
-from dataset_svc.domain.likeness.held_out import Cases, Cleaned, without_giveaways
+from dataset_svc.domain.likeness.held_out import Cases, Cleaned, own_cases, without_giveaways
 from dataset_svc.domain.measurements import Measurements
 from dataset_svc.domain.preparing import BadRecord, Prepared
 from dataset_svc.domain.report import Check, CheckOutcome, DroppedDuplicate, QualityReport, SplitFigures
@@ -87,12 +87,11 @@ class VersionBuilder:
         self._names = Names()
         self._lines = 0
         self._bad = BadRecords()
-        self._candidates: list[Candidate] = []
+        self._batches: list[CandidateBatch] = []
+        self._chosen: list[Rows] = []  # of all batches together
+        self._rows = 0
         self._measurements: list[Measurements] = []
-        self._firsts: list[
-            NDArray[np.int64]
-        ] = []  # first bytes of their lines, which name the rows of the measurements
-        self._masked: dict[str, tuple[PersonalKind, ...]] = {}
+        self._masked: dict[int, tuple[PersonalKind, ...]] = {}  # by row
         self._erased = 0
         self._found: Counter[PersonalKind] = Counter()
         self._with_personal_data = 0
@@ -104,76 +103,75 @@ class VersionBuilder:
         Returns:
             All records of it that are no samples, for the reject file.
         """
-        bad = list(batch.bad)
+        bad, names = list(batch.bad), dict[int, str]()
         numbers = batch.measurements.line_numbers().tolist()
-        firsts = np.array([one.first_byte for one in batch.candidates], dtype=np.int64)
-        for place, (one, named, number) in enumerate(zip(batch.candidates, batch.named, numbers, strict=True)):
-            name = self._names.admit(one.sample_id, number, named=named)
+        stays = np.ones(len(batch.candidates), dtype=np.bool_)
+        for place, (given, named, number) in enumerate(
+            zip(batch.candidates.sample_ids, batch.named, numbers, strict=True)
+        ):
+            name = self._names.admit(given, number, named=named)
             if isinstance(name, BadLine):
-                bad.append(BadRecord(why=name, raw=one.line_in(self._kept)))
-            elif name == one.sample_id:
-                self._consider(one, place, batch)
-            else:
-                other = renamed(one, name, self._kept)
-                firsts[place] = other.first_byte
-                self._consider(other, place, batch)
+                bad.append(BadRecord(why=name, raw=batch.candidates.line(place, self._kept)))
+                stays[place] = False
+            elif name != given:
+                names[place] = name
+        self._leave_out(batch, stays)
         bad.sort(key=lambda record: record.why.line)
+        self._batches.append(batch.candidates.renamed(names, self._kept))
+        self._chosen.append(np.flatnonzero(stays) + self._rows)
+        self._rows += len(batch.candidates)
         self._lines += len(batch.bad) + len(batch.candidates)
         self._measurements.append(batch.measurements)
-        self._firsts.append(firsts)
         for record in bad:
             self._bad.add(record.why)
         return bad
 
-    def _consider(self, one: Candidate, place: int, batch: Prepared) -> None:
-        if one.unit_hash in self._memory.erased_units:
-            self._erased += 1
-            return
-        found = batch.found.get(place)
-        if found:
-            self._found.update(found)
-            self._with_personal_data += 1
-        refusal = batch.refused.get(place)
-        if refusal is not None:
-            self._dropped_for[refusal.check][refusal.why] += 1
-            return
-        if found:
-            self._masked[one.sample_id] = _ordered(tuple(found))
-        self._candidates.append(one)
+    def _leave_out(self, batch: Prepared, stays: NDArray[np.bool_]) -> None:
+        """Takes those out of what stays that may not, and notes what was found in them."""
+        if self._memory.erased_units:
+            for place, unit in enumerate(batch.candidates.unit_hashes):
+                if stays[place] and unit in self._memory.erased_units:
+                    self._erased += 1
+                    stays[place] = False
+        for place, found in batch.found.items():
+            if stays[place]:
+                self._found.update(found)
+                self._with_personal_data += 1
+                self._masked[self._rows + place] = _ordered(tuple(found))
+        for place, refusal in sorted(batch.refused.items()):
+            if stays[place]:
+                self._dropped_for[refusal.check][refusal.why] += 1
+                stays[place] = False
 
     def finish(self) -> Built:
         """The version; nothing can be added afterwards, for what went is forgotten on the way."""
-        clusters, dropped = self._sifted()
+        candidates, self._batches = Candidates.of(self._batches), []
+        clusters, dropped = self._sifted(candidates)
         policy = self._recipe.policy
         shares = Shares(held_out_0_1=policy.held_out_share_0_1, validation_0_1=policy.validation_share_0_1)
-        joined = joined_by_group(clusters, self._memory.groups)
-        allotment = allot(joined, shares, salt=self._recipe.dataset_name, binding=self._memory.binding)
-        cleaned = self._without_giveaways(allotment)
-        splits = {name: built_split(clusters) for name, clusters in cleaned.parts.items()}
+        joined = joined_by_group(candidates, clusters, self._memory.groups)
+        allotment = allot(candidates, joined, shares, salt=self._recipe.dataset_name, binding=self._memory.binding)
+        cleaned = self._without_giveaways(candidates, allotment)
+        splits = {
+            name: BuiltSplit(candidates=candidates, chosen=candidates.by_id(rows))
+            for name, rows in cleaned.parts.items()
+        }
         measured = Measurements.joined(self._measurements)
-        kept = [one for split in splits.values() for one in split.candidates]
-        rows = self._rows_of(kept)
-        self._measurements, self._firsts, self._names = [], [], Names()
-        portions = self._gather(_portions(splits, measured, rows), self._kept)
-        report = self._report(splits, dropped, allotment, cleaned, measured.flaws_of(rows))
-        origins = self._origins(kept, measured.line_numbers()[rows].tolist())
+        self._measurements, self._names = [], Names()
+        portions = self._gather(_portions(candidates, splits, measured), self._kept)
+        kept = np.concatenate([split.chosen for split in splits.values()])
+        report = self._report(splits, dropped, allotment, cleaned, measured.flaws_of(kept))
+        origins = self._origins(candidates, kept, measured.line_numbers()[kept].tolist())
         return Built(
             splits=splits, report=report, measure=partial(self._statistics, portions, dropped), origins=origins
         )
 
-    def _rows_of(self, kept: Sequence[Candidate]) -> NDArray[np.int64]:
-        """Of the measurements."""
-        firsts = np.concatenate([np.zeros(0, dtype=np.int64), *self._firsts])
-        order = np.argsort(firsts)
-        wanted = np.array([one.first_byte for one in kept], dtype=np.int64)
-        return order[np.searchsorted(firsts, wanted, sorter=order)]
-
-    def _sifted(self) -> tuple[tuple[Cluster, ...], tuple[DroppedDuplicate, ...]]:
-        """Clusters of what stays, and what went; nothing holds on to its texts."""
-        settled = settle_conflicts(self._candidates)
-        self._candidates = []
-        distinct = drop_exact_copies(settled.kept)
+    def _sifted(self, candidates: Candidates) -> tuple[Clusters, tuple[DroppedDuplicate, ...]]:
+        """Clusters of what stays, and what went."""
+        settled = settle_conflicts(candidates, np.concatenate([np.zeros(0, dtype=np.int64), *self._chosen]))
+        distinct = drop_exact_copies(candidates, settled.kept)
         sifted = sift(
+            candidates,
             distinct.kept,
             self._kept,
             threshold_0_1=self._recipe.policy.near_duplicate_threshold_0_1,
@@ -182,13 +180,14 @@ class VersionBuilder:
         )
         return sifted.clusters, (*settled.dropped, *distinct.dropped, *sifted.dropped)
 
-    def _without_giveaways(self, allotment: Allotment) -> Cleaned:
+    def _without_giveaways(self, candidates: Candidates, allotment: Allotment) -> Cleaned:
         memory = self._memory
+        earlier = (one.text for one in memory.questions if one.split is SplitName.HELD_OUT)
         cleaned = without_giveaways(
+            candidates,
             allotment.parts,
-            memory.cases,
+            (own_cases(candidates, allotment.parts[SplitName.HELD_OUT], earlier), *memory.cases),
             dataset_name=self._recipe.dataset_name,
-            earlier=(one.text for one in memory.questions if one.split is SplitName.HELD_OUT),
             threshold_0_1=self._recipe.policy.near_duplicate_threshold_0_1,
             threads=self._threads,
         )
@@ -205,11 +204,10 @@ class VersionBuilder:
         )
         return builder.finish()
 
-    def _origins(self, kept: Sequence[Candidate], numbers: Sequence[int]) -> tuple[SampleOrigin, ...]:
-        return tuple(
-            SampleOrigin(sample_id=one.sample_id, source_line=number, masked_kinds=self._masked.get(one.sample_id, ()))
-            for one, number in zip(kept, numbers, strict=True)
-        )
+    def _origins(self, candidates: Candidates, kept: Rows, numbers: Iterable[int]) -> tuple[SampleOrigin, ...]:
+        rows = kept.tolist()
+        masked = [self._masked.get(row, ()) for row in rows]
+        return tuple(map(SampleOrigin, map(candidates.sample_ids.__getitem__, rows), numbers, masked))
 
     def _report(
         self,
@@ -220,7 +218,7 @@ class VersionBuilder:
         flaws: dict[str, int],
     ) -> QualityReport:
         recipe = self._recipe
-        sizes = {name: len(split.candidates) for name, split in splits.items()}
+        sizes = {name: len(split) for name, split in splits.items()}
         kept = sum(sizes.values())
         return QualityReport(
             request_id=recipe.request_id,
@@ -272,28 +270,26 @@ class VersionBuilder:
 
 
 def _portions(
-    splits: Mapping[SplitName, BuiltSplit], measured: Measurements, rows: NDArray[np.int64]
+    candidates: Candidates, splits: Mapping[SplitName, BuiltSplit], measured: Measurements
 ) -> Iterator[Portion]:
-    """What to measure: samples whose lines begin in one stretch of the file, so that one look reads them all.
-
-    Args:
-        rows: Of all samples, one part after the other, in `measured`.
-    """
-    kept = [one for split in splits.values() for one in split.candidates]
-    bound = term_bound([one.sample_id for one in kept])
-    places = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(split.places for split in splits.values())])
-    part_of = [SPLITS.index(name) for name in splits]
-    parts = np.repeat(np.array(part_of, dtype=np.int8), [len(split.candidates) for split in splits.values()])
-    order = np.argsort(places[:, 0])
-    stretches = places[order, 0] // _STRETCH_BYTES
-    for some in np.split(order, np.flatnonzero(np.diff(stretches)) + 1) if kept else ():
-        yield Portion(
-            places=places[some],
-            splits=parts[some],
-            measured=measured.of_rows(rows[some]),
-            categories=[kept[place].category for place in some.tolist()],
-            term_bound=bound,
-        )
+    """What to measure: samples whose lines begin in one stretch of the file, so that one look reads them all."""
+    rows = np.concatenate([split.chosen for split in splits.values()])
+    parts = np.repeat(
+        np.array([SPLITS.index(name) for name in splits], dtype=np.int8), [len(split) for split in splits.values()]
+    )
+    bound = term_bound([candidates.sample_ids[row] for row in rows.tolist()])
+    order = np.argsort(candidates.places[rows, 0])
+    rows, parts = rows[order], parts[order]
+    cuts = np.flatnonzero(np.diff(candidates.places[rows, 0] // _STRETCH_BYTES)) + 1
+    for some, of_parts in zip(np.split(rows, cuts), np.split(parts, cuts), strict=True):
+        if len(some):
+            yield Portion(
+                places=candidates.places[some],
+                splits=of_parts,
+                measured=measured.of_rows(some),
+                categories=[candidates.categories[row] for row in some.tolist()],
+                term_bound=bound,
+            )
 
 
 @lru_cache(maxsize=1024)

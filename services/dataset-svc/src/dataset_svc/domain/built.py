@@ -1,21 +1,25 @@
 """What a build comes to: the parts of a version with their bytes, and what was seen on the way."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
+from itertools import count, starmap
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.candidates import Candidate
+from dataset_svc.domain.candidates import SOURCES, Candidates, Rows
 from dataset_svc.domain.kept_lines import Lines
-from dataset_svc.domain.likeness.clusters import Cluster
 from dataset_svc.domain.report import QualityReport
 from dataset_svc.domain.samples import SplitName, sha256_of
 from dataset_svc.domain.statistics.figures import Statistics
+from dataset_svc.domain.texts.hashes import in_hex
 from dataset_svc.domain.versions.origins import SampleOrigin
+
+_ROWS_AT_ONCE = 4096
+_T = TypeVar("_T")
 
 
 class BuiltRow(msgspec.Struct, frozen=True, array_like=True):
@@ -43,32 +47,58 @@ class BuiltRow(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltSplit:
-    """One part: its samples in the order of its lines."""
+    """One part.
 
-    candidates: tuple[Candidate, ...]
+    Attributes:
+        chosen: Rows of its samples in the order of its lines.
+    """
+
+    candidates: Candidates
+    chosen: Rows
+
+    def __len__(self) -> int:
+        return len(self.chosen)
 
     def lines(self, kept: Lines) -> Iterator[bytes]:
         """Its file."""
-        return (one.line_in(kept) for one in self.candidates)
+        return starmap(kept.read, self.places.tolist())
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
         """First byte and size of each line where lines wait `[samples, 2]`."""
-        found = [one.first_byte for one in self.candidates], [one.size_bytes for one in self.candidates]
-        return np.array(found, dtype=np.int64).T
+        return self.candidates.places[self.chosen]
 
     @property
     def size_bytes(self) -> int:
         """Of its file."""
         return int(self.places[:, 1].sum())
 
+    def of(self, column: Sequence[_T]) -> list[_T]:
+        """What a column of the candidates says of its samples."""
+        return _some_of(column, self.chosen)
+
     def rows(self) -> Iterator[BuiltRow]:
-        for position, one in enumerate(self.candidates):
-            yield BuiltRow(
-                one.sample_id, position, one.line_sha256.hex(), one.question, one.question_sha256.hex(),
-                None if one.group is None else sha256_of(one.group), one.source, one.inference_id,
-                one.rating_ids, one.unit_hash, one.weight_0_1,
-            )  # fmt: skip
+        for first in range(0, len(self), _ROWS_AT_ONCE):
+            yield from self._rows(first, self.chosen[first : first + _ROWS_AT_ONCE])
+
+    def _rows(self, first: int, chosen: Rows) -> Iterator[BuiltRow]:
+        every = self.candidates
+        return map(
+            BuiltRow, _some_of(every.sample_ids, chosen), count(first), in_hex(every.line_hashes[chosen]),
+            every.questions_of(chosen), in_hex(every.question_hashes[chosen]),
+            _digests(_some_of(every.groups, chosen)), [SOURCES[number] for number in every.sources[chosen].tolist()],
+            _some_of(every.inference_ids, chosen), _some_of(every.rating_ids, chosen),
+            _some_of(every.unit_hashes, chosen), every.weights_0_1[chosen].tolist(),
+        )  # fmt: skip
+
+
+def _some_of(column: Sequence[_T], rows: Rows) -> list[_T]:
+    return list(map(column.__getitem__, rows.tolist()))
+
+
+def _digests(groups: Sequence[str | None]) -> list[str | None]:
+    known = {group: None if group is None else sha256_of(group) for group in set(groups)}
+    return [known[group] for group in groups]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +118,3 @@ class Built:
     def statistics(self) -> Statistics:
         """Of the samples; whoever asks for them last does not wait for others to measure."""
         return self.measure()
-
-
-def built_split(clusters: Iterable[Cluster]) -> BuiltSplit:
-    every = (one for cluster in clusters for one in cluster.samples)
-    return BuiltSplit(candidates=tuple(sorted(every, key=attrgetter("sample_id"))))

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.candidates import Candidate, candidates_of
+from dataset_svc.domain.candidates import CandidateBatch, candidates_of
 from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.measurements import Measurements
 from dataset_svc.domain.personal.masking import Masked, Masker
@@ -62,7 +62,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         found: Personal data that they held, by kind.
     """
 
-    candidates: list[Candidate]
+    candidates: CandidateBatch
     named: list[bool]
     measurements: Measurements
     found: dict[int, Mapping[PersonalKind, int]]

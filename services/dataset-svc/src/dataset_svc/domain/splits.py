@@ -4,11 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
-from dataset_svc.domain.likeness.clusters import Cluster
+import numpy as np
+
+from dataset_svc.domain.candidates import Candidates, Rows
+from dataset_svc.domain.likeness.clusters import Clusters
 from dataset_svc.domain.samples import SplitName, sha256_of
-from dataset_svc.domain.texts.hashes import sha256s
+from dataset_svc.domain.texts.hashes import sha256s_within
 
 # what is stronger wins where a new question joins clusters of different parts: held out once is held out for ever
 _STRENGTH = (SplitName.HELD_OUT, SplitName.VALIDATION, SplitName.TRAIN)
@@ -27,30 +29,32 @@ class Shares:
 
 @dataclass(frozen=True, kw_only=True)
 class Allotment:
-    """Clusters by part.
+    """Samples by part, those of a cluster together.
 
     Attributes:
         remembered_samples: Placed where earlier versions had put their like.
         strata: Categories that were divided each by itself.
     """
 
-    parts: dict[SplitName, list[Cluster]]
+    parts: dict[SplitName, Rows]
     remembered_samples: int
     strata: int
 
 
 @dataclass(kw_only=True)
 class _Stratum:
-    """Clusters of one category.
+    """Clusters of one category, by their numbers.
 
     Attributes:
+        sizes: Of all clusters, by number.
         free: Not in any part yet, in order of hash.
         undecided: Samples that no earlier version binds to a part.
         new: Of these, samples of which no earlier version said anything.
         placed: Samples by part.
     """
 
-    free: list[Cluster] = field(default_factory=list)
+    sizes: Sequence[int]
+    free: list[int] = field(default_factory=list)
     samples: int = 0
     undecided: int = 0
     new: int = 0
@@ -66,16 +70,22 @@ class _Stratum:
         missing = share_0_1 * self.samples - self.placed[part]
         return min(max(missing, share_0_1 * self.new / 2), 2 * share_0_1 * self.undecided)
 
-    def take_what_fits(self, part: SplitName, room: float, *, spare: int) -> tuple[list[Cluster], float]:
+    @property
+    def spare(self) -> int:
+        """Samples that train unless a part takes them."""
+        return self.samples - self.placed[SplitName.HELD_OUT] - self.placed[SplitName.VALIDATION]
+
+    def take_what_fits(self, part: SplitName, room: float, *, spare: int) -> tuple[list[int], float, int]:
         """Clusters in order of hash that have no more samples than there is room for, and the room that is left.
 
         Args:
-            spare: Samples of all strata that train so far; some will.
+            spare: Samples of all strata that train so far, of which some will; what is left of them comes last.
         """
-        taken: list[Cluster] = []
-        left: list[Cluster] = []
+        taken: list[int] = []
+        left: list[int] = []
+        before = spare
         for cluster in self.free:
-            size = len(cluster.samples)
+            size = self.sizes[cluster]
             if size <= room + _ROUNDING and size < spare:
                 taken.append(cluster)
                 room -= size
@@ -83,38 +93,42 @@ class _Stratum:
             else:
                 left.append(cluster)
         self.free = left
-        self.placed[part] += _size(taken)
-        return taken, room
+        self.placed[part] += before - spare
+        return taken, room, spare
 
-    def take(self, part: SplitName, place: int) -> Cluster:
+    def take(self, part: SplitName, place: int) -> int:
         cluster = self.free.pop(place)
-        self.placed[part] += len(cluster.samples)
+        self.placed[part] += self.sizes[cluster]
         return cluster
 
 
-def joined_by_group(clusters: Sequence[Cluster], remembered: Mapping[str, SplitName]) -> list[Cluster]:
+def joined_by_group(candidates: Candidates, clusters: Clusters, remembered: Mapping[str, SplitName]) -> Clusters:
     """Clusters with samples of one group (a user, a document) become one, so that no group is on two sides.
 
     Args:
         remembered: Part that earlier versions put a group into, by SHA-256 of its name.
     """
     first_with: dict[str, int] = {}
-    roots = _roots(clusters, first_with)
+    roots = _roots(candidates, clusters, first_with)
     if not first_with:
-        return list(clusters)
-    joined: dict[int, Cluster] = {}
-    for root, cluster in zip(roots, clusters, strict=True):
-        whole = joined.setdefault(root, Cluster())
-        whole.samples += cluster.samples
-        whole.remembered |= cluster.remembered
-    for group, place in first_with.items():
+        return clusters
+    _, numbers = np.unique(roots, return_inverse=True)
+    known = [*clusters.remembered.items()]
+    for group, cluster in first_with.items():
         side = remembered.get(sha256_of(group))
         if side is not None:
-            joined[roots[place]].remembered |= {side}
-    return list(joined.values())
+            known.append((cluster, frozenset({side})))
+    sides: dict[int, frozenset[SplitName]] = {}
+    for cluster, some in known:
+        number = int(numbers[cluster])
+        sides[number] = sides.get(number, frozenset()) | some
+    of_samples = numbers[clusters.numbers]
+    return Clusters(
+        rows=clusters.rows[np.argsort(of_samples, kind="stable")], sizes=np.bincount(of_samples), remembered=sides
+    )
 
 
-def _roots(clusters: Sequence[Cluster], first_with: dict[str, int]) -> list[int]:
+def _roots(candidates: Candidates, clusters: Clusters, first_with: dict[str, int]) -> Rows:
     """The first of the clusters that each is joined with; notes the first one with samples of each group."""
     roots = list(range(len(clusters)))
 
@@ -124,21 +138,26 @@ def _roots(clusters: Sequence[Cluster], first_with: dict[str, int]) -> list[int]
             place = roots[place]
         return place
 
-    for place, cluster in enumerate(clusters):
-        for sample in cluster.samples:
-            if sample.group is None:
-                continue
-            first = first_with.setdefault(sample.group, place)
-            if first != place:
-                one, other = sorted((root_of(place), root_of(first)))
-                roots[other] = one
+    groups = [candidates.groups[row] for row in clusters.rows.tolist()]
+    for group, place in zip(groups, clusters.numbers.tolist(), strict=True):
+        if group is None:
+            continue
+        first = first_with.setdefault(group, place)
+        if first != place:
+            one, other = sorted((root_of(place), root_of(first)))
+            roots[other] = one
     for place, root in enumerate(roots):  # roots lie before what they are the roots of
         roots[place] = roots[root]
-    return roots
+    return np.array(roots, dtype=np.int64)
 
 
 def allot(
-    clusters: Iterable[Cluster], shares: Shares, *, salt: str, binding: frozenset[SplitName] = EVERY_PART
+    candidates: Candidates,
+    clusters: Clusters,
+    shares: Shares,
+    *,
+    salt: str,
+    binding: frozenset[SplitName] = EVERY_PART,
 ) -> Allotment:
     """Places every cluster; the order of clusters and of their samples changes nothing.
 
@@ -152,53 +171,57 @@ def allot(
         salt: Name of the dataset; other datasets hold out other questions.
         binding: Parts whose earlier decisions hold; what was in another part is placed anew.
     """
-    given = list(clusters)
-    points = _points(given, f"{salt}\n".encode())
-    ordered = [given[place] for place in sorted(range(len(given)), key=points.__getitem__)]
-    by_category: dict[str, list[Cluster]] = {}
-    for category, cluster in zip(map(_category_of, ordered), ordered, strict=True):
-        by_category.setdefault(category, []).append(cluster)
-    parts: dict[SplitName, list[Cluster]] = {name: [] for name in SplitName}
-    found = [_stratum_of(members, binding, parts) for members in by_category.values()]
-    remembered = sum(_size(placed) for placed in parts.values())
+    sizes = clusters.sizes.tolist()
+    categories = _categories(candidates, clusters)
+    by_category: dict[str, list[int]] = {}
+    for cluster in _in_order_of_hash(candidates, clusters, f"{salt}\n".encode()).tolist():
+        by_category.setdefault(categories[cluster], []).append(cluster)
+    parts: dict[SplitName, list[int]] = {name: [] for name in SplitName}
+    found = [_stratum_of(members, sizes, clusters.remembered, binding, parts) for members in by_category.values()]
+    remembered = sum(sizes[cluster] for placed in parts.values() for cluster in placed)
     parts[SplitName.HELD_OUT] += _chosen(found, SplitName.HELD_OUT, shares.held_out_0_1)
     parts[SplitName.VALIDATION] += _chosen(found, SplitName.VALIDATION, shares.validation_0_1)
     parts[SplitName.TRAIN] += [cluster for stratum in found for cluster in stratum.free]
-    return Allotment(parts=parts, remembered_samples=remembered, strata=len(found))
+    return Allotment(
+        parts={name: clusters.rows_of(placed) for name, placed in parts.items()},
+        remembered_samples=remembered,
+        strata=len(found),
+    )
 
 
 def _stratum_of(
-    clusters: list[Cluster], binding: frozenset[SplitName], parts: Mapping[SplitName, list[Cluster]]
+    clusters: list[int],
+    sizes: Sequence[int],
+    remembered: Mapping[int, frozenset[SplitName]],
+    binding: frozenset[SplitName],
+    parts: Mapping[SplitName, list[int]],
 ) -> _Stratum:
     """A stratum of clusters in order of hash; those that earlier decisions bind go to their part at once."""
-    stratum = _Stratum(free=clusters, samples=_size(clusters))
-    said = [cluster for cluster in clusters if cluster.remembered]
-    stratum.undecided, stratum.new = stratum.samples, stratum.samples - _size(said)
-    if any(cluster.remembered & binding for cluster in said):
-        stratum.free = []
-        for cluster in clusters:
-            bound = cluster.remembered & binding
-            if not bound:
-                stratum.free.append(cluster)
-                continue
-            decided = next(name for name in _STRENGTH if name in bound)
-            stratum.placed[decided] += len(cluster.samples)
-            stratum.undecided -= len(cluster.samples)
+    stratum = _Stratum(sizes=sizes, free=clusters)
+    stratum.samples = stratum.undecided = sum([sizes[cluster] for cluster in clusters])
+    said = [cluster for cluster in clusters if cluster in remembered] if remembered else []
+    stratum.new = stratum.samples - sum(sizes[cluster] for cluster in said)
+    bound = {cluster: sides for cluster in said if (sides := remembered[cluster] & binding)}
+    if bound:
+        stratum.free = [cluster for cluster in clusters if cluster not in bound]
+        for cluster, sides in bound.items():
+            decided = next(name for name in _STRENGTH if name in sides)
+            stratum.placed[decided] += sizes[cluster]
+            stratum.undecided -= sizes[cluster]
             parts[decided].append(cluster)
     return stratum
 
 
-def _chosen(strata: Sequence[_Stratum], part: SplitName, share_0_1: float) -> list[Cluster]:
+def _chosen(strata: Sequence[_Stratum], part: SplitName, share_0_1: float) -> list[int]:
     rooms = [stratum.lacks(part, share_0_1) for stratum in strata]
     share = math.ceil(share_0_1 * sum(stratum.samples for stratum in strata) - _ROUNDING)
     wanted = min(share, _placed(strata, part) + math.ceil(sum(room for room in rooms if room > 0) - _ROUNDING))
-    chosen: list[Cluster] = []
+    chosen: list[int] = []
     lacking: list[tuple[float, _Stratum]] = []
-    spare = _spare(strata)
+    spare = sum(stratum.spare for stratum in strata)
     for stratum, room in zip(strata, rooms, strict=True):
-        taken, left = stratum.take_what_fits(part, room, spare=spare)
+        taken, left, spare = stratum.take_what_fits(part, room, spare=spare)
         chosen += taken
-        spare -= _size(taken)
         lacking.append((left, stratum))
     short = wanted - _placed(strata, part)
     # sorting is stable, and strata are in order of their first cluster's hash
@@ -206,25 +229,25 @@ def _chosen(strata: Sequence[_Stratum], part: SplitName, share_0_1: float) -> li
         most = min(2 * short, spare) - 1
         if left <= _ROUNDING or most < 1:
             break
-        place = next((at for at, cluster in enumerate(stratum.free) if len(cluster.samples) <= most), None)
+        place = next((at for at, cluster in enumerate(stratum.free) if stratum.sizes[cluster] <= most), None)
         if place is not None:
             chosen.append(stratum.take(part, place))
-            short -= len(chosen[-1].samples)
-            spare -= len(chosen[-1].samples)
+            short -= stratum.sizes[chosen[-1]]
+            spare -= stratum.sizes[chosen[-1]]
     return chosen + _rescued(strata, part, wanted)
 
 
-def _rescued(strata: Sequence[_Stratum], part: SplitName, wanted: int) -> list[Cluster]:
+def _rescued(strata: Sequence[_Stratum], part: SplitName, wanted: int) -> list[int]:
     """The smallest clusters, for a part that would have less than half of what it should, for all clusters are large."""
-    rescued: list[Cluster] = []
+    rescued: list[int] = []
     while 2 * _placed(strata, part) < wanted:
         rest = [
-            (len(cluster.samples), number, place)
+            (stratum.sizes[cluster], number, place)
             for number, stratum in enumerate(strata)
             for place, cluster in enumerate(stratum.free)
         ]
         size, number, place = min(rest, default=(0, 0, 0))
-        if not size or 2 * size > _spare(strata):  # training must keep as much
+        if not size or 2 * size > sum(stratum.spare for stratum in strata):  # training must keep as much
             break
         rescued.append(strata[number].take(part, place))
     return rescued
@@ -234,24 +257,27 @@ def _placed(strata: Iterable[_Stratum], part: SplitName) -> int:
     return sum(stratum.placed[part] for stratum in strata)
 
 
-def _spare(strata: Iterable[_Stratum]) -> int:
-    """Samples that train unless a part takes them."""
-    return sum(_size(stratum.free) + stratum.placed[SplitName.TRAIN] for stratum in strata)
+def _in_order_of_hash(candidates: Candidates, clusters: Clusters, begin: bytes) -> Rows:
+    """Clusters by the least hash of a question in them, so that more samples of the same questions change nothing."""
+    if not len(clusters):
+        return np.zeros(0, dtype=np.int64)
+    hashes = candidates.question_hashes[clusters.rows]
+    salted = np.hstack((np.broadcast_to(np.frombuffer(begin, dtype=np.uint8), (len(hashes), len(begin))), hashes))
+    ends = np.arange(1, len(hashes) + 1) * salted.shape[1]
+    points = sha256s_within(salted.tobytes(), ends - salted.shape[1], ends).view(">u8").astype(np.uint64)
+    ranks = np.empty(len(points), dtype=np.int64)
+    ranks[np.lexsort(points.T[::-1])] = np.arange(len(points))
+    return np.argsort(np.minimum.reduceat(ranks, clusters.firsts))
 
 
-def _points(clusters: Sequence[Cluster], begin: bytes) -> list[bytes]:
-    """Hash of each first question in order of hashes, so that more samples of the same questions change nothing."""
-    sizes = [len(cluster.samples) for cluster in clusters]
-    hashes = iter(sha256s([begin + one.question_sha256 for cluster in clusters for one in cluster.samples]))
-    return [next(hashes) if size == 1 else min(islice(hashes, size)) for size in sizes]
-
-
-def _category_of(cluster: Cluster) -> str:
-    if len(cluster.samples) == 1:  # the rule, and by far faster
-        return cluster.samples[0].category or _NO_CATEGORY
-    counts = Counter(sample.category or _NO_CATEGORY for sample in cluster.samples)
-    return min(counts, key=lambda name: (-counts[name], name))
-
-
-def _size(clusters: Iterable[Cluster]) -> int:
-    return sum([len(cluster.samples) for cluster in clusters])
+def _categories(candidates: Candidates, clusters: Clusters) -> list[str]:
+    """Of each cluster the one that most of its samples have, of several the first by name."""
+    of_rows, rows = candidates.categories, clusters.rows.tolist()
+    firsts = clusters.firsts.tolist()
+    found = [of_rows[rows[first]] or _NO_CATEGORY for first in firsts]
+    for cluster in np.flatnonzero(clusters.sizes > 1).tolist():
+        first = firsts[cluster]
+        members = rows[first : first + int(clusters.sizes[cluster])]
+        counts = Counter(of_rows[row] or _NO_CATEGORY for row in members)
+        found[cluster] = min(counts, key=lambda name: (-counts[name], name))
+    return found

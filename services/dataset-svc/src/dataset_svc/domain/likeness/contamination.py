@@ -24,7 +24,7 @@ from dataset_svc.domain.likeness.similarity import banding
 _LEAST_SHARE_0_1, _LEAST_SHARE_OF_OWN_0_1 = 0.2, 0.5
 _KOREAN_0_1: Final = 0.2  # share of Hangul in the characters from which on a case counts as Korean
 _CHUNK_ROWS: Final = 8192
-_CHUNK_CHARACTERS: Final = 1 << 23
+_CHUNK_BYTES: Final = 1 << 24
 _COMPARED_PAIRS: Final = 1 << 16
 _CASES_PER_BUCKET: Final = 16
 
@@ -88,16 +88,15 @@ class CaseIndex:
         self._rows, self._one_each = 0, one_each
         self._found: dict[tuple[int, int], Contaminated] = {}
 
-    def feed(self, rows: Sequence[str], *, threads: int = 1) -> None:
+    def feed(self, rows: Texts, *, threads: int = 1) -> None:
+        """Takes rows, packed."""
         if not (self._wholes or any(passages for _, passages in self._passages)):
             return
-        for first in range(0, len(rows), _CHUNK_ROWS):
-            for chunk in _by_size(rows[first : first + _CHUNK_ROWS]):
-                texts = packed(chunk, threads=threads)
-                self._wholes.feed(texts, self._note_whole, threads=threads)
-                for _, passages in self._passages:
-                    passages.feed(texts, self._rows, threads=threads)
-                self._rows += len(chunk)
+        for chunk in _chunks(rows):
+            self._wholes.feed(chunk, self._note_whole, threads=threads)
+            for _, passages in self._passages:
+                passages.feed(chunk, self._rows, threads=threads)
+            self._rows += len(chunk.starts)
 
     def finish(self) -> tuple[Contaminated, ...]:
         """Every pair once, by the strongest overlap, in order of rows and cases."""
@@ -112,15 +111,6 @@ class CaseIndex:
     def _note(self, found: Contaminated) -> None:
         """Strongest overlaps come first, and of each the first cases."""
         self._found.setdefault((found.row, 0 if self._one_each else found.case), found)
-
-
-def find_contaminated(
-    rows: Sequence[str], cases: Sequence[str], *, threshold_0_1: float = 0.7, threads: int = 1
-) -> tuple[Contaminated, ...]:
-    """Rows that give a case away; texts compare as they are, so give questions to compare questions."""
-    index = CaseIndex(cases, threshold_0_1=threshold_0_1)
-    index.feed(rows, threads=threads)
-    return index.finish()
 
 
 class _Wholes:
@@ -179,16 +169,15 @@ class _Wholes:
         return likeness
 
 
-def _by_size(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """At most 8 Mi characters of them at a time, or one text that is longer."""
-    first, size = 0, 0
-    for place, text in enumerate(texts):
-        size += len(text)
-        if size > _CHUNK_CHARACTERS and place > first:
-            yield texts[first:place]
-            first, size = place, len(text)
-    if first < len(texts):
-        yield texts[first:]
+def _chunks(rows: Texts) -> Iterator[Texts]:
+    """At most 8192 rows and about 16 MiB of them at a time, or one that is longer."""
+    ends = np.cumsum(rows.stops - rows.starts)
+    first = 0
+    while first < len(ends):
+        most = (ends[first - 1] if first else 0) + _CHUNK_BYTES
+        stop = min(first + _CHUNK_ROWS, max(first + 1, int(np.searchsorted(ends, most, side="right"))))
+        yield Texts(starts=rows.starts[first:stop], stops=rows.stops[first:stop], content=rows.content)
+        first = stop
 
 
 def _in_one_bucket(rows: NDArray[np.uint32], keys: NDArray[np.uint32], cases: Rows) -> Rows:

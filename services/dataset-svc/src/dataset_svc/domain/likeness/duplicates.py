@@ -4,99 +4,111 @@ Near means that both the questions and the answers are alike; a question alike w
 """
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from itertools import compress
-from operator import attrgetter, not_
 
-from dataset_svc.domain.candidates import Candidate
+import numpy as np
+
+from dataset_svc.domain.candidates import Candidates, Rows
 from dataset_svc.domain.report import Check, DroppedDuplicate
-from loopwright.contracts.datasets import SampleSource
-
-_question, _answer = attrgetter("question_sha256"), attrgetter("answer_sha256")
-_all_said = attrgetter("question_sha256", "answer_sha256", "meaning")
+from dataset_svc.domain.texts.hashes import Bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """What stays, in no order, and what goes."""
+    """Rows that stay, in no order, and what goes."""
 
-    kept: tuple[Candidate, ...]
+    kept: Rows
     dropped: tuple[DroppedDuplicate, ...]
 
 
-def settle_conflicts(candidates: Iterable[Candidate]) -> Settled:
+def settle_conflicts(candidates: Candidates, rows: Rows) -> Settled:
     """One answer per question: the one with a correction behind it, else the one with most weight behind it.
 
     Answers to avoid contradict nothing, so they stay.
     """
-    every = list(candidates)
-    avoided = [one for one in every if one.meaning and one.is_avoided]
-    kept, contested = _apart([one for one in every if not one.is_avoided] if avoided else every)
-    kept += avoided
+    avoided = np.isin(rows, candidates.avoided)
+    alone, contested = _apart(candidates, rows[~avoided])
+    answers = dict(zip(contested.tolist(), _as_bytes(candidates.answer_hashes[contested]), strict=True))
+    kept: list[int] = []
     dropped: list[DroppedDuplicate] = []
-    for group in _grouped(contested, _question):
-        ranked = sorted(_grouped(group, _answer), key=_support)
+    for group in _grouped(contested.tolist(), _as_bytes(candidates.question_hashes[contested])):
+        ranked = sorted(_grouped(group, map(answers.__getitem__, group)), key=lambda some: _support(candidates, some))
         kept += ranked[0]
-        winner = min(ranked[0], key=_preference)
-        dropped += [_beaten(loser, winner) for losers in ranked[1:] for loser in losers]
-    return Settled(kept=tuple(kept), dropped=tuple(dropped))
+        winner = min(ranked[0], key=candidates.preference)
+        dropped += [_beaten(candidates, loser, winner) for losers in ranked[1:] for loser in losers]
+    return Settled(kept=_all_of(alone, kept, rows[avoided]), dropped=tuple(dropped))
 
 
-def drop_exact_copies(candidates: Sequence[Candidate]) -> Settled:
+def drop_exact_copies(candidates: Candidates, rows: Rows) -> Settled:
     """Of samples with the same question and answer, meant alike, the preferred one stays."""
-    kept, asked_again = _apart(candidates)
+    alone, asked_again = _apart(candidates, rows)
+    said = zip(
+        _as_bytes(candidates.question_hashes[asked_again]),
+        _as_bytes(candidates.answer_hashes[asked_again]),
+        [candidates.meanings.get(row, "") for row in asked_again.tolist()],
+        strict=True,
+    )
+    kept: list[int] = []
     dropped: list[DroppedDuplicate] = []
-    for group in _grouped(asked_again, _all_said):
-        best, *others = sorted(group, key=_preference)
+    for group in _grouped(asked_again.tolist(), said):
+        best, *others = sorted(group, key=candidates.preference)
         kept.append(best)
-        dropped += [_copy(other, best) for other in others]
-    return Settled(kept=tuple(kept), dropped=tuple(dropped))
+        dropped += [_copy(candidates, other, best) for other in others]
+    return Settled(kept=_all_of(alone, kept), dropped=tuple(dropped))
 
 
-def _apart(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
-    """Those whose question nobody else asks, which are most and need no second look, and the others."""
-    questions = list(map(_question, candidates))
-    again = {question for question, count in Counter(questions).items() if count > 1}
-    asked_again = [question in again for question in questions]
-    others = list(compress(candidates, asked_again))
-    return list(compress(candidates, map(not_, asked_again))) if others else list(candidates), others
+def _apart(candidates: Candidates, rows: Rows) -> tuple[Rows, Rows]:
+    """Those whose question nobody else asks, which are most and need no second look, and the others.
+
+    The first bytes of the hashes tell; of two questions that share no more than those the look finds that they differ.
+    """
+    _, numbers, counts = np.unique(
+        candidates.question_hashes.view(np.uint64)[rows, 0], return_inverse=True, return_counts=True
+    )
+    again = counts[numbers] > 1
+    return rows[~again], rows[again]
 
 
-def _grouped(candidates: Iterable[Candidate], key: Callable[[Candidate], Hashable]) -> Iterable[list[Candidate]]:
+def _as_bytes(hashes: Bytes) -> list[bytes]:
+    return hashes.view(f"V{hashes.shape[1]}").ravel().tolist()
+
+
+def _all_of(*some: Rows | list[int]) -> Rows:
+    return np.concatenate([np.asarray(rows, dtype=np.int64) for rows in some])
+
+
+def _grouped(rows: Iterable[int], keys: Iterable[Hashable]) -> Iterable[list[int]]:
     """In order of the first of each group."""
-    groups: defaultdict[Hashable, list[Candidate]] = defaultdict(list)
-    for one in candidates:
-        groups[key(one)].append(one)
+    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for row, key in zip(rows, keys, strict=True):
+        groups[key].append(row)
     return groups.values()
 
 
-def _preference(candidate: Candidate) -> tuple[bool, float, str]:
-    return candidate.preference
+def _support(candidates: Candidates, group: list[int]) -> tuple[bool, float, str]:
+    preferences = list(map(candidates.preference, group))
+    uncorrected = min(preferences)[0]
+    weight = math.fsum(weight for _, weight, _ in preferences)
+    return uncorrected, weight, min(name for _, _, name in preferences)
 
 
-def _support(group: list[Candidate]) -> tuple[bool, float, str]:
-    corrected = any(one.source is SampleSource.CORRECTION for one in group)
-    weight = math.fsum(one.weight_0_1 for one in group)
-    return (not corrected, -weight, min(one.sample_id for one in group))
-
-
-def _beaten(loser: Candidate, winner: Candidate) -> DroppedDuplicate:
-    corrected = winner.source is SampleSource.CORRECTION and loser.source is not SampleSource.CORRECTION
+def _beaten(candidates: Candidates, loser: int, winner: int) -> DroppedDuplicate:
+    corrected = candidates.corrected[winner] and not candidates.corrected[loser]
     return DroppedDuplicate(
         check=Check.CONFLICTING_ANSWER,
-        dropped=loser.sample_id,
-        kept=winner.sample_id,
+        dropped=candidates.sample_ids[loser],
+        kept=candidates.sample_ids[winner],
         why="the other answer is a correction" if corrected else "the other answer has more weight behind it",
     )
 
 
-def _copy(other: Candidate, best: Candidate) -> DroppedDuplicate:
+def _copy(candidates: Candidates, other: int, best: int) -> DroppedDuplicate:
     return DroppedDuplicate(
         check=Check.EXACT_DUPLICATE,
-        dropped=other.sample_id,
-        kept=best.sample_id,
+        dropped=candidates.sample_ids[other],
+        kept=candidates.sample_ids[best],
         why="same input and answer",
         input_similarity_0_1=1.0,
         answer_similarity_0_1=1.0,

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from operator import attrgetter
 from typing import Final
 
-from dataset_svc.domain.candidates import Candidate
-from dataset_svc.domain.likeness.clusters import Cluster
+import numpy as np
+
+from dataset_svc.domain.candidates import Candidates, Rows
 from dataset_svc.domain.likeness.contamination import CaseIndex, Contaminated
+from dataset_svc.domain.likeness.minhash import packed, taken
 from dataset_svc.domain.report import CaseSource, Contamination, GivenAway
 from dataset_svc.domain.samples import SplitName
 
@@ -19,7 +20,6 @@ _MOST_CHARACTERS: Final = 64 << 20  # an index of so many takes about 300 MB
 _TOO_MANY: Final = "there are more cases than a build can compare with"
 _COMMON_ROWS: Final = 10  # as in GPT-3's decontamination
 _COMMON_0_1: Final = 0.02  # of a small set's rows
-_CHUNK_SAMPLES: Final = 8192
 _EXAMPLES: Final = 1000
 
 
@@ -57,78 +57,21 @@ class Cleaned:
         reasons: Samples that went, by reason.
     """
 
-    parts: dict[SplitName, list[Cluster]]
+    parts: dict[SplitName, Rows]
     reasons: Counter[str]
     contamination: Contamination
 
 
-def without_giveaways(
-    parts: Mapping[SplitName, Sequence[Cluster]],
-    others: Sequence[Cases],
-    *,
-    dataset_name: str,
-    earlier: Iterable[str] = (),
-    threshold_0_1: float,
-    threads: int = 1,
-) -> Cleaned:
-    """Takes the samples out of training and validation that give away a case of this version or of another dataset.
-
-    Only questions are compared, and never system prompts. What this version holds out is compared by long passages
-    only, for samples with like questions were put on its side before.
+def own_cases(candidates: Candidates, rows: Rows, earlier: Iterable[str] = ()) -> Cases:
+    """What a version holds out itself.
 
     Args:
-        others: Cases of the newest versions of other datasets of the task.
-        earlier: Questions that earlier versions of this dataset held out.
-        threshold_0_1: Jaccard index from which on questions are alike.
+        earlier: Questions that earlier versions of its dataset held out.
     """
-    held_out = sorted(_samples(parts[SplitName.HELD_OUT]), key=attrgetter("sample_id"))
-    sources = (_own_cases(held_out, earlier), *others)
-    learned = [one for name, clusters in parts.items() if name is not SplitName.HELD_OUT for one in _samples(clusters)]
-    found = _compared(learned, sources, threshold_0_1=threshold_0_1, threads=threads)
-    gone = {learned[one.row].sample_id: one for one in found}
-    firsts = [0, *accumulate(len(source.questions) for source in sources)]
-    given_away = (
-        _given_away(sample_id, gone[sample_id], sources, firsts, dataset_name) for sample_id in sorted(gone)[:_EXAMPLES]
-    )
-    names = frozenset(gone)
-    return Cleaned(
-        parts={name: _without(clusters, names) for name, clusters in parts.items()},
-        reasons=Counter(str(one.overlap) for one in found),
-        contamination=Contamination(
-            sources=tuple(_as_source(source, dataset_name) for source in sources),
-            samples=len(found),
-            examples=tuple(given_away),
-        ),
-    )
-
-
-def versions_compared_with(sources: Iterable[Cases]) -> tuple[str, ...]:
-    """Ids of the versions that gave cases."""
-    return tuple(one.version.version_id for one in sources if one.version is not None and one.questions)
-
-
-def _compared(
-    learned: Sequence[Candidate], sources: Sequence[Cases], *, threshold_0_1: float, threads: int
-) -> tuple[Contaminated, ...]:
-    questions = [question for source in sources for question in source.questions]
-    if not questions or not learned:
-        return ()
-    index = CaseIndex(
-        questions,
-        threshold_0_1=threshold_0_1,
-        common_rows=max(1, min(_COMMON_ROWS, int(len(learned) * _COMMON_0_1))),
-        own=len(sources[0].questions),
-        one_each=True,
-    )
-    for first in range(0, len(learned), _CHUNK_SAMPLES):
-        index.feed([one.question for one in learned[first : first + _CHUNK_SAMPLES]], threads=threads)
-    return index.finish()
-
-
-def _own_cases(held_out: Sequence[Candidate], earlier: Iterable[str]) -> Cases:
-    questions = [one.question for one in held_out]
+    held_out = candidates.by_id(rows)
+    questions = candidates.questions_of(held_out)
     remembered = set(earlier).difference(questions)
-    ids = [*(one.sample_id for one in held_out), *(None for _ in remembered)]
+    ids = [*(candidates.sample_ids[row] for row in held_out.tolist()), *(None for _ in remembered)]
     questions += sorted(remembered)
     fit, characters = 0, 0
     for question in questions[:_MOST_CASES]:
@@ -146,21 +89,63 @@ def _own_cases(held_out: Sequence[Candidate], earlier: Iterable[str]) -> Cases:
     )
 
 
-def _without(clusters: Iterable[Cluster], gone: frozenset[str]) -> list[Cluster]:
-    if not gone:
-        return list(clusters)
-    kept: list[Cluster] = []
-    for cluster in clusters:
-        if len(cluster.samples) == 1:  # the rule
-            if cluster.samples[0].sample_id not in gone:
-                kept.append(cluster)
-        elif samples := [one for one in cluster.samples if one.sample_id not in gone]:
-            kept.append(Cluster(samples=samples, remembered=cluster.remembered))
-    return kept
+def without_giveaways(
+    candidates: Candidates,
+    parts: Mapping[SplitName, Rows],
+    sources: Sequence[Cases],
+    *,
+    dataset_name: str,
+    threshold_0_1: float,
+    threads: int = 1,
+) -> Cleaned:
+    """Takes the samples out of training and validation that give away a case of this version or of another dataset.
+
+    Only questions are compared, and never system prompts. What this version holds out is compared by long passages
+    only, for samples with like questions were put on its side before.
+
+    Args:
+        sources: This version's own cases first, then those of the newest versions of other datasets of the task.
+        threshold_0_1: Jaccard index from which on questions are alike.
+    """
+    learned = np.concatenate([rows for name, rows in parts.items() if name is not SplitName.HELD_OUT])
+    found = _compared(candidates, learned, sources, threshold_0_1=threshold_0_1, threads=threads)
+    gone = learned[[one.row for one in found]] if found else learned[:0]
+    told = {candidates.sample_ids[row]: one for row, one in zip(gone.tolist(), found, strict=True)}
+    firsts = [0, *accumulate(len(source.questions) for source in sources)]
+    given_away = (
+        _given_away(sample_id, told[sample_id], sources, firsts, dataset_name) for sample_id in sorted(told)[:_EXAMPLES]
+    )
+    return Cleaned(
+        parts={name: rows[~np.isin(rows, gone)] for name, rows in parts.items()},
+        reasons=Counter(str(one.overlap) for one in found),
+        contamination=Contamination(
+            sources=tuple(_as_source(source, dataset_name) for source in sources),
+            samples=len(found),
+            examples=tuple(given_away),
+        ),
+    )
 
 
-def _samples(clusters: Iterable[Cluster]) -> Iterable[Candidate]:
-    return (sample for cluster in clusters for sample in cluster.samples)
+def versions_compared_with(sources: Iterable[Cases]) -> tuple[str, ...]:
+    """Ids of the versions that gave cases."""
+    return tuple(one.version.version_id for one in sources if one.version is not None and one.questions)
+
+
+def _compared(
+    candidates: Candidates, learned: Rows, sources: Sequence[Cases], *, threshold_0_1: float, threads: int
+) -> tuple[Contaminated, ...]:
+    questions = [question for source in sources for question in source.questions]
+    if not questions or not len(learned):
+        return ()
+    index = CaseIndex(
+        questions,
+        threshold_0_1=threshold_0_1,
+        common_rows=max(1, min(_COMMON_ROWS, int(len(learned) * _COMMON_0_1))),
+        own=len(sources[0].questions),
+        one_each=True,
+    )
+    index.feed(taken(packed(candidates.questions, threads=threads), learned), threads=threads)
+    return index.finish()
 
 
 def _given_away(

@@ -81,8 +81,8 @@ def taken(texts: Texts, rows: NDArray[np.int64]) -> Texts:
 
 
 def one_after_the_other(one: Texts, other: Texts) -> Texts:
-    if not len(other.starts):
-        return one
+    if not (len(one.starts) and len(other.starts)):
+        return one if len(one.starts) else other
     shift = len(one.content)
     return _texts(
         np.concatenate((one.starts, other.starts + shift)),

@@ -15,7 +15,7 @@ from dataset_svc.domain.sources.lines import Line
 from dataset_svc.domain.sources.plain_chat import read_plain_chat
 from dataset_svc.domain.sources.record_shapes import standard_fields
 from dataset_svc.domain.sources.records import Fault, Fields, Record, Row
-from dataset_svc.domain.texts.hashes import sha256s_within
+from dataset_svc.domain.texts.hashes import in_hex, sha256s_within
 from loopwright.contracts.datasets import SampleSource
 
 _NAME_BYTES = 16
@@ -81,22 +81,6 @@ class Names:
         return sample_id
 
 
-class SampleReader:
-    """Reads the records of one source one after the other."""
-
-    def __init__(self, rules: ReadingRules) -> None:
-        self._rules = rules
-        self._names = Names()
-
-    def read(self, one: Line | Row) -> Sample | BadLine:
-        record = read_record(one, self._rules)
-        if isinstance(record, BadLine):
-            return record
-        [sample] = as_samples([record], self._rules)
-        name = self._names.admit(sample.sample_id, one.number, named=record.sample_id is not None)
-        return name if isinstance(name, BadLine) else msgspec.structs.replace(sample, sample_id=name)
-
-
 def as_samples(records: Sequence[Record], rules: ReadingRules) -> list[Sample]:
     """The samples that records are; those without an id are named by what they say."""
     names = iter(_names([record for record in records if record.sample_id is None]))
@@ -130,7 +114,7 @@ def _names(records: Sequence[Record]) -> list[str]:
     ])  # fmt: skip
     ends = ends_of_lines(lines)
     hashes = sha256s_within(lines, ends - np.diff(ends, prepend=0), ends - 1)
-    return [f"row-{digest[:_NAME_BYTES].hex()}" for digest in hashes]
+    return [f"row-{name}" for name in in_hex(hashes[:, :_NAME_BYTES])]
 
 
 def read_record(one: Line | Row, rules: ReadingRules) -> Record | BadLine:

@@ -29,23 +29,33 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint32]  # [places, lanes] in one dimension, so that the compiler sees the distances
 
 
-def sha256s(messages: Sequence[bytes]) -> list[bytes]:
-    """The hash of each message, 32 bytes."""
+def sha256s(messages: Sequence[bytes]) -> Bytes:
+    """The hash of each message `[messages, 32]`."""
     sizes = np.fromiter(map(len, messages), dtype=np.int64, count=len(messages))
     ends = np.cumsum(sizes)
     return sha256s_within(b"".join(messages), ends - sizes, ends)
 
 
-def sha256s_within(content: bytes, starts: Ints, ends: Ints) -> list[bytes]:
+def sha256s_within(content: bytes, starts: Ints, ends: Ints) -> Bytes:
     """The same of messages that stand in one content."""
     sizes = ends - starts
-    if sizes.sum() <= _WORTHWHILE * sizes.max(initial=0):
-        spans = zip(starts.tolist(), ends.tolist(), strict=True)
-        return [hashlib.sha256(content[start:end]).digest() for start, end in spans]
     digests = np.empty((len(sizes), _SIZE), dtype=np.uint8)
-    _digest(np.frombuffer(content, dtype=np.uint8), (starts, ends), np.argsort(sizes), digests)
-    joined = digests.tobytes()
-    return [joined[first : first + _SIZE] for first in range(0, len(joined), _SIZE)]
+    if sizes.sum() <= _WORTHWHILE * sizes.max(initial=0):
+        for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            digests[number] = np.frombuffer(hashlib.sha256(content[start:end]).digest(), dtype=np.uint8)
+    else:
+        _digest(np.frombuffer(content, dtype=np.uint8), (starts, ends), np.argsort(sizes), digests)
+    return digests
+
+
+def in_hex(digests: Bytes) -> list[str]:
+    """Each of them in lower-case hexadecimal digits.
+
+    Args:
+        digests: `[messages, bytes]`.
+    """
+    digits, size = digests.tobytes().hex(), 2 * digests.shape[1]
+    return [digits[first : first + size] for first in range(0, len(digits), size)]
 
 
 def _fractions(roots: Sequence[float]) -> Words:

@@ -6,7 +6,7 @@ import cramjam
 import msgspec
 
 
-class SampleOrigin(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class SampleOrigin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One sample's way in.
 
     Attributes:
