@@ -34,15 +34,16 @@ def a_build(lines: int):
 
 def test_rows_come_in_small_portions_and_in_order() -> None:
     built = a_build(LINES)
-    packed = pack(built, title="d")
+    waiting = LinesInMemory()
+    packed = pack(built, waiting, title="d")
     file = b"".join(line for split in built.splits.values() for line in split.lines(KEPT))
     for name, split in built.splits.items():
         part = packed.parts[name]
-        portions = list(part.unpacked())
+        portions = list(part.unpacked(waiting))
         assert max(map(len, portions), default=0) <= 1_000
         assert [row for rows in portions for row in rows] == list(split.rows())
         content = file[part.first_byte : part.first_byte + part.size_bytes]
-        assert (content, part.samples) == (b"".join(split.lines(KEPT)), len(split.candidates))
+        assert (content, part.samples) == (b"".join(split.lines(KEPT)), len(split))
         units: dict[str, list[int]] = {}
         for position, line in enumerate(content.splitlines()):
             if (unit := json.loads(line)["unit_hash"]) is not None:
@@ -52,7 +53,7 @@ def test_rows_come_in_small_portions_and_in_order() -> None:
 
 def test_report_statistics_and_origins_are_those_of_the_build() -> None:
     built = a_build(60)
-    packed = pack(built, title="d & e")
+    packed = pack(built, LinesInMemory(), title="d & e")
     assert QualityReport.model_validate_json(packed.report) == built.report
     assert Statistics.model_validate_json(packed.statistics) == built.statistics
     assert set(decode_origins(packed.origins)) == set(built.origins)

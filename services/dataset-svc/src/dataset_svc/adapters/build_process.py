@@ -58,7 +58,7 @@ class BuildFiles:
 
     Attributes:
         rejects: Bad records are appended.
-        parts: Takes the lines of all parts, as `PackedPart` says.
+        parts: Takes the lines of all parts and their rows, as `PackedPart` says.
     """
 
     source: Path
@@ -222,7 +222,7 @@ def _build(order: BuildOrder) -> PackedBuild:
                 _note_progress(read)
             built = builder.finish()
             copied = _copied(built.splits.values(), order.files.parts, lines)
-            packed = pack(built, title=order.title)
+            packed = pack(built, LineFile(order.files.parts), title=order.title)
             for future in copied:
                 future.result()
             return packed
@@ -263,9 +263,10 @@ def _measured(portions: Iterable[Portion], lines: Lines) -> Iterable[StatisticsB
 
 def _copied(splits: Iterable[BuiltSplit], path: Path, lines: LineFile) -> "list[Future[None]]":
     """Copies the lines of all parts, one part after the other; helpers do it while the builder does something else."""
-    path.open("wb").close()
     places = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(split.places for split in splits)])
     ends = np.cumsum(places[:, 1])
+    with path.open("wb") as file:
+        file.truncate(int(places[:, 1].sum()))  # what is appended comes behind them
     cuts = np.flatnonzero(np.diff(ends // _COPIED_BYTES)) + 1
     some_of = zip(np.split(places, cuts), [0, *ends[cuts - 1].tolist()], strict=True)
     if _Builder.pool is not None:

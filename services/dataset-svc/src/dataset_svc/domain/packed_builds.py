@@ -1,6 +1,7 @@
-"""A build as it crosses from the builder's process to the service: its lines in a file, rows to be unpacked some at a time.
+"""A build as it crosses from the builder's process to the service: its lines and rows in a file, to be taken some at a time.
 
-Taking over a hundred thousand objects at once would hold up every other request for seconds.
+Taking over a hundred thousand objects at once would hold up every other request for seconds, and so would the bytes of
+a million rows in one message.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +11,7 @@ from itertools import accumulate, islice
 import msgspec
 
 from dataset_svc.domain.built import Built, BuiltRow, BuiltSplit
+from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.report_page.page import render
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.versions.origins import encode_origins
@@ -23,18 +25,18 @@ class PackedPart:
 
     Attributes:
         first_byte: Where its lines begin in the file that holds the lines of all parts, in the order of the parts.
-        rows: Its rows in order, packed by some hundreds.
+        rows: First byte and size of its rows in that file, packed by some hundreds, in order.
         units: Lines of each person, by the person's hash.
     """
 
     first_byte: int
     size_bytes: int
     samples: int
-    rows: tuple[bytes, ...]
+    rows: tuple[tuple[int, int], ...]
     units: Mapping[str, tuple[int, ...]]
 
-    def unpacked(self) -> Iterator[list[BuiltRow]]:
-        return map(_decoder.decode, self.rows)
+    def unpacked(self, file: Lines) -> Iterator[list[BuiltRow]]:
+        return (_decoder.decode(file.read(first_byte, size)) for first_byte, size in self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +58,14 @@ class PackedBuild:
     origins: bytes
 
 
-def pack(built: Built, *, title: str) -> PackedBuild:
+def pack(built: Built, file: Lines, *, title: str) -> PackedBuild:
     """Packs a build.
 
     Args:
+        file: Holds the lines of all parts, or has room for them at its beginning; takes the rows.
         title: Of the page.
     """
-    parts, origins = _packed_parts(built.splits), encode_origins(built.origins)
+    parts, origins = _packed_parts(built.splits, file), encode_origins(built.origins)
     return PackedBuild(
         parts=parts,
         rejected_because=built.report.rejected_because,
@@ -74,25 +77,25 @@ def pack(built: Built, *, title: str) -> PackedBuild:
     )
 
 
-def _packed_parts(splits: Mapping[SplitName, BuiltSplit]) -> dict[SplitName, PackedPart]:
+def _packed_parts(splits: Mapping[SplitName, BuiltSplit], file: Lines) -> dict[SplitName, PackedPart]:
     sizes = [split.size_bytes for split in splits.values()]
     firsts = accumulate(sizes, initial=0)
     return {
-        name: _packed_part(split, first_byte=first, size_bytes=size)
+        name: _packed_part(split, file, first_byte=first, size_bytes=size)
         for (name, split), first, size in zip(splits.items(), firsts, sizes, strict=False)
     }
 
 
-def _packed_part(split: BuiltSplit, *, first_byte: int, size_bytes: int) -> PackedPart:
+def _packed_part(split: BuiltSplit, file: Lines, *, first_byte: int, size_bytes: int) -> PackedPart:
     units: dict[str, list[int]] = {}
-    for position, one in enumerate(split.candidates):
-        if one.unit_hash is not None:
-            units.setdefault(one.unit_hash, []).append(position)
+    for position, unit in enumerate(split.of(split.candidates.unit_hashes)):
+        if unit is not None:
+            units.setdefault(unit, []).append(position)
     return PackedPart(
         first_byte=first_byte,
         size_bytes=size_bytes,
-        samples=len(split.candidates),
-        rows=tuple(_packed_rows(split.rows())),
+        samples=len(split),
+        rows=tuple((file.add(packed), len(packed)) for packed in _packed_rows(split.rows())),
         units={unit: tuple(lines) for unit, lines in units.items()},
     )
 

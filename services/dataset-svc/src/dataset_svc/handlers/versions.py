@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from dataset_svc.domain.building import Memory
 from dataset_svc.domain.deletions import Doomed, ObjectKind
+from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.likeness.case_files import CaseFile
 from dataset_svc.domain.likeness.held_out import versions_compared_with
 from dataset_svc.domain.packed_builds import PackedBuild
@@ -61,6 +62,7 @@ class Stored:
     """A build whose files are in storage.
 
     Attributes:
+        rows: Where the rows of the build wait.
         recipe_sha256: Hash of the recipe that was followed; the version's id follows from it.
         manifest: The version in the history of rows.
         origins: What was done to each sample.
@@ -69,6 +71,7 @@ class Stored:
     """
 
     built: PackedBuild
+    rows: Lines
     splits: dict[SplitName, Split]
     report: Artifact
     recipe_sha256: str
@@ -148,7 +151,7 @@ async def publish_version(
     asked = await questions.NewQuestions.of_dataset(session, dataset.dataset_id)
     grouped = groups.NewGroups(session, dataset.dataset_id)
     for name, part in stored.built.parts.items():
-        for rows in part.unpacked():
+        for rows in part.unpacked(stored.rows):
             await datasets.add_samples(session, version.version_id, name, rows)
             await asked.add(name, rows)
             await grouped.add(name, rows)

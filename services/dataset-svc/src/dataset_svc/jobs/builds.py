@@ -12,6 +12,7 @@ import structlog
 
 from dataset_svc.adapters.build_process import BuildFiles, BuildOrder, BuildProcess
 from dataset_svc.adapters.held_out_cases import read_cases
+from dataset_svc.adapters.line_files import LineFile
 from dataset_svc.adapters.nameless_files import nameless_file, path_of, piece_of
 from dataset_svc.adapters.source_files import SourceLimits
 from dataset_svc.adapters.version_packs import VersionPacks, store_origins
@@ -88,7 +89,7 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True)
 class _Outcome:
-    """What a build came to, its lines, and its report in storage."""
+    """What a build came to, its lines and rows, and its report in storage."""
 
     built: PackedBuild
     parts: IO[bytes]
@@ -159,7 +160,7 @@ class Builds:
             return await self._build_with(request, materials, parts)
 
     async def _build_with(self, request: VersionRequest, materials: Materials, parts: IO[bytes]) -> Publication:
-        """Builds what can be built; `parts` takes the lines."""
+        """Builds what can be built; `parts` takes the lines and rows."""
         try:
             built = await self._read_and_build(request, materials.memory, parts)
         except SourceUnreadable as error:
@@ -270,6 +271,7 @@ class Builds:
         recipe = recipe_of(request, materials, max_line_bytes=self._limits.max_line_bytes, options=options)
         return Stored(
             built=built,
+            rows=LineFile(path_of(outcome.parts)),
             splits=splits,
             report=outcome.report,
             recipe_sha256=recipe_sha256(recipe),
