@@ -24,12 +24,18 @@ def placeholder(kind: PersonalKind, _value: str = "") -> str:
 
 
 def mask_texts(texts: Sequence[str], finder: Finds, naming: Naming = placeholder) -> list[tuple[str, Kinds]]:
-    """Each text with placeholders, and what they stand for; masking it again changes nothing.
+    """Each text with placeholders, and what they stand for; masking it again changes nothing."""
+    changed = changed_texts(texts, finder, naming)
+    return [changed.get(place, (text, _NONE)) for place, text in enumerate(texts)]
+
+
+def changed_texts(texts: Sequence[str], finder: Finds, naming: Naming = placeholder) -> dict[int, tuple[str, Kinds]]:
+    """By place, what `mask_texts` makes of the texts that hold something.
 
     A placeholder can uncover what its neighbour hid (two numbers joined by a hyphen), hence the passes; ten bound the
     time that a hostile text can take.
     """
-    masked: list[tuple[str, Kinds]] = [(text, _NONE) for text in texts]
+    changed: dict[int, tuple[str, Kinds]] = {}
     places: Sequence[int] = range(len(texts))
     asked = texts
     for _ in range(_MOST_PASSES):
@@ -37,14 +43,14 @@ def mask_texts(texts: Sequence[str], finder: Finds, naming: Naming = placeholder
         if not findings:
             break
         for place, found in findings:
-            text, kinds = masked[place]
+            text, kinds = changed.get(place, (texts[place], _NONE))
             counts = dict(kinds)
             for one in found:
                 counts[one.kind] = counts.get(one.kind, 0) + 1
-            masked[place] = (_replaced(text, found, naming), counts)
+            changed[place] = (_replaced(text, found, naming), counts)
         places = [place for place, _ in findings]
-        asked = [masked[place][0] for place in places]
-    return masked
+        asked = [changed[place][0] for place in places]
+    return changed
 
 
 def _replaced(text: str, findings: Sequence[Finding], naming: Naming) -> str:

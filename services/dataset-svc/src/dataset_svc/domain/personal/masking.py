@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, filterfalse
 from typing import cast
 
 import msgspec
@@ -12,14 +11,14 @@ from dataset_svc.domain.personal.personal_data import Finder, shared_finder
 from dataset_svc.domain.samples import Sample, Scalar, Turn
 from loopwright.contracts.tasks import MaskingMode
 from loopwright.personal.kinds import PLACEHOLDERS, PersonalKind
-from loopwright.personal.masking import Kinds, mask_texts, placeholder
+from loopwright.personal.masking import Kinds, changed_texts, mask_texts, placeholder
 
 _MOST_REMEMBERED = 20_000
 _LEAST_LONG_NUMBER = 10**8  # nine digits, the shortest number that means a person
 _NONE: Kinds = {}
 
 
-class Masked(msgspec.Struct, frozen=True, kw_only=True):
+class Masked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A sample as its mode leaves it, and how much of each kind was found.
 
     Attributes:
@@ -52,23 +51,47 @@ class Masker:
         self._key = pseudonym_key
         self._naming = placeholder if pseudonym_key is None else self._pseudonym
         self._finder = Finder()
-        self._searched: set[str] = set()
-        self._changed: dict[str, tuple[str, Kinds]] = {}  # those that hold something personal
+        self._clean: set[str] = set()  # texts that hold nothing personal
+        self._changed: dict[str, tuple[str, Kinds]] = {}  # those that do
 
     def mask_samples(self, samples: Sequence[Sample]) -> list[Masked]:
         """One outcome for each sample, in order, equal to what it would be alone."""
-        if len(self._searched) >= _MOST_REMEMBERED:
-            self._searched.clear()
+        if len(self._clean) + len(self._changed) >= _MOST_REMEMBERED:
+            self._clean.clear()
             self._changed.clear()
-        texts = [_texts_of(sample) for sample in samples]
-        self._learn(chain.from_iterable(texts))
-        hold_nothing = self._changed.keys().isdisjoint
-        return [
-            Masked(sample=sample, found=_NONE)
-            if hold_nothing(own) and not _holds_json(sample)
-            else self._outcome(sample)
-            for sample, own in zip(samples, texts, strict=True)
-        ]
+        texts, owners, with_json = self._unknown(samples)
+        self._learn(texts)
+        changed = self._changed
+        holding = with_json.union(owner for text, owner in zip(texts, owners, strict=True) if text in changed)
+        outcomes = [Masked(sample=sample, found=_NONE) for sample in samples]
+        for owner in holding:
+            outcomes[owner] = self._outcome(samples[owner])
+        return outcomes
+
+    def _unknown(self, samples: Sequence[Sample]) -> tuple[list[str], list[int], set[int]]:
+        """Texts that are not known to hold nothing, but those within JSON; the sample of each; the samples that hold JSON.
+
+        One loop over all that a sample has, since its objects are cold.
+        """
+        clean = self._clean
+        texts: list[str] = []
+        owners: list[int] = []
+        with_json: set[int] = set()
+        for owner, sample in enumerate(samples):
+            for turn in sample.messages:
+                content = turn.content
+                if content not in clean:
+                    texts.append(content)
+                    owners.append(owner)
+                if turn.tool_calls is not None:
+                    with_json.add(owner)
+            if sample.tools is not None:
+                with_json.add(owner)
+            for text in _texts_beside(sample):
+                if text not in clean and isinstance(text, str):
+                    texts.append(text)
+                    owners.append(owner)
+        return texts, owners, with_json
 
     def _outcome(self, sample: Sample) -> Masked:
         masked = self._masked(sample)
@@ -78,22 +101,28 @@ class Masker:
             return Masked(sample=masked.sample, found=masked.found, dropped=True)
         return masked
 
-    def _learn(self, values: Iterable[Scalar]) -> None:
-        new = [
-            text for text in dict.fromkeys(filterfalse(self._searched.__contains__, values)) if isinstance(text, str)
-        ]
-        outcomes = zip(new, mask_texts(new, self._finder, self._naming), strict=True)
-        self._searched.update(new)
-        self._changed.update((text, outcome) for text, outcome in outcomes if outcome[1])
+    def _learn(self, texts: Iterable[str]) -> None:
+        """Searches texts that are not known to hold nothing."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._changed]
+        changed = {new[place]: outcome for place, outcome in changed_texts(new, self._finder, self._naming).items()}
+        self._clean.update(new)
+        self._clean.difference_update(changed)
+        self._changed.update(changed)
+
+    def _outcome_of(self, text: str) -> tuple[str, Kinds] | None:
+        """What a text becomes, if it holds something."""
+        if text in self._clean:
+            return None
+        if text not in self._changed:
+            self._learn((text,))
+        return self._changed.get(text)
 
     def _masked(self, sample: Sample) -> Masked:
         """Masks every text of a sample; what stands in a turn and in the input is counted once."""
         found: dict[PersonalKind, int] = {}
 
         def plain(text: str) -> str:
-            if text not in self._searched:
-                self._learn((text,))
-            outcome = self._changed.get(text)
+            outcome = self._outcome_of(text)
             if outcome is None:
                 return text
             for kind, count in outcome[1].items():
@@ -124,24 +153,13 @@ class Masker:
         return f"[{PLACEHOLDERS[kind]}-{digest[:4].hex()}]"
 
 
-def _holds_json(sample: Sample) -> bool:
-    if sample.tools is not None:
-        return True
-    for turn in sample.messages:  # noqa: SIM110 - a generator costs several times as much
-        if turn.tool_calls is not None:
-            return True
-    return False
-
-
-def _texts_of(sample: Sample) -> list[Scalar]:
-    """Every text of a sample but those within JSON, and what else its metadata says."""
-    texts: list[Scalar] = [turn.content for turn in sample.messages]
-    texts.append(sample.input)
-    if sample.rejected is not None:
-        texts.append(sample.rejected)
-    if sample.metadata:
-        texts += sample.metadata.values()
-    return texts
+def _texts_beside(sample: Sample) -> Iterable[Scalar]:
+    """What a sample says beside its turns, and what is no text in its metadata."""
+    beside = sample.metadata.values() if sample.metadata else ()
+    turns, rejected = sample.messages, sample.rejected
+    if rejected is None and len(turns) > 1 and sample.input is turns[-2].content:  # most samples
+        return beside
+    return (sample.input, *beside) if rejected is None else (sample.input, rejected, *beside)
 
 
 def _masked_turn(turn: Turn, plain: Callable[[str], str]) -> Turn:
