@@ -11,6 +11,7 @@ from dataset_svc.domain.personal import scanning
 from dataset_svc.domain.personal.anchors import anchors_of, groups_anchored
 from dataset_svc.domain.personal.scans import PLAIN_FORMS, scan
 from dataset_svc.domain.personal.word_keys import capitalised, table_of
+from loopwright.personal.detectors import DETECTORS
 from loopwright.personal.findings import NUMBER_SHAPES, TRAIT_SHAPES
 from loopwright.personal.kinds import Trait
 
@@ -40,8 +41,9 @@ def test_a_text_has_a_trait_where_its_shape_stands(texts: list[str]) -> None:
 
 
 NUMBER_PIECES = st.sampled_from(
-    ["1", "22", "333", "0333", "55555", "666666", "0000000", "-", "-", " ", " - ", ".", ")", "(", "+", "A", "AB", "가"]
-)
+    ["1", "22", "333", "0333", "55555", "666666", "0000000", "-", "-", " ", " - ", ".", ")", "(", "+", "A", "AB", "가",
+     "010", "1588-1234", "4111-1111-1111-1111", "02-123-4567", "900101", "******", "123-45-67891"]
+)  # fmt: skip
 
 
 @given(st.lists(st.lists(NUMBER_PIECES, max_size=12).map("".join), max_size=4))
@@ -50,6 +52,18 @@ def test_what_numbers_are_grouped_like_is_told_of_texts_with_a_long_one(texts: l
         long = TRAIT_SHAPES[Trait.LONG_NUMBER].search(text) is not None
         for trait, shape in OF_NUMBERS.items():
             assert bool(traits & trait) == (long and shape.search(text) is not None), (text, trait)
+
+
+@given(st.lists(st.lists(NUMBER_PIECES, max_size=12).map("".join), max_size=4))
+def test_numbers_are_found_between_the_long_ones_as_if_looked_for_everywhere(texts: list[str]) -> None:
+    told = [detector for detector in DETECTORS if detector.numeric]
+    seen = scan(texts)
+    for text, traits, (first, last) in zip(texts, seen.traits.tolist(), seen.numbers.tolist(), strict=True):
+        long = TRAIT_SHAPES[Trait.LONG_NUMBER].search(text) is not None
+        assert bool(traits & scanning.LONG_NUMBER) == long
+        for detector in told if long else ():
+            found = [match.span() for match in detector.matches(text, (first, last)) if detector.accepts(match)]
+            assert found == [match.span() for match in detector.shape.finditer(text) if detector.accepts(match)]
 
 
 @pytest.mark.parametrize("text", ["A씨", "B 군", "5 C(33) 씨", "D 기자", "서울의 E 모 씨"])

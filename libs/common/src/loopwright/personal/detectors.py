@@ -174,6 +174,7 @@ _NUMBERS = (
         PersonalKind.RESIDENT_NUMBER,
         rf"[0-9]{LEFT}[0-9]{{5}} ?- ?[0-9](?:[0-9]{{6}}|\*{{6}}){RIGHT}",
         trait=Trait.SIX_HYPHEN,
+        numeric=True,
     ),
     *detectors(
         PersonalKind.RESIDENT_NUMBER,
@@ -185,31 +186,42 @@ _NUMBERS = (
         rf"[0-9]{LEFT}[0-9]{{12}}{RIGHT}",
         accepts=_is_resident_number,
         trait=Trait.RUN_13,
+        numeric=True,
     ),
     *detectors(
         PersonalKind.CARD_NUMBER,
         rf"[1-9]{LEFT}[0-9]{{3}}([ -])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}{RIGHT}",
         accepts=_is_grouped_card,
         trait=Trait.FOURS,
+        numeric=True,
     ),
     *detectors(
         PersonalKind.CARD_NUMBER,
         rf"3{LEFT}[47][0-9]{{2}}([ -])[0-9]{{6}}\1[0-9]{{5}}{RIGHT}",
         accepts=_is_card,
         trait=Trait.FOURS,
+        numeric=True,
     ),
-    *detectors(PersonalKind.CARD_NUMBER, rf"[0-9]{LEFT}[0-9]{{13,15}}{RIGHT}", accepts=_is_card, trait=Trait.RUN_13),
+    *detectors(
+        PersonalKind.CARD_NUMBER,
+        rf"[0-9]{LEFT}[0-9]{{13,15}}{RIGHT}",
+        accepts=_is_card,
+        trait=Trait.RUN_13,
+        numeric=True,
+    ),
     *detectors(
         PersonalKind.PHONE,
         r"\+(?<![0-9A-Za-z_].)82[-. ]?\(?0?\)?[0-9]{1,2}[-. ]?[0-9]{3,4}[-. ]?[0-9]{4}(?![0-9A-Za-z_])",
         trait=Trait.ABROAD,
+        numeric=True,
     ),
     *detectors(
         PersonalKind.PHONE,
         rf"[(0]{LEFT}(?:(?<=\()0|(?<=0))1[016789]\)?[-. ][0-9]{{3,4}}[-. ]?[0-9]{{4}}{RIGHT}",
         trait=Trait.GROUPED,
+        numeric=True,
     ),
-    *detectors(PersonalKind.PHONE, rf"0{LEFT}10[0-9]{{8}}{RIGHT}", trait=Trait.ACCOUNT),
+    *detectors(PersonalKind.PHONE, rf"0{LEFT}10[0-9]{{8}}{RIGHT}", trait=Trait.ACCOUNT, numeric=True),
     *detectors(
         PersonalKind.PHONE,
         # toll-free and personal numbers are written with spaces too, as mobile ones are
@@ -218,11 +230,13 @@ _NUMBERS = (
         # area codes and exchanges of North America start at 2
         rf"[(2-9]{LEFT}(?:(?<=\()[2-9][0-9]{{2}}\) ?|(?<=[2-9])[0-9]{{2}}[-.])[2-9][0-9]{{2}}[-.][0-9]{{4}}{RIGHT}",
         trait=Trait.GROUPED,
+        numeric=True,
     ),
     *detectors(
         PersonalKind.PHONE,
         rf"1{LEFT}[568][0-9]{{2}}-[0-9]{{4}}{RIGHT}{_NO_UNIT}",
         accepts=_is_representative_number,
+        numeric=True,
     ),
     *detectors(
         PersonalKind.PHONE,
@@ -239,6 +253,7 @@ _NUMBERS = (
         r"\+(?<![0-9A-Za-z_].)[1-9][0-9]{0,2}[-. ]\(?[0-9]{1,4}\)?(?:[-. ][0-9]{2,4}){1,4}(?![0-9A-Za-z_])",
         accepts=_is_phone_length,
         trait=Trait.ABROAD,
+        numeric=True,
     ),
     *detectors(
         PersonalKind.IP_ADDRESS,

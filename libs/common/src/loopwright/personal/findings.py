@@ -78,11 +78,21 @@ class ShapeFinder:
         return settle(text, asked)
 
 
-def settle(text: str, detectors: Iterable[Detector], *, names: Sequence[tuple[int, int]] = ()) -> tuple[Finding, ...]:
-    """Findings in order of precedence, of which each takes its place for itself; names come last."""
+def settle(
+    text: str,
+    detectors: Iterable[Detector],
+    *,
+    names: Sequence[tuple[int, int]] = (),
+    numbers: tuple[int, int] | None = None,
+) -> tuple[Finding, ...]:
+    """Findings in order of precedence, of which each takes its place for itself; names come last.
+
+    Args:
+        numbers: Between where all long numbers stand, if that is known.
+    """
     found: list[Finding] = []
     for detector in detectors:
-        for match in detector.matches(text):
+        for match in detector.matches(text, numbers):
             if detector.accepts(match):
                 group = detector.group
                 found.append(Finding(_exact_kind(detector.kind, match[group]), *match.span(group)))

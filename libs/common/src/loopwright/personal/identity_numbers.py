@@ -61,6 +61,7 @@ LABELLED_NUMBERS: tuple[Detector, ...] = (
         PersonalKind.DRIVING_LICENCE,
         rf"[12]{LEFT}(?:(?<=1)[1-9]|(?<=2)[0-8])-[0-9]{{2}}-[0-9]{{6}}-[0-9]{{2}}{RIGHT}",
         trait=Trait.TWO_FIVE,
+        numeric=True,
     ),
     *detectors(
         PersonalKind.DRIVING_LICENCE,
@@ -84,6 +85,7 @@ LABELLED_NUMBERS: tuple[Detector, ...] = (
         rf"[0-9]{LEFT}[0-9]{{2}}-[0-9]{{2}}-[0-9]{{5}}{RIGHT}",
         accepts=_is_business,
         trait=Trait.TWO_FIVE,
+        numeric=True,
     ),
     *detectors(
         PersonalKind.BIRTH_DATE,

@@ -78,6 +78,7 @@ class Detector:
         shape: What it looks like, with what stands around it.
         group: The group of the shape that is personal; 0 if all of it is.
         near: Where it is looked for; None for the whole text.
+        numeric: Whether every match is one long number (what has that trait), but for a sign before it and some behind.
         trait: What the text must have.
         anchors: Lower-case words of which the text must hold one; none means any text.
     """
@@ -89,10 +90,21 @@ class Detector:
     anchors: tuple[str, ...]
     group: str | int
     near: Near | None = None
+    numeric: bool = False
 
-    def matches(self, text: str) -> Iterator[re.Match[str]]:
-        """Matches of the shape from left to right, without overlaps."""
+    def matches(self, text: str, numbers: tuple[int, int] | None = None) -> Iterator[re.Match[str]]:
+        """Matches of the shape from left to right, without overlaps.
+
+        Args:
+            numbers: Between where all long numbers of the text stand, if that is known.
+        """
+        if self.numeric and numbers is not None:
+            return self.shape.finditer(text, max(0, numbers[0] - 1), numbers[1] + _BEHIND_NUMBERS)
         return self.shape.finditer(text) if self.near is None else _matches_near(self.shape, self.near, text)
+
+
+# more than the stars of a number and what a shape looks at behind them
+_BEHIND_NUMBERS = 32
 
 
 def _matches_near(shape: re.Pattern[str], near: Near, text: str) -> Iterator[re.Match[str]]:
@@ -132,11 +144,12 @@ def detectors(
     anchors: tuple[str, ...] = (),
     accepts: Callable[[re.Match[str]], bool] = anything,
     near: Near | None = None,
+    numeric: bool = False,
 ) -> tuple[Detector, ...]:
     """One detector for each shape; letters match in either case unless a shape says `(?-i:...)`."""
     compiled = (re.compile(shape, re.IGNORECASE) for shape in shapes)
     return tuple(
-        Detector(kind, shape, accepts, trait, anchors, "value" if "value" in shape.groupindex else 0, near)
+        Detector(kind, shape, accepts, trait, anchors, "value" if "value" in shape.groupindex else 0, near, numeric)
         for shape in compiled
     )
 

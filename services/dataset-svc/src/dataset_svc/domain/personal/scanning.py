@@ -49,7 +49,7 @@ IBAN: Final = 1 << 24  # two capitals before two digits
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # places that are unsigned spare loops the question whether they count from the end
-_ONE, _TWO, _FOUR, _EIGHT = (np.uint64(1 << bit) for bit in range(4))
+_ONE, _TWO, _THREE, _FOUR, _EIGHT, _TWELVE = (np.uint64(count) for count in (1, 2, 3, 4, 8, 12))
 _SSI, _HO, _BIRTH, _TAE, _OUT, _DAY, _AT = 0xC528, 0xD638, 0xC0DD, 0xD0DC, 0xCD9C, 0xC77C, 0xC5D0
 _LOT = (0xBC88, 0xC9C0)
 _PLACE, _SO, _ORIGIN = 0xACF3, 0xC18C, 0xC801  # 곳, 소, 적
@@ -90,12 +90,14 @@ class Scan(NamedTuple):
     """What was seen; text i is `codes[starts[i]:starts[i + 1]]`, read plainly.
 
     Attributes:
+        numbers: Between where all long numbers of a text stand [texts, 2]; zeros if it has none.
         capitals: Where a capital stands before a small letter, in all texts together.
     """
 
     codes: Codes
     starts: Ints
     traits: Ints
+    numbers: NDArray[np.int32]
     words: HangulWords
     capitals: Ints
 
@@ -149,9 +151,9 @@ def _is_space(code: int) -> bool:
 
 
 @compiled
-def look(codes: Codes, starts: Ints, tables: Tables) -> tuple[Ints, HangulWords, Ints]:
-    """Traits of each text, words and capitals; odd characters become plain ones in place."""
-    traits, longest = np.zeros(len(starts) - 1, np.int64), 0
+def look(codes: Codes, starts: Ints, tables: Tables) -> Scan:
+    """Looks at all texts; odd characters become plain ones in place."""
+    traits, numbers, longest = np.zeros(len(starts) - 1, np.int64), np.zeros((len(starts) - 1, 2), np.int32), 0
     for text in range(len(traits)):
         longest = max(longest, starts[text + 1] - starts[text])
     kinds, runs = np.zeros(longest + AHEAD, np.uint8), np.zeros(longest + AHEAD, np.uint8)
@@ -173,14 +175,14 @@ def look(codes: Codes, starts: Ints, tables: Tables) -> tuple[Ints, HangulWords,
             telling = desk.telling[: _mark_telling(desk, stop)]
             found |= _trait_of_neighbours(own, telling, stop, tables)
             if seen & IS_DIGIT:
-                found |= _trait_of_digits(own, telling, desk.kinds)
+                found |= _trait_of_digits(own, telling, desk.kinds, numbers[text])
             if found & LONG_NUMBER:
                 found |= _trait_of_numbers(own, telling, stop)
             if found & CAPITAL:
                 capital += _put_capitals(own, telling, (first, stop), capitals[capital:])
         traits[text] = found
     words = HangulWords(texts[:count], firsts[:count], lengths[:count], words.key[:count])
-    return traits, words, capitals[:capital]
+    return Scan(codes, starts, traits, numbers, words, capitals[:capital])
 
 
 @compiled_inner
@@ -203,16 +205,12 @@ def _read_plainly(codes: Codes, stop: int, tables: Tables, kinds: NDArray[np.uin
 
 @compiled_inner
 def _has_long_run(desk: _Desk, stop: int) -> bool:
-    """Whether sixteen characters of a key stand in a row: each step doubles how many are known to."""
+    """Whether sixteen characters of a key stand in a row: four rows of four."""
     kinds, runs, long = desk.kinds, desk.runs, np.uint8(0)
+    for place in range(np.uint64(stop) + _TWELVE):
+        runs[place] = kinds[place] & kinds[place + _ONE] & kinds[place + _TWO] & kinds[place + _THREE]
     for place in range(np.uint64(stop)):
-        runs[place] = kinds[place] & kinds[place + _ONE]
-    for place in range(np.uint64(stop)):
-        runs[place] &= runs[place + _TWO]
-    for place in range(np.uint64(stop)):
-        runs[place] &= runs[place + _FOUR]
-    for place in range(np.uint64(stop)):
-        long |= runs[place] & runs[place + _EIGHT]
+        long |= runs[place] & runs[place + _FOUR] & runs[place + _EIGHT] & runs[place + _TWELVE]
     return long & IS_OF_KEY != 0
 
 
@@ -270,9 +268,11 @@ def _put_capitals(codes: Codes, telling: NDArray[np.int32], bounds: tuple[int, i
 
 
 @compiled_inner
-def _trait_of_digits(codes: Codes, telling: NDArray[np.int32], kinds: NDArray[np.uint8]) -> int:
-    """What rows of digits and the signs between them tell."""
-    found, last = 0, -5
+def _trait_of_digits(
+    codes: Codes, telling: NDArray[np.int32], kinds: NDArray[np.uint8], span: NDArray[np.int32]
+) -> int:
+    """What rows of digits and the signs between them tell; puts down where long numbers stand."""
+    found, last, first = 0, -5, 0
     row, number, dots = 0, 0, 0  # digits in a row, those of a number with signs in it, and dots between short rows
     for place in telling:
         if not _is_digit(codes[place]):
@@ -285,9 +285,12 @@ def _trait_of_digits(codes: Codes, telling: NDArray[np.int32], kinds: NDArray[np
             for at in range(last + 1, place if gap <= 3 else 0):
                 number = number if kinds[at] & IS_IN_NUMBER else 0
             number = number if gap <= 3 else 0
+        first = first if number else place
         row, number, last = row + 1, number + 1, place
-        found |= (DIGITS_2 if row == 2 else 0) | (LONG_NUMBER if number == 7 else 0) | (IPV4 if dots == 3 else 0)
-    return found
+        if number >= 7:
+            span[0], span[1] = span[0] if span[1] else first, place + 1
+        found |= (DIGITS_2 if row == 2 else 0) | (IPV4 if dots == 3 else 0)
+    return found | (LONG_NUMBER if span[1] else 0)
 
 
 @compiled_inner

@@ -96,5 +96,4 @@ def scan(texts: Sequence[str], room: Room | None = None) -> Scan:
     starts = np.zeros(len(texts) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)), out=starts[1:])
     codes = (room or Room()).codes_of("".join((*texts, " " * AHEAD)))
-    traits, words, capitals = look(codes, starts, _TABLES)
-    return Scan(codes=codes, starts=starts, traits=traits, words=words, capitals=capitals)
+    return look(codes, starts, _TABLES)
