@@ -59,39 +59,38 @@ class Masker:
         if len(self._clean) + len(self._changed) >= _MOST_REMEMBERED:
             self._clean.clear()
             self._changed.clear()
-        texts, owners, with_json = self._unknown(samples)
-        self._learn(texts)
+        unknown, again, holding = self._unknown(samples)
+        self._learn(unknown)
         changed = self._changed
-        holding = with_json.union(owner for text, owner in zip(texts, owners, strict=True) if text in changed)
+        holding.update(owner for text, owner in unknown.items() if text in changed)
+        holding.update(owner for text, owner in again if text in changed)
         outcomes = [Masked(sample=sample, found=_NONE) for sample in samples]
         for owner in holding:
             outcomes[owner] = self._outcome(samples[owner])
         return outcomes
 
-    def _unknown(self, samples: Sequence[Sample]) -> tuple[list[str], list[int], set[int]]:
-        """Texts that are not known to hold nothing, but those within JSON; the sample of each; the samples that hold JSON.
+    def _unknown(self, samples: Sequence[Sample]) -> tuple[dict[str, int], list[tuple[str, int]], set[int]]:
+        """The texts outside JSON that are not known to hold nothing, the same again elsewhere, and who holds JSON.
 
-        One loop over all that a sample has, since its objects are cold.
+        One loop over all that a sample has, since its objects are cold. Each text goes with the place of its sample.
         """
         clean = self._clean
-        texts: list[str] = []
-        owners: list[int] = []
+        unknown: dict[str, int] = {}
+        again: list[tuple[str, int]] = []
         with_json: set[int] = set()
         for owner, sample in enumerate(samples):
             for turn in sample.messages:
                 content = turn.content
-                if content not in clean:
-                    texts.append(content)
-                    owners.append(owner)
+                if content not in clean and unknown.setdefault(content, owner) != owner:
+                    again.append((content, owner))
                 if turn.tool_calls is not None:
                     with_json.add(owner)
             if sample.tools is not None:
                 with_json.add(owner)
             for text in _texts_beside(sample):
-                if text not in clean and isinstance(text, str):
-                    texts.append(text)
-                    owners.append(owner)
-        return texts, owners, with_json
+                if text not in clean and isinstance(text, str) and unknown.setdefault(text, owner) != owner:
+                    again.append((text, owner))  # noqa: PERF401 - a generator for each sample costs more
+        return unknown, again, with_json
 
     def _outcome(self, sample: Sample) -> Masked:
         masked = self._masked(sample)
@@ -102,8 +101,8 @@ class Masker:
         return masked
 
     def _learn(self, texts: Iterable[str]) -> None:
-        """Searches texts that are not known to hold nothing."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._changed]
+        """Searches texts, each of which comes once, and is not known to hold nothing."""
+        new = [text for text in texts if text not in self._changed]
         changed = {new[place]: outcome for place, outcome in changed_texts(new, self._finder, self._naming).items()}
         self._clean.update(new)
         self._clean.difference_update(changed)
@@ -129,21 +128,27 @@ class Masker:
                 found[kind] = found.get(kind, 0) + count
             return outcome[0]
 
-        turns = tuple([_masked_turn(turn, plain) for turn in sample.messages])
+        changed = self._changed
+        turns = tuple(
+            [
+                turn if turn.tool_calls is None and turn.content not in changed else _masked_turn(turn, plain)
+                for turn in sample.messages
+            ]
+        )
         rejected = None if sample.rejected is None else plain(sample.rejected)
         tools = None if sample.tools is None else mask_json(sample.tools, plain)
         metadata = sample.metadata
-        if metadata and not self._changed.keys().isdisjoint(metadata.values()):
+        if metadata and not changed.keys().isdisjoint(metadata.values()):
             metadata = {name: plain(value) if isinstance(value, str) else value for name, value in metadata.items()}
-        asked, in_input = self._changed.get(sample.input, (sample.input, _NONE))
+        asked, in_input = changed.get(sample.input, (sample.input, _NONE))
         for kind, count in in_input.items():
             found[kind] = max(found.get(kind, 0), count)
         if not found:
             return Masked(sample=sample, found=_NONE)
-        changed = msgspec.structs.replace(
+        masked = msgspec.structs.replace(
             sample, input=asked, messages=turns, rejected=rejected, tools=tools, metadata=metadata
         )
-        return Masked(sample=changed, found=found)
+        return Masked(sample=masked, found=found)
 
     def _pseudonym(self, kind: PersonalKind, value: str) -> str:
         """32 bits of HMAC-SHA256 (RFC 2104) over kind and value; case, spaces and signs inside the value do not count."""
