@@ -242,8 +242,8 @@ def _cut_words(codes: Codes, marks: NDArray[np.int32], own: tuple[int, int], wor
     for mark in range(np.uint64(0), np.uint64(len(marks)), _TWO):
         first, stop = np.uint64(marks[mark]), np.uint64(marks[mark + _ONE])
         key = np.uint64(0)
-        for place in range(_FOUR):  # without a branch: most words are no longer
-            key = key << np.uint64(16) | (np.uint64(codes[first + place]) if place < stop - first else np.uint64(0))
+        for place in range(_FOUR):  # without a branch, which reading behind the word spares: most are no longer
+            key = key << np.uint64(16) | np.uint64(codes[first + place]) * np.uint64(place < stop - first)
         for place in range(first + _FOUR, stop):
             key = _mixed(key) + np.uint64(codes[place])
         words.text[word], words.first[word] = text, start + np.int64(first)
