@@ -12,6 +12,7 @@ from loopwright.personal.number_rules import digits_of
 
 # with the eight characters of a pseudonym or without
 _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS.values())})(?:-[0-9a-f]{{8}})?\]")
+_NAME, _RESIDENT_NUMBER = PersonalKind.NAME, PersonalKind.RESIDENT_NUMBER  # looking them up takes longer than their use
 _NOTHING = "\ue000"  # private use: stands in no word, number or label
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
 # full-width forms, dashes and spaces are read as plain ones
@@ -96,13 +97,13 @@ def settle(
             if detector.accepts(match):
                 group = detector.group
                 found.append(Finding(_exact_kind(detector.kind, match[group]), *match.span(group)))
-    found += [Finding(PersonalKind.NAME, start, end) for start, end in names]
+    found += [Finding(_NAME, start, end) for start, end in names]
     if len(found) < 2:
         return tuple(found)
     occupied = bytearray(len(text))
     taken: list[Finding] = []
     for one in found:
-        if not any(occupied[one.start : one.end]):
+        if occupied.find(1, one.start, one.end) < 0:
             occupied[one.start : one.end] = b"\1" * (one.end - one.start)
             taken.append(one)
     taken.sort(key=attrgetter("start"))
@@ -116,7 +117,7 @@ def without_placeholders(text: str) -> str:
 
 def _exact_kind(kind: PersonalKind, value: str) -> PersonalKind:
     """The seventh digit of a registration number tells foreigners (5 to 8) from residents."""
-    if kind is PersonalKind.RESIDENT_NUMBER and digits_of(value)[6:7] in tuple("5678"):
+    if kind is _RESIDENT_NUMBER and digits_of(value)[6:7] in tuple("5678"):
         return PersonalKind.FOREIGNER_NUMBER
     return kind
 
