@@ -1,6 +1,7 @@
 """Check digits, plausible dates and ranges of numbers that name a person."""
 
 import ipaddress
+import re
 from datetime import date
 
 # Resident Registration Act, enforcement rule; foreigners' numbers use the same weights and add two.
@@ -58,6 +59,10 @@ _REPRESENTATIVE = frozenset(
     ]
 )
 _LATEST_YEAR = 2100
+_NO_DIGITS = re.compile("[^0-9]+")
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+# no loopback (127), nor multicast and reserved ones (from 224 on): RFC 6890
+_IPV4 = re.compile(rf"(?!127\.|22[4-9]|2[3-5][0-9]){_OCTET}(?:\.{_OCTET}){{3}}")
 # global unicast, unique local, link local: RFC 4291, RFC 4193
 _IPV6_IN_USE = tuple(ipaddress.IPv6Network(network) for network in ("2000::/3", "fc00::/7", "fe80::/10"))
 
@@ -107,18 +112,18 @@ def luhn_holds(digits: str) -> bool:
 
 
 def digits_of(text: str) -> str:
-    return "".join(char for char in text if char in "0123456789")
+    return _NO_DIGITS.sub("", text)
 
 
 def is_personal_ip(text: str) -> bool:
     """Whether the text is an address that can be somebody's; loopback, masks and names in code (`abc::def`) are not."""
+    if ":" not in text:
+        return _IPV4.fullmatch(text) is not None and text != "0.0.0.0"  # noqa: S104 - nothing is bound
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.IPv6Address(text)
     except ValueError:
         return False
-    if isinstance(address, ipaddress.IPv6Address):
-        return any(address in network for network in _IPV6_IN_USE) and any(char in "0123456789" for char in text)
-    return not (address.is_loopback or address.is_unspecified or address.is_reserved or address.is_multicast)
+    return any(address in network for network in _IPV6_IN_USE) and any(char in "0123456789" for char in text)
 
 
 def is_business_number(digits: str) -> bool:
