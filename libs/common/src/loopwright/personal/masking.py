@@ -1,9 +1,10 @@
 """Puts placeholders where personal data stood."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
-from loopwright.personal.findings import Finding
+from loopwright.personal.findings import Finding, without_placeholders
 from loopwright.personal.kinds import PLACEHOLDERS, PersonalKind
 
 _MOST_PASSES = 10
@@ -36,27 +37,36 @@ def changed_texts(texts: Sequence[str], finder: Finds, naming: Naming = placehol
     time that a hostile text can take.
     """
     changed: dict[int, tuple[str, Kinds]] = {}
-    places: Sequence[int] = range(len(texts))
-    asked = texts
+    places, asked = list(range(len(texts))), list(texts)
     for _ in range(_MOST_PASSES):
         findings = [(place, found) for place, found in zip(places, finder.find(asked), strict=True) if found]
         if not findings:
             break
+        places, asked = [], []
         for place, found in findings:
             text, kinds = changed.get(place, (texts[place], _NONE))
             counts = dict(kinds)
             for one in found:
                 counts[one.kind] = counts.get(one.kind, 0) + 1
-            changed[place] = (_replaced(text, found, naming), counts)
-        places = [place for place, _ in findings]
-        asked = [changed[place][0] for place in places]
+            masked, hidden = _replaced(text, found, naming)
+            changed[place] = (masked, counts)
+            places.append(place)
+            asked.append(hidden)
     return changed
 
 
-def _replaced(text: str, findings: Sequence[Finding], naming: Naming) -> str:
+def _replaced(text: str, findings: Sequence[Finding], naming: Naming) -> tuple[str, str]:
+    """The text with names instead of findings, and the same with nothing where placeholders are, as finders read it."""
     pieces: list[str] = []
+    hidden: list[str] = []
     end = 0
     for finding in findings:
-        pieces += (text[end : finding.start], naming(finding.kind, text[finding.start : finding.end]))
+        before, name = text[end : finding.start], naming(finding.kind, text[finding.start : finding.end])
+        pieces += (before, name)
+        hidden += (before, _hidden(name))
         end = finding.end
-    return "".join(pieces) + text[end:]
+    behind = text[end:]
+    return "".join(pieces) + behind, "".join(hidden) + behind
+
+
+_hidden = lru_cache(maxsize=1 << 10)(without_placeholders)
