@@ -18,8 +18,7 @@ from dataset_svc.domain.samples import Sample, Turn
 from loopwright.contracts.datasets import SampleSource
 from loopwright.contracts.tasks import QualityPolicy
 from loopwright.toxicity.characters import IMPLAUSIBLE
-from loopwright.toxicity.disguises import squeezed
-from loopwright.toxicity.scoring import harm_trie
+from loopwright.toxicity.scoring import with_disguised
 from loopwright.toxicity.streams import stream_of
 from loopwright.toxicity.terms import find_terms
 
@@ -63,14 +62,13 @@ def parts(questions: Sequence[str], answers: Sequence[str]) -> dict[str, Callabl
     texts = [text for pair in zip(questions, answers, strict=True) for text in pair]
     stream = stream_of(texts)
     lists, letters = measuring.word_lists(), measuring.letters()
-    hidden = squeezed(stream)
+    _, terms = find_terms(stream, measuring.phrases_and_harms())
     return {
         "code points": lambda: stream_of(texts),
         "words": lambda: count_words(stream, lists, IMPLAUSIBLE),
         "profiles": lambda: profiles_of(stream, letters),
-        "phrases": lambda: find_terms(stream, measuring.phrase_trie()),
-        "disguises": lambda: squeezed(stream),
-        "harmful terms": lambda: find_terms(hidden, harm_trie()),
+        "terms": lambda: find_terms(stream, measuring.phrases_and_harms()),
+        "disguises": lambda: with_disguised(terms, stream),
         "all measures": lambda: measure(questions, answers),
     }
 

@@ -7,14 +7,12 @@ the few marked places are then looked at one by one.
 # numpy's scalars are the integers of compiled loops:
 # pyright: reportArgumentType=false, reportReturnType=false
 
-from typing import Final, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from loopwright.compiling import compiled
+from loopwright.compiling import compiled, compiled_inner
 from loopwright.toxicity.characters import (
-    CLASSES,
     CODE,
     DIGIT,
     FOREIGN,
@@ -25,7 +23,6 @@ from loopwright.toxicity.characters import (
     NEWLINE,
     OTHER,
     PUNCTUATION,
-    SPACE,
     STOP,
     UPPER,
 )
@@ -35,53 +32,83 @@ from loopwright.toxicity.streams import Classes, Codes, Ints, Stream
 _KOREAN, _LATIN, _DIGIT, _SIGN, _STOP, _BLANK, _LETTER = 1, 2, 4, 8, 16, 32, 64
 _BETWEEN = _DIGIT | _SIGN | _STOP  # what is taken out from between syllables, or stands for a letter
 _SPACED = _SIGN | _STOP | _BLANK  # what is taken out from between single letters
-_TRAITS: Final = {
-    OTHER: _BLANK,
-    SPACE: _BLANK,
-    NEWLINE: _BLANK,
-    HANGUL: _KOREAN | _LETTER,
-    JAMO: _KOREAN | _LETTER,
-    LOWER: _LATIN | _LETTER,
-    UPPER: _LATIN | _LETTER,
-    DIGIT: _DIGIT | _LETTER,
-    HAN: _LETTER,
-    FOREIGN: _LETTER,
-    STOP: _STOP,
-    PUNCTUATION: _SIGN,
-    CODE: _SIGN,
-}
-_TRAITS_OF: Final = np.array([_TRAITS.get(kind, 0) for kind in range(CLASSES)], dtype=np.uint8)
 _GONE, _MASKED = 1, 2  # marks
-_Value = TypeVar("_Value", bound=np.generic)
 
 
-def squeezed(stream: Stream) -> Stream:
-    """The texts without disguises; what is gone from a text leaves no place."""
-    return _squeezed(stream, _TRAITS_OF)
+class Undisguised(NamedTuple):
+    """Those of some texts that hide words, without what hides them.
+
+    Attributes:
+        texts: Their numbers, in order.
+        stream: They themselves; what is gone from a text leaves no place.
+    """
+
+    texts: Ints
+    stream: Stream
 
 
-@compiled
-def _squeezed(stream: Stream, traits_of: Classes) -> Stream:
-    gone, masked = _places(_marks(stream, traits_of))
-    codes, classes = stream.codes.copy(), stream.classes.copy()
-    for place in masked:
-        codes[place], classes[place] = _letter_for(codes[place]), LOWER
-    starts = stream.starts.copy()
-    before = 0
-    for text in range(len(starts)):
-        while before < len(gone) and gone[before] < stream.starts[text]:
-            before += 1
-        starts[text] -= before
-    return Stream(_without(codes, gone), _without(classes, gone), starts, _without(stream.edge, gone))
+def undisguised(stream: Stream) -> Undisguised:
+    """The texts with disguises, without them; most texts have none."""
+    return _undisguised(stream, _marks(stream))
 
 
 @compiled
-def _marks(stream: Stream, traits_of: Classes) -> Classes:
+def _undisguised(stream: Stream, marks: Classes) -> Undisguised:
+    places = _places(marks)
+    texts = _texts_of(places, stream.starts)
+    room = 3
+    for text in texts:
+        room += stream.starts[text + 1] - stream.starts[text]
+    codes, classes, edge = np.zeros(room, np.uint16), np.full(room, OTHER, np.uint8), np.zeros(room, np.bool_)
+    plain = Stream(codes, classes, np.empty(len(texts) + 1, np.int64), edge)
+    nth, at = 0, 2
+    for number in range(len(texts)):
+        plain.starts[number] = at
+        first, end = stream.starts[texts[number]], stream.starts[texts[number] + 1] - 1
+        while nth < len(places) and places[nth] < end:
+            at = _copy(stream, first, places[nth], (plain, at))
+            first = places[nth] + 1
+            if marks[places[nth]] & _GONE == 0:
+                codes[at], classes[at] = _letter_for(stream.codes[places[nth]]), LOWER
+                edge[at] = stream.edge[places[nth]]
+                at += 1
+            nth += 1
+        at = _copy(stream, first, end, (plain, at)) + 1
+    plain.starts[len(texts)] = at
+    return Undisguised(texts, Stream(codes[: at + 1], classes[: at + 1], plain.starts, edge[: at + 1]))
+
+
+@compiled
+def _texts_of(places: Ints, starts: Ints) -> Ints:
+    """The texts that hold some places."""
+    texts, text, count = np.empty(min(len(places), len(starts)), np.int64), -1, 0
+    for place in places:
+        if text < 0 or place >= starts[text + 1]:
+            while place >= starts[text + 1]:
+                text += 1
+            texts[count] = text
+            count += 1
+    return texts[:count].copy()
+
+
+@compiled_inner
+def _copy(stream: Stream, first: int, end: int, into: tuple[Stream, int]) -> int:
+    """Copies a run of characters to a place of another stream; gives the place behind it."""
+    plain, at = into
+    for offset in range(end - first):
+        to, place = np.uint64(at + offset), np.uint64(first + offset)
+        plain.codes[to] = stream.codes[place]
+        plain.classes[to] = stream.classes[place]
+        plain.edge[to] = stream.edge[place]
+    return at + max(0, end - first)
+
+
+@compiled
+def _marks(stream: Stream) -> Classes:
     """What is to be done at each place; longer than the stream, by what is missing of eight."""
     codes, classes = stream.codes, stream.classes
     traits = np.empty(len(codes), np.uint8)
-    for place in range(len(codes)):
-        traits[place] = traits_of[classes[place]]
+    _read_traits(classes, traits)
     marks = np.zeros((len(codes) + 7) // 8 * 8, np.uint8)
     _mark_masked(codes, traits, marks)
     _mark_spaced(classes, traits, marks)
@@ -90,6 +117,21 @@ def _marks(stream: Stream, traits_of: Classes) -> Classes:
     for start in stream.starts:  # the empty place before a text is no space
         marks[start - 1] = 0
     return marks
+
+
+@compiled
+def _read_traits(classes: Classes, traits: Classes) -> None:
+    """Asks for each class instead of looking into a table, for so the processor tells dozens at a time."""
+    for place in range(len(classes)):
+        kind = classes[place]
+        some = np.uint8(_BLANK) * np.uint8(kind <= NEWLINE)
+        some |= np.uint8(_KOREAN | _LETTER) * np.uint8((kind == HANGUL) | (kind == JAMO))
+        some |= np.uint8(_LATIN | _LETTER) * np.uint8((kind == LOWER) | (kind == UPPER))
+        some |= np.uint8(_DIGIT | _LETTER) * np.uint8(kind == DIGIT)
+        some |= np.uint8(_LETTER) * np.uint8((kind == HAN) | (kind == FOREIGN))
+        some |= np.uint8(_STOP) * np.uint8(kind == STOP)
+        some |= np.uint8(_SIGN) * np.uint8((kind == PUNCTUATION) | (kind == CODE))
+        traits[place] = some
 
 
 @compiled
@@ -137,40 +179,23 @@ def _mark_drawn_out(codes: Codes, traits: Classes, marks: Classes) -> None:
 
 
 @compiled
-def _places(marks: Classes) -> tuple[Ints, Ints]:
-    """Where something is gone and, among the rest, where something stands for a letter; eight places a step."""
+def _places(marks: Classes) -> Ints:
+    """Where there is something to be done; eight places a step."""
     eights, some = marks.view(np.uint64), 0
     for place in range(len(marks)):
         some += marks[place] != 0
-    gone, masked = np.empty(some, np.int64), np.empty(some, np.int64)
-    many, few = 0, 0
+    places, count = np.empty(some, np.int64), 0
     for eight in range(len(eights)):
         if eights[eight] == 0:
             continue
         for place in range(8 * eight, 8 * eight + 8):
-            if marks[place] & _GONE:
-                gone[many] = place
-                many += 1
-            elif marks[place]:
-                masked[few] = place
-                few += 1
-    return gone[:many], masked[:few]
+            if marks[place]:
+                places[count] = place
+                count += 1
+    return places
 
 
-@compiled
-def _without(values: NDArray[_Value], gone: Ints) -> NDArray[_Value]:
-    kept = np.empty(len(values) - len(gone), values.dtype)
-    first = 0
-    for passed in range(len(gone) + 1):
-        end = gone[passed] if passed < len(gone) else len(values)
-        into, source = kept[first - passed : end - passed], values[first:end]
-        for place in range(len(source)):
-            into[place] = source[place]
-        first = end + 1
-    return kept
-
-
-@compiled
+@compiled_inner
 def _letter_for(code: int) -> int:
     if code == 0x30:
         return np.uint16(0x6F)

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwright.toxicity.disguises import squeezed
+from loopwright.toxicity.disguises import undisguised
 from loopwright.toxicity.lexicon import TERMS, Term
-from loopwright.toxicity.streams import stream_of
+from loopwright.toxicity.streams import Stream, stream_of
 from loopwright.toxicity.terms import Found, Trie, find_terms, trie_of
 
 # how much of the way to 1 one term goes
@@ -28,7 +28,27 @@ SEVERITY: Final = {
 
 def toxicity_of_texts(texts: Sequence[str]) -> list[float]:
     """Toxicity of each text, 0 to 1; time and memory are linear in their characters."""
-    return toxicity_of_terms(find_terms(squeezed(stream_of(texts)), harm_trie()), len(texts)).tolist()
+    stream = stream_of(texts)
+    [found] = find_terms(stream, harm_trie())
+    return toxicity_of_terms(with_disguised(found, stream), len(texts)).tolist()
+
+
+def with_disguised(found: Found, stream: Stream) -> Found:
+    """The harmful terms of texts without disguises, where those of the texts as they stand are known."""
+    plain = undisguised(stream)
+    if not len(plain.texts):
+        return found
+    [terms] = find_terms(plain.stream, harm_trie())
+    hiding = np.zeros(len(stream.starts) - 1, dtype=np.bool_)
+    hiding[plain.texts] = True
+    stays = ~hiding[found.text]
+    texts = np.concatenate([found.text[stays], plain.texts[terms.text].astype(np.int32)])
+    order = np.argsort(texts, kind="stable")
+    return Found(
+        text=texts[order],
+        place=np.concatenate([found.place[stays], terms.place])[order],
+        kind=np.concatenate([found.kind[stays], terms.kind])[order],
+    )
 
 
 def toxicity_of_terms(found: Found, texts: int) -> NDArray[np.float64]:
@@ -41,4 +61,8 @@ def toxicity_of_terms(found: Found, texts: int) -> NDArray[np.float64]:
 
 @cache
 def harm_trie() -> Trie:
-    return trie_of({int(kind): terms for kind, terms in TERMS.items()})
+    return trie_of(harm_lexicon())
+
+
+def harm_lexicon() -> dict[int, tuple[str, ...]]:
+    return {int(kind): terms for kind, terms in TERMS.items()}

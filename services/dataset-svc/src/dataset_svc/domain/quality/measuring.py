@@ -14,8 +14,7 @@ from dataset_svc.domain.quality.lexicon_phrases import PHRASES, Phrase
 from dataset_svc.domain.quality.profiles import Letters, profiles_of
 from dataset_svc.domain.quality.words import WordLists, count_words, lists_of
 from loopwright.toxicity.characters import CLASS_OF, COMMON, HANGUL, IMPLAUSIBLE, ODD
-from loopwright.toxicity.disguises import squeezed
-from loopwright.toxicity.scoring import harm_trie
+from loopwright.toxicity.scoring import harm_lexicon, with_disguised
 from loopwright.toxicity.streams import Ints, stream_of
 from loopwright.toxicity.terms import Found, Trie, find_terms, trie_of
 
@@ -103,10 +102,9 @@ def _blocks(lengths: Ints) -> list[tuple[int, int]]:
 def _measure_block(texts: Sequence[str]) -> _Block:
     stream = stream_of(texts)
     words, shared = count_words(stream, word_lists(), IMPLAUSIBLE)
+    phrases, terms = find_terms(stream, phrases_and_harms())
     return _Block(
-        counts=(profiles_of(stream, letters()), words, shared),
-        phrases=find_terms(stream, phrase_trie()),
-        terms=find_terms(squeezed(stream), harm_trie()),
+        counts=(profiles_of(stream, letters()), words, shared), phrases=phrases, terms=with_disguised(terms, stream)
     )
 
 
@@ -151,5 +149,6 @@ def letters() -> Letters:
 
 
 @cache
-def phrase_trie() -> Trie:
-    return trie_of({int(kind): terms for kind, terms in PHRASES.items()})
+def phrases_and_harms() -> Trie:
+    """Two lexicons in one, for one look at a character tells of both."""
+    return trie_of({int(kind): terms for kind, terms in PHRASES.items()}, harm_lexicon())
