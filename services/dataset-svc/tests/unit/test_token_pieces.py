@@ -72,7 +72,7 @@ def cut_all(texts: list[str], rules: Rules) -> list[list[str] | None]:
     content = b"".join(encoded)
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     odd = np.zeros(len(texts), dtype=np.bool_)
-    ends, firsts = np.empty(len(content), dtype=np.int64), np.empty(len(offsets), dtype=np.int64)
+    ends, firsts = np.empty(len(content) + 1, dtype=np.int64), np.empty(len(offsets), dtype=np.int64)
     cut(Texts(np.frombuffer(content, dtype=np.uint8), offsets, odd), rules, ends, firsts)
     found: list[list[str] | None] = []
     for text in range(len(texts)):

@@ -12,6 +12,7 @@ from dataset_svc.domain.tokens.table import (
     MOST_SLOTS,
     PADDING,
     Ints,
+    Missing,
     Pieces,
     empty_table,
     look_up,
@@ -52,39 +53,32 @@ class PieceCounter:
         offsets = np.zeros(len(texts) + 1, dtype=np.int64)
         np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)), out=offsets[1:])
         chunks = list(_chunks(offsets))
-        ends = np.empty(max((offsets[last] - offsets[first] for first, last in chunks), default=0), dtype=np.int64)
+        largest = max((offsets[last] - offsets[first] for first, last in chunks), default=0)
+        ends = np.empty(largest + 1, dtype=np.int64)
         for first, last in chunks:
             content = b"".join((*texts[first:last], PADDING))
             if self._marks.is_in(content):
                 odd[first:last] = [self._marks.is_in(text) for text in texts[first:last]]
             places = offsets[first : last + 1] - offsets[first]
-            counts[first:last] = self._count_chunk(content, places, odd[first:last], ends)
+            texts_of = Texts(np.frombuffer(content, dtype=np.uint8), places, odd[first:last])
+            self._count_chunk(content, texts_of, ends, counts[first:last])
         return counts, odd
 
-    def _count_chunk(self, content: bytes, offsets: Ints, odd: NDArray[np.bool_], ends: Ints) -> Ints:
-        joined = np.frombuffer(content, dtype=np.uint8)
-        firsts = np.empty(len(offsets), dtype=np.int64)
-        cut(Texts(joined, offsets, odd), self._rules, ends, firsts)
-        tokens = self._tokens(content, Pieces(joined, offsets, ends[: firsts[-1]], firsts))
-        totals = np.zeros(len(tokens) + 1, dtype=np.int64)
-        np.cumsum(tokens, out=totals[1:])
-        return totals[firsts[1:]] - totals[firsts[:-1]]
-
-    def _tokens(self, content: bytes, pieces: Pieces) -> Counts:
-        """Tokens of each piece; what is known is forgotten when the table is full, and when a count fails."""
+    def _count_chunk(self, content: bytes, texts: Texts, ends: Ints, counts: Counts) -> None:
+        """Writes the tokens of each text; what is known is forgotten when the table is full, and when a count fails."""
+        firsts = np.empty(len(texts.offsets), dtype=np.int64)
+        cut(texts, self._rules, ends, firsts)
         self._table = with_room(self._table, most_slots=self._most_slots)
-        tokens = np.empty(len(pieces.ends), dtype=np.int32)
-        unknown = np.empty((len(pieces.ends), 3), dtype=np.int64)
+        pieces = Pieces(texts.content, texts.offsets, ends[: firsts[-1]], firsts)
+        missing = Missing(np.empty((firsts[-1], 3), dtype=np.int64), np.empty((firsts[-1], 2), dtype=np.int64))
         try:
-            found = look_up(pieces, self._table, tokens, unknown)
-            counted = self._ask(content, unknown[:found])
-            settle(self._table, unknown[:found, 2], counted)
+            found, met = look_up(pieces, self._table, counts, missing)
+            counted = self._ask(content, missing.pieces[:found])
+            settle(self._table, missing.pieces[:found, 2], counted)
         except BaseException:
             self._table = empty_table(slots=len(self._table.slots))
             raise
-        new = tokens < 0
-        tokens[new] = counted[-1 - tokens[new]]
-        return tokens
+        np.add.at(counts, missing.met[:met, 0], counted[missing.met[:met, 1]])
 
     def _ask(self, content: bytes, unknown: Ints) -> Counts:
         if not len(unknown):

@@ -13,7 +13,8 @@ from loopwright.compiling import compiled, compiled_inner
 
 KINDS = 16  # room for one step of each kind of sign in a state
 CUT_HERE, CUT_BEFORE_LAST, CUT_AFTER_LINE, MARK_LINE, ODD = 1, 2, 4, 8, 16
-_EARLIER, _ACTIONS, _STATE = CUT_BEFORE_LAST | CUT_AFTER_LINE, 31, 5
+_EARLIER, _STATE = CUT_BEFORE_LAST | CUT_AFTER_LINE, 5
+_SELDOM = _EARLIER | MARK_LINE | ODD
 END = 0  # kind of what comes after the last sign
 
 Bytes = NDArray[np.uint8]
@@ -48,7 +49,9 @@ class Texts(NamedTuple):
 
 @compiled
 def cut(texts: Texts, rules: Rules, ends: Ints, firsts: Ints) -> None:
-    """Writes where pieces end to `ends` (one for every byte at most), and how many come before each text to `firsts`.
+    """Writes where pieces end to `ends`, and how many come before each text to `firsts`.
+
+    There is one for every byte at most; `ends` has room for one more.
 
     A text that holds a sign of no sure kind becomes odd and has none.
     """
@@ -65,7 +68,10 @@ def cut(texts: Texts, rules: Rules, ends: Ints, firsts: Ints) -> None:
 
 @compiled_inner
 def _cut_text(content: Bytes, span: tuple[int, int], rules: Rules, ends: Ints, found: int) -> int:
-    """How many pieces are found by now, or -1."""
+    """How many pieces are found by now, or -1.
+
+    An end is written at every place and only kept by a step of the count, for nobody can foresee where a piece ends.
+    """
     kinds, steps = rules
     start = last = line = place = span[0]
     end, step = span[1], 0
@@ -75,16 +81,17 @@ def _cut_text(content: Bytes, span: tuple[int, int], rules: Rules, ends: Ints, f
             code, size = _next_sign(content, place)
             kind = int(kinds[np.uint64(code)])
         step = int(steps[np.uint64((step >> _STATE) + kind)])
-        if step & _ACTIONS:
-            if step & _EARLIER:
-                start, found = _end_earlier(step, (last, line), ends, found)
-            if step & CUT_HERE and place > start:
-                ends[found], start = place, place
-                found += 1
-            if step & MARK_LINE:
-                line = place + size
+        if step & _SELDOM:
             if step & ODD:
                 return -1
+            if step & _EARLIER:
+                start, found = _end_earlier(step, (last, line), ends, found)
+            if step & MARK_LINE:
+                line = place + size
+        here = (step & CUT_HERE) & int(place > start)
+        ends[np.uint64(found)] = place
+        found += here
+        start = place if here else start
         last, place = place, place + size
     return found
 

@@ -57,6 +57,18 @@ class Pieces(NamedTuple):
     firsts: Ints
 
 
+class Missing(NamedTuple):
+    """What the table did not know.
+
+    Attributes:
+        pieces: By number, start and end of each, and its place in the table, -1 if it has none.
+        met: Text and number, each time that one of them was met.
+    """
+
+    pieces: Ints
+    met: Ints
+
+
 def empty_table(*, slots: int = FEWEST_SLOTS) -> Table:
     """A table of so many slots (a power of two), half of which may be filled."""
     return Table(
@@ -80,23 +92,23 @@ def settle(table: Table, places: Ints, tokens: NDArray[np.int32]) -> None:
 
 
 @compiled
-def look_up(pieces: Pieces, table: Table, tokens: NDArray[np.int32], unknown: Ints) -> int:
-    """Writes the tokens of each piece; one not known gets -1, -2, and so on, a repeated one its number again.
+def look_up(pieces: Pieces, table: Table, tokens: NDArray[np.int32], missing: Missing) -> tuple[int, int]:
+    """Writes the tokens of each text, as far as they are known.
 
     Args:
         pieces: What to look up.
         table: Takes in what it does not know, as long as it has room.
-        tokens: As many as pieces.
-        unknown: As many rows as pieces; row i tells of the piece that got -1 - i: start, end, place in the table.
+        tokens: As many as texts.
+        missing: With as many rows as pieces.
 
     Returns:
-        How many are not known; each has to be given to `settle`.
+        How many pieces are not known, each of which has to be given to `settle`, and how often they were met.
     """
     content, offsets, ends, firsts = pieces
     slots, mask = table.slots, np.uint64(len(table.slots) - 1)
-    found, same = 0, False
+    found, met, same, known = 0, 0, False, np.int64(0)
     for text in range(len(offsets) - 1):
-        start = offsets[text]
+        start, total = offsets[text], np.int64(0)
         for piece in range(firsts[text], firsts[text + 1]):
             size = ends[piece] - start
             inline = np.uint64(min(size, _INLINE))
@@ -115,14 +127,20 @@ def look_up(pieces: Pieces, table: Table, tokens: NDArray[np.int32], unknown: In
                     break
                 slot = (slot + np.uint64(1)) & mask
             if same:
-                tokens[piece] = slots[slot, _TOKENS]
+                known = slots[slot, _TOKENS]
             else:
-                tokens[piece] = -1 - found
-                kept = _remember(content, (start, size), table, (np.int64(slot), low, high, -1 - found))
-                unknown[found, 0], unknown[found, 1], unknown[found, 2] = start, start + size, kept
+                known = -1 - found
+                kept = _remember(content, (start, size), table, (np.int64(slot), low, high, known))
+                missing.pieces[found, 0], missing.pieces[found, 1] = start, start + size
+                missing.pieces[found, 2] = kept
                 found += 1
+            # written each time and only kept by a step of the count
+            missing.met[met, 0], missing.met[met, 1] = text, -1 - known
+            met += int(known < 0)
+            total += max(known, 0)
             start += size
-    return found
+        tokens[text] = total
+    return found, met
 
 
 @compiled
