@@ -100,7 +100,7 @@ def _is_json(text: str) -> bool:
 
 def _is_in_order(turns: Sequence[Turn]) -> bool:
     if 2 <= len(turns) <= 3 and turns[-1].role == "assistant" and turns[-2].role == "user":  # most samples
-        return len(turns) == 2 or has_roles_in_order((turns[0].role, "user", "assistant"))
+        return len(turns) == 2 or turns[0].role in _PREFACES
     return has_roles_in_order(tuple([turn.role for turn in turns]))
 
 

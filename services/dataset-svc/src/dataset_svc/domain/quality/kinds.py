@@ -29,13 +29,19 @@ _MOST_LABEL_CHARS: Final = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Kinds:
-    """Exactly one of label, structured, code and prose holds for each answer [samples]; `log` is of the question."""
+    """Exactly one of label, structured, code and prose holds for each answer [samples].
+
+    Attributes:
+        log: Whether the question is machine text.
+        machine: Whether the answer is.
+    """
 
     label: Flags
     structured: Flags
     code: Flags
     prose: Flags
     log: Flags
+    machine: Flags
 
 
 def share(part: np.ndarray, whole: np.ndarray) -> Floats:
@@ -67,11 +73,13 @@ def kinds_of(question: Side, answer: Side, answers: Sequence[str]) -> Kinds:
     for place in np.flatnonzero(structured).tolist():  # those that begin with a letter or a digit are not
         structured[place] = answers[place].lstrip()[:1] in {"{", "["}
     label = (answer.words[:, WORDS] <= _MOST_LABEL_WORDS) & (answer.length <= _MOST_LABEL_CHARS) & ~structured
-    code = ((answer.profile[:, FENCES] > 0) | is_machine_text(answer)) & ~label & ~structured
+    machine = is_machine_text(answer)
+    code = ((answer.profile[:, FENCES] > 0) | machine) & ~label & ~structured
     return Kinds(
         label=label,
         structured=structured,
         code=code,
         prose=~(label | structured | code),
         log=is_machine_text(question),
+        machine=machine,
     )

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_svc.domain.quality.kinds import Kinds, code_share, is_machine_text, share
+from dataset_svc.domain.quality.kinds import Kinds, code_share, share
 from dataset_svc.domain.quality.lexicon_phrases import Phrase
-from dataset_svc.domain.quality.measuring import Measures, Side
+from dataset_svc.domain.quality.measuring import Flags, Measures, Side
 from dataset_svc.domain.quality.parts import LANGUAGES, Language
 from dataset_svc.domain.quality.verdicts import Verdict
 from dataset_svc.domain.quality.words import ENGLISH_FUNCTION, FOREIGN_FUNCTION, LATIN_WORDS
@@ -27,8 +27,8 @@ _STRANGE: Final = np.array([language is Language.OTHER for language in LANGUAGES
 _WORDLESS: Final = np.array([language in {Language.ENGLISH, Language.CODE, Language.NONE} for language in LANGUAGES])
 
 
-def languages_of(side: Side) -> Languages:
-    """Place in LANGUAGES of each text [samples]."""
+def languages_of(side: Side, machine: Flags) -> Languages:
+    """Place in LANGUAGES of each text [samples], where it is known which are machine text."""
     profile, words = side.profile, side.words
     korean = _SYLLABLE * (profile[:, HANGUL] + profile[:, JAMO])
     latin = profile[:, LOWER] + profile[:, UPPER]
@@ -43,9 +43,7 @@ def languages_of(side: Side) -> Languages:
     found[(hangul > 0.15) & (hangul < 0.55) & (small >= 2)] = _NUMBER[Language.MIXED]
     found[(hangul > 0.15) & ((hangul >= 0.55) | (small < 2))] = _NUMBER[Language.KOREAN]
     wordless = share(small, words[:, LATIN_WORDS]) < 0.15
-    found[is_machine_text(side) & (hangul < 0.3) & (wordless | (code_share(side) > _DENSE_CODE))] = _NUMBER[
-        Language.CODE
-    ]
+    found[machine & (hangul < 0.3) & (wordless | (code_share(side) > _DENSE_CODE))] = _NUMBER[Language.CODE]
     found[share(elsewhere, letters) > 0.4] = _NUMBER[Language.OTHER]
     found[letters == 0] = _NUMBER[Language.NONE]
     return found

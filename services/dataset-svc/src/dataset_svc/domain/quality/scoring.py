@@ -151,7 +151,7 @@ def _score_chunk(
     measures = measure(questions, answers)
     question, answer = measures.question, measures.answer
     kinds = kinds_of(question, answer, answers)
-    asked, answered = languages_of(question), languages_of(answer)
+    asked, answered = languages_of(question, kinds.log), languages_of(answer, kinds.machine)
     harms = harms_of(measures.terms, len(samples))
     verdicts = {
         Part.LENGTH: score_length(measures, kinds, policy, tokens),
