@@ -34,7 +34,11 @@ def settle_conflicts(candidates: Candidates, rows: Rows) -> Settled:
     kept: list[int] = []
     dropped: list[DroppedDuplicate] = []
     for group in _grouped(contested.tolist(), _as_bytes(candidates.question_hashes[contested])):
-        ranked = sorted(_grouped(group, map(answers.__getitem__, group)), key=lambda some: _support(candidates, some))
+        by_answer = list(_grouped(group, map(answers.__getitem__, group)))
+        if len(by_answer) == 1:
+            kept += group
+            continue
+        ranked = sorted(by_answer, key=lambda some: _support(candidates, some))
         kept += ranked[0]
         winner = min(ranked[0], key=candidates.preference)
         dropped += [_beaten(candidates, loser, winner) for losers in ranked[1:] for loser in losers]
