@@ -42,7 +42,8 @@ def changed_texts(texts: Sequence[str], finder: Finds, naming: Naming = placehol
         findings = [(place, found) for place, found in zip(places, finder.find(asked), strict=True) if found]
         if not findings:
             break
-        places, asked = [], []
+        places.clear()
+        asked.clear()
         for place, found in findings:
             text, kinds = changed.get(place, (texts[place], _NONE))
             counts = dict(kinds)

@@ -81,10 +81,14 @@ class Finder:
         names = self._names.find(plain, seen, cued=anchored >> len(_GROUPS))
         found: list[tuple[Finding, ...]] = [()] * len(plain)
         groups = _askable(seen.traits, anchored | ~_ANCHORED, _TRAITS)
-        asked = np.array(sorted({*np.flatnonzero(groups).tolist(), *names}), dtype=np.int64)
-        told = zip(asked.tolist(), groups[asked].tolist(), map(tuple, seen.numbers[asked].tolist()), strict=True)
-        for number, group, numbers in told:
-            found[number] = settle(plain[number], _detectors_of(group), names=names.get(number, ()), numbers=numbers)
+        numbers = seen.numbers
+        for number in {*np.flatnonzero(groups).tolist(), *names}:
+            found[number] = settle(
+                plain[number],
+                _detectors_of(int(groups[number])),
+                names=names.get(number, ()),
+                numbers=(int(numbers[number, 0]), int(numbers[number, 1])),
+            )
         return found
 
 
