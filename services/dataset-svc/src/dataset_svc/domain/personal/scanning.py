@@ -445,9 +445,8 @@ def _trait_of_title(codes: Codes, place: int, stop: int) -> int:
             return ENTITLED if length <= 3 else 0
         return ENTITLED if (second == 0x69 and length == 4) or (second == 0x61 and length == 5) else 0
     if second == 0x72:
-        return (
-            ENTITLED if (initial == 0x44 and length == 2) or (initial == 0x50 and (length == 4 or length == 9)) else 0
-        )
+        doctor = initial == 0x44 and length == 2
+        return ENTITLED if doctor or (initial == 0x50 and (length == 4 or length == 9)) else 0
     return ENTITLED if initial == 0x53 and second == 0x69 and length == 3 else 0
 
 
