@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count, starmap
+from itertools import chain, count, starmap
 from typing import TypeVar
 
 import msgspec
@@ -18,7 +18,7 @@ from dataset_svc.domain.statistics.figures import Statistics
 from dataset_svc.domain.texts.hashes import in_hex
 from dataset_svc.domain.versions.origins import SampleOrigin
 
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 1000
 _T = TypeVar("_T")
 
 
@@ -78,8 +78,12 @@ class BuiltSplit:
         return _some_of(column, self.chosen)
 
     def rows(self) -> Iterator[BuiltRow]:
-        for first in range(0, len(self), _ROWS_AT_ONCE):
-            yield from self._rows(first, self.chosen[first : first + _ROWS_AT_ONCE])
+        return chain.from_iterable(self.portions(_ROWS_AT_ONCE))
+
+    def portions(self, rows: int) -> Iterator[list[BuiltRow]]:
+        """Its rows, so many at a time."""
+        for first in range(0, len(self), rows):
+            yield list(self._rows(first, self.chosen[first : first + rows]))
 
     def _rows(self, first: int, chosen: Rows) -> Iterator[BuiltRow]:
         every = self.candidates

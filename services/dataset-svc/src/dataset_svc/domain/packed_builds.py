@@ -4,9 +4,9 @@ Taking over a hundred thousand objects at once would hold up every other request
 a million rows in one message.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate
 
 import msgspec
 
@@ -95,14 +95,10 @@ def _packed_part(split: BuiltSplit, file: Lines, *, first_byte: int, size_bytes:
         first_byte=first_byte,
         size_bytes=size_bytes,
         samples=len(split),
-        rows=tuple((file.add(packed), len(packed)) for packed in _packed_rows(split.rows())),
+        rows=tuple((file.add(packed), len(packed)) for packed in map(_encoder.encode, split.portions(_ROWS_AT_ONCE))),
         units={unit: tuple(lines) for unit, lines in units.items()},
     )
 
 
-def _packed_rows(rows: Iterator[BuiltRow]) -> Iterable[bytes]:
-    while chunk := list(islice(rows, _ROWS_AT_ONCE)):
-        yield msgspec.msgpack.encode(chunk)
-
-
+_encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[BuiltRow])
