@@ -1,9 +1,12 @@
 """Objects in a local folder: named by content, checked on reading, and never outside the root."""
 
+import asyncio
 import hashlib
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -55,6 +58,20 @@ async def test_the_same_bytes_are_stored_once(storage: Storage, root: Path) -> N
 
     assert first == second
     assert len(files_below(root)) == 1
+
+
+async def test_others_go_on_while_much_is_hashed(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone_on = threading.Event()
+
+    def hashed(content: bytes) -> object:
+        assert gone_on.wait(timeout=5)
+        return hashlib.sha256(content)
+
+    monkeypatch.setattr("loopwright.storage.hashlib", SimpleNamespace(sha256=hashed))
+    storing = asyncio.create_task(storage.put_bytes(bytes(1 << 20), kind="k", suffix="", media_type=TEXT))
+    await asyncio.sleep(0)
+    gone_on.set()
+    assert (await storing).sha256 == hashlib.sha256(bytes(1 << 20)).hexdigest()
 
 
 async def test_a_file_larger_than_a_chunk_goes_there_and_back(storage: Storage, tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Files without a name: what they hold may be personal, and is gone when they are closed, whatever ends the process."""
 
+import asyncio
 import os
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +13,16 @@ from typing import IO
 def nameless_file() -> Generator[IO[bytes]]:
     with tempfile.TemporaryFile(prefix="dataset-") as file:
         yield file
+
+
+@asynccontextmanager
+async def nameless_file_aside() -> AsyncGenerator[IO[bytes]]:
+    """The same where others must not wait: to forget some hundred megabytes takes the kernel most of a second."""
+    file = await asyncio.to_thread(tempfile.TemporaryFile, prefix="dataset-")
+    try:
+        yield file
+    finally:
+        await asyncio.to_thread(file.close)
 
 
 def path_of(file: IO[bytes]) -> Path:

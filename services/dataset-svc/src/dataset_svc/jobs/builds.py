@@ -13,7 +13,7 @@ import structlog
 from dataset_svc.adapters.build_process import BuildFiles, BuildOrder, BuildProcess
 from dataset_svc.adapters.held_out_cases import read_cases
 from dataset_svc.adapters.line_files import LineFile
-from dataset_svc.adapters.nameless_files import nameless_file, path_of, piece_of
+from dataset_svc.adapters.nameless_files import nameless_file_aside, path_of, piece_of
 from dataset_svc.adapters.source_files import SourceLimits
 from dataset_svc.adapters.version_packs import VersionPacks, store_origins
 from dataset_svc.domain.building import Memory, Recipe
@@ -156,7 +156,7 @@ class Builds:
         if request.policy.pseudonymise and self._workshop.pseudonym_secret is None:
             return await self._reject(request, ("pseudonyms are wanted, and no key for them is configured",))
         materials = await self._with_cases(materials)
-        with nameless_file() as parts:
+        async with nameless_file_aside() as parts:
             return await self._build_with(request, materials, parts)
 
     async def _build_with(self, request: VersionRequest, materials: Materials, parts: IO[bytes]) -> Publication:
@@ -180,7 +180,7 @@ class Builds:
         return replace(materials, memory=replace(memory, cases=cases))
 
     async def _read_and_build(self, request: VersionRequest, memory: Memory, parts: IO[bytes]) -> PackedBuild:
-        with nameless_file() as source, nameless_file() as rejects:
+        async with nameless_file_aside() as source, nameless_file_aside() as rejects:
             await self._fetch(request.source, source)
             files = BuildFiles(source=path_of(source), rejects=path_of(rejects), parts=path_of(parts))
             order = self._order(request, memory, files)
