@@ -190,7 +190,8 @@ def _hash_file(path: Path) -> tuple[str, int]:
 
 async def _pieces(content: bytes | Path) -> AsyncIterator[bytes]:
     if isinstance(content, bytes):
-        yield content
+        for first in range(0, len(content), _CHUNK_BYTES):
+            yield content[first : first + _CHUNK_BYTES]
         return
     with content.open("rb") as file:
         while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
