@@ -35,10 +35,7 @@ class Storage:
 
     async def put_bytes(self, content: bytes, *, kind: str, suffix: str, media_type: str) -> Artifact:
         """Stores bytes; storing the same bytes again changes nothing."""
-        hashing = (
-            hashlib.sha256(content) if len(content) < _CHUNK_BYTES else await asyncio.to_thread(hashlib.sha256, content)
-        )
-        digest = hashing.hexdigest()
+        digest = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()
         return await self._put(content, digest, len(content), f"{kind}/{digest[:2]}/{digest}{suffix}", media_type)
 
     async def put_file(self, path: Path, *, kind: str, suffix: str, media_type: str) -> Artifact:

@@ -3,7 +3,7 @@
 Passages are 13 words as in the decontamination of GPT-3 (Brown et al. 2020, appendix C), and 40 characters for Korean.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from dataset_svc.domain.likeness import kernels
 from dataset_svc.domain.likeness.buffers import Texts
-from dataset_svc.domain.likeness.minhash import Grams, one_after_the_other, packed, sketches_of, taken, whole_hashes
+from dataset_svc.domain.likeness.minhash import (
+    Grams,
+    one_after_the_other,
+    packed,
+    sketches_of,
+    stretch,
+    stretches,
+    taken,
+    whole_hashes,
+)
 from dataset_svc.domain.likeness.near_pairs import Rows, limits_of, side_of
 from dataset_svc.domain.likeness.passages import CHARACTERS_40, WORDS_13, Passages
 from dataset_svc.domain.likeness.scans import hangul_shares_0_1
@@ -92,11 +101,12 @@ class CaseIndex:
         """Takes rows, packed."""
         if not (self._wholes or any(passages for _, passages in self._passages)):
             return
-        for chunk in _chunks(rows):
+        for first, stop in stretches(rows, most_bytes=_CHUNK_BYTES, most_texts=_CHUNK_ROWS):
+            chunk = stretch(rows, first, stop)
             self._wholes.feed(chunk, self._note_whole, threads=threads)
             for _, passages in self._passages:
                 passages.feed(chunk, self._rows, threads=threads)
-            self._rows += len(chunk.starts)
+            self._rows += stop - first
 
     def finish(self) -> tuple[Contaminated, ...]:
         """Every pair once, by the strongest overlap, in order of rows and cases."""
@@ -167,17 +177,6 @@ class _Wholes:
         likeness = np.empty(len(pairs))
         kernels.jaccards(side, row_of.astype(np.int64), case_of.astype(np.int64) + len(ones), likeness)
         return likeness
-
-
-def _chunks(rows: Texts) -> Iterator[Texts]:
-    """At most 8192 rows and about 16 MiB of them at a time, or one that is longer."""
-    ends = np.cumsum(rows.stops - rows.starts)
-    first = 0
-    while first < len(ends):
-        most = (ends[first - 1] if first else 0) + _CHUNK_BYTES
-        stop = min(first + _CHUNK_ROWS, max(first + 1, int(np.searchsorted(ends, most, side="right"))))
-        yield Texts(starts=rows.starts[first:stop], stops=rows.stops[first:stop], content=rows.content)
-        first = stop
 
 
 def _in_one_bucket(rows: NDArray[np.uint32], keys: NDArray[np.uint32], cases: Rows) -> Rows:

@@ -4,7 +4,7 @@ Signatures are those of `datasketch.MinHash(scheme="affine32")` bit by bit, so t
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
@@ -63,7 +63,7 @@ def packed(texts: Strings, *, threads: int = 1) -> Texts:
     marks = np.zeros(len(plain.starts), dtype=np.bool_)
 
     def mark(first: int, stop: int) -> None:
-        mark_unplain(Texts(plain.starts[first:stop], plain.stops[first:stop], plain.content), marks[first:stop])
+        mark_unplain(stretch(plain, first, stop), marks[first:stop])
 
     _in_chunks(len(marks), mark, threads=threads)
     rows = np.flatnonzero(marks)
@@ -78,6 +78,24 @@ def packed(texts: Strings, *, threads: int = 1) -> Texts:
 def taken(texts: Texts, rows: NDArray[np.int64]) -> Texts:
     """Some of the texts, in the same buffer."""
     return Texts(starts=texts.starts[rows], stops=texts.stops[rows], content=texts.content)
+
+
+def stretch(texts: Texts, first: int, stop: int) -> Texts:
+    """Texts that follow each other, in the same buffer."""
+    return Texts(starts=texts.starts[first:stop], stops=texts.stops[first:stop], content=texts.content)
+
+
+def stretches(texts: Texts, *, most_bytes: int, most_texts: int | None = None) -> Iterator[tuple[int, int]]:
+    """First and stop of stretches of at most so many bytes, or of one text that is longer, one after the other."""
+    ends = np.cumsum(texts.stops - texts.starts)
+    longest = len(ends) if most_texts is None else most_texts
+    first = 0
+    while first < len(ends):
+        before = int(ends[first - 1]) if first else 0
+        stop = max(first + 1, int(np.searchsorted(ends, before + most_bytes, side="right")))
+        stop = min(first + longest, stop)
+        yield first, stop
+        first = stop
 
 
 def one_after_the_other(one: Texts, other: Texts) -> Texts:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dataset_svc.domain.likeness import kernels
 from dataset_svc.domain.likeness.buffers import Anchors, Shared, Texts
-from dataset_svc.domain.likeness.minhash import taken
+from dataset_svc.domain.likeness.minhash import stretch, stretches, taken
 
 Rows = NDArray[np.int64]
 _PIECE_BYTES: Final = 1 << 18
@@ -101,7 +101,7 @@ class Passages:
         if not self:
             return
         with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(lambda piece: self._hits(rows, *piece), _pieces(rows)))
+            found = list(pool.map(lambda piece: self._hits(rows, *piece), stretches(rows, most_bytes=_PIECE_BYTES)))
         anchors, owners, places = (np.concatenate(columns) for columns in zip(*found, strict=True))
         held = _distinct(anchors * len(rows.starts) + owners) // max(1, len(rows.starts))
         self._holders += np.bincount(held, minlength=len(self._holders))
@@ -131,7 +131,7 @@ class Passages:
         """Grams, cases and places of all anchors, case by case; notes the cases' lengths."""
         chosen = taken(self._texts, numbers)
         grams, owners, places = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)], [np.empty(0, np.int64)]
-        for first, stop in _pieces(chosen):
+        for first, stop in stretches(chosen, most_bytes=_PIECE_BYTES):
             found = _listed(chosen, (first, stop), (self._kind.width, self._kind.stride), _EVERY)
             self._lengths[numbers[first:stop]] = np.where(found.grams, found.grams + self._kind.anchor - 1, 0)
             grams.append(found.hashes)
@@ -190,19 +190,6 @@ def _distinct(keys: Rows) -> Rows:
     return ordered[first]
 
 
-def _pieces(texts: Texts) -> list[tuple[int, int]]:
-    """First and stop of runs of at most 256 KiB, or of one text that is longer."""
-    ends = np.cumsum(texts.stops - texts.starts)
-    pieces: list[tuple[int, int]] = []
-    first = 0
-    while first < len(ends):
-        before = int(ends[first - 1]) if first else 0
-        stop = max(first + 1, int(np.searchsorted(ends, before + _PIECE_BYTES, side="right")))
-        pieces.append((first, stop))
-        first = stop
-    return pieces
-
-
 def filter_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """A Bloom filter, as `kernels.may_hold` reads it."""
     wanted = 1 << (len(hashes) * _BITS_PER_HASH).bit_length()
@@ -214,7 +201,7 @@ def filter_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
 def _listed(texts: Texts, span: tuple[int, int], shape: tuple[int, int], bits: NDArray[np.uint8]) -> Anchors:
     """What `kernels.list_grams` finds in some texts."""
     first, stop = span
-    some = Texts(starts=texts.starts[first:stop], stops=texts.stops[first:stop], content=texts.content)
+    some = stretch(texts, first, stop)
     room = int(((some.stops - some.starts) // shape[1] + 1).sum())
     anchors = Anchors(
         hashes=np.empty(room, dtype=np.uint64),
