@@ -24,6 +24,7 @@ from router_svc.adapters.tracing import Tracing
 from router_svc.adapters.upstream import Inquiry, Listener, Whole
 from router_svc.domain.callers import Caller
 from router_svc.domain.inference_ids import InferenceIds
+from router_svc.domain.keys import KeyEntry
 from router_svc.domain.questions import Endpoint
 from router_svc.domain.shapes import Completed, Texts
 from router_svc.handlers.answering import Answering, Ask
@@ -129,24 +130,32 @@ def spool(tmp_path: Path):
     spool.close()
 
 
-async def begin(spool: Spool, story: Story) -> tuple[ReplyInMemory, Exchange, UpstreamInMemory]:
+def an_answering(spool: Spool, upstream: UpstreamInMemory) -> Answering:
     board = Board()
     for event in (an_event(TASK_DEFINED), an_event(DEPLOYMENT_CHANGED)):
         take_in(board, event)
     board.loaded = True
-    upstream = UpstreamInMemory(story)
     serving = Serving(
         board=board, ids=IDS, upstream=upstream, spool=spool,  # pyright: ignore[reportArgumentType] - the part that is used
         limits=Limits(copy_bytes=1 << 20, event_bytes=1 << 20), nonces=Nonces(), tracing=Tracing(0.0),
         conceal=Concealer(ContentSeals(None)),
     )  # fmt: skip
-    body = {"model": "log-anomaly", "messages": [{"role": "user", "content": "x"}], "stream": True}
-    reply = ReplyInMemory(spool)
-    caller = Caller("ada")
+    return Answering(serving)
+
+
+def an_ask(reply: ReplyInMemory, *, model: str = "log-anomaly", caller: Caller | None = None) -> Ask:
+    body = {"model": model, "messages": [{"role": "user", "content": "x"}], "stream": True}
+    caller = caller or Caller("ada")
     caller.enter(time.time())
-    ask = Ask(Endpoint.CHAT, json.dumps(body).encode(), {}, caller)
-    exchange = Answering(serving).begin(ask, reply)
-    return reply, exchange, upstream
+    return Ask(Endpoint.CHAT, json.dumps(body).encode(), {}, caller, reply)
+
+
+async def begin(spool: Spool, story: Story) -> tuple[ReplyInMemory, Exchange, UpstreamInMemory]:
+    upstream, reply = UpstreamInMemory(story), ReplyInMemory(spool)
+    ask = an_ask(reply)
+    an_answering(spool, upstream).arrive(ask)
+    assert ask.exchange is not None
+    return reply, ask.exchange, upstream
 
 
 async def run(spool: Spool, story: Story) -> ReplyInMemory:
@@ -199,6 +208,51 @@ class TestAnswers:
         events = [json.loads(record.value or b"") for record in records]
         assert len({event["unit_hash"] for event in events}) == 2
         assert len({event["inference_id"] for event in events}) == 2
+
+
+class TestTurns:
+    async def test_the_first_of_a_turn_is_asked_at_once_and_the_others_when_all_have_come(self, spool: Spool) -> None:
+        upstream = UpstreamInMemory(whole)
+        answering, replies = an_answering(spool, upstream), [ReplyInMemory(spool) for _ in range(3)]
+        for reply in replies:
+            answering.arrive(an_ask(reply))
+        assert len(upstream.asked) == 1
+        await asyncio.sleep(0)
+        assert len(upstream.asked) == 3
+        await asyncio.sleep(0.01)
+        assert [len(reply.sent) for reply in replies] == [1, 1, 1]
+        answering.arrive(an_ask(ReplyInMemory(spool)))
+        assert len(upstream.asked) == 4, "another turn"
+
+    async def test_who_is_refused_and_whom_we_fail_leave_the_others_of_their_turn_alone(
+        self, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hash_unit, calls = InferenceIds.hash_unit, iter(range(9))
+
+        def fail_once(ids: InferenceIds, unit: str) -> str:
+            return hash_unit(ids, unit) if next(calls) else str(1 / 0)
+
+        monkeypatch.setattr(InferenceIds, "hash_unit", fail_once)
+        caller = Caller("ada", key=KeyEntry(id="ada", sha256="0" * 64, concurrent=9))
+        answering, replies = an_answering(spool, UpstreamInMemory(whole)), [ReplyInMemory(spool) for _ in range(4)]
+        models = ("log-anomaly", "nothing", "log-anomaly", "log-anomaly")
+        for reply, model in zip(replies, models, strict=True):
+            answering.arrive(an_ask(reply, model=model, caller=caller))
+        await asyncio.sleep(0.01)
+        codes = [None if reply.error is None else reply.error.code for reply in replies]
+        assert codes == ["internal", "router.unknown-model", None, None]
+        assert caller._in_flight == 0
+        assert spool.pending == 2
+
+    async def test_who_leaves_in_the_turn_of_his_coming_is_asked_of_no_model(self, spool: Spool) -> None:
+        upstream = UpstreamInMemory(whole)
+        answering, caller = an_answering(spool, upstream), Caller("ada")
+        answering.arrive(an_ask(ReplyInMemory(spool)))
+        ask = an_ask(ReplyInMemory(spool), caller=caller)
+        answering.arrive(ask)
+        ask.abandon()
+        await asyncio.sleep(0.01)
+        assert (len(upstream.asked), spool.pending, caller._in_flight) == (1, 1, 0)
 
 
 class TestEvents:

@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from loopwright.errors import Invalid
 from router_svc.adapters.callers import Guard, GuardRules
 from router_svc.api.protocol import ClientConnection, Door, DoorLimits
 from router_svc.handlers.answering import Ask
+from router_svc.handlers.exchange import Exchange
 
 BODY = b'{"model":"t","messages":[]}'
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
@@ -83,16 +85,17 @@ class AnsweringInMemory:
     at_once: bool = True
     begun: list[ExchangeInMemory] = field(default_factory=list)
 
-    def begin(self, ask: Ask, reply: ClientConnection) -> ExchangeInMemory:
+    def arrive(self, ask: Ask) -> None:
         try:
             json.loads(ask.body)
-        except ValueError as error:
-            raise Invalid("router.malformed-request", "no JSON") from error
-        exchange = ExchangeInMemory(ask, reply)
+        except ValueError:
+            ask.refuse(Invalid("router.malformed-request", "no JSON"))
+            return
+        exchange = ExchangeInMemory(ask, cast("ClientConnection", ask.reply))
+        ask.exchange = cast("Exchange", exchange)
         self.begun.append(exchange)
         if self.at_once:
             asyncio.get_running_loop().call_soon(self._answer, exchange)
-        return exchange
 
     @staticmethod
     def _answer(exchange: ExchangeInMemory) -> None:
@@ -218,7 +221,7 @@ class TestRefusals:
 
     async def test_a_fault_of_ours_is_an_answer_and_not_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
         client = Client(AnsweringInMemory())
-        monkeypatch.setattr(AnsweringInMemory, "begin", lambda *_: 1 / 0)
+        monkeypatch.setattr(Guard, "admit", lambda *_, **__: 1 / 0)
         written = await client.send(WHOLE)
         assert client.statuses() == [b"500"]
         assert b"division" not in written

@@ -74,11 +74,9 @@ class World:
     async def ask(self, text: str = "x", *, tenant: str | None = None) -> ReplyInMemory:
         body: JsonValue = {"model": "log-anomaly", "messages": [{"role": "user", "content": text}]}
         self.upstream.replies.append(reply := ReplyInMemory())
-        ask = Ask(
-            endpoint=Endpoint.CHAT, body=json.dumps(body).encode(), headers={}, caller=Caller("key", tenant=tenant)
-        )
+        ask = Ask(Endpoint.CHAT, json.dumps(body).encode(), {}, Caller("key", tenant=tenant), reply)
         ask.caller.enter(0)
-        self.answering.begin(ask, reply)
+        self.answering.arrive(ask)
         for _ in range(5):
             await asyncio.sleep(0)
         return reply
@@ -177,3 +175,5 @@ async def test_at_the_end_copies_in_flight_are_left_and_recorded_as_such(spool: 
     world.answering._shadowing.close()
     await asyncio.sleep(0)
     assert [event["http_status"] for event in world.events()] == [200, 499]
+    await world.ask()
+    assert world.upstream.waiting[1:] == [], "no copy is begun any more"

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import httptools
-import structlog
 
 from loopwright.errors import Invalid, PlatformError
 from loopwright.telemetry import HTTP_REQUESTS
@@ -24,10 +23,8 @@ from router_svc.api.openai_errors import BodyTooLarge, HeadTooLarge, MethodNotAl
 from router_svc.domain.callers import Caller
 from router_svc.domain.headers import lines_of
 from router_svc.domain.questions import Endpoint
-from router_svc.handlers.answering import Answering, Ask
-from router_svc.handlers.exchange import Exchange
+from router_svc.handlers.answering import Answering, Ask, fault_of_ours
 
-_log = structlog.get_logger()
 _PATHS: Final = {f"/v1/{endpoint}".encode(): endpoint for endpoint in Endpoint}
 _MOST_PIPELINED: Final = 8  # requests that wait on one connection before no more are read
 _LINGER_S = 2.0  # for a client to read why it was refused, before the connection is cut (RFC 9112, 9.6)
@@ -137,7 +134,7 @@ class ClientConnection:
         deadline: Monotonic seconds at which patience with the client ends.
     """
 
-    __slots__ = ("_address", "_bridge", "_chunked", "_cold", "_door", "_exchange", "_failed", "_head_bytes", "_headers",
+    __slots__ = ("_ask", "_bridge", "_chunked", "_cold", "_door", "_failed", "_head_bytes", "_headers",
                  "_hot", "_keep_alive", "_parser", "_peer", "_queue", "_reading", "_sending", "_state", "_transport", "_url",
                  "deadline")  # fmt: skip
 
@@ -155,7 +152,7 @@ class ClientConnection:
         self._cold: ColdRequest | None = None  # that is arriving
         self._queue: deque[HotRequest | ColdRequest] = deque()
         self._sending: HotRequest | ColdRequest | None = None  # that is being answered
-        self._exchange: Exchange | None = None
+        self._ask: Ask | None = None
         self._keep_alive = True
         self._chunked = False
         self._reading = True
@@ -181,9 +178,9 @@ class ClientConnection:
             if isinstance(request, ColdRequest):
                 request.disconnect()
         self._queue.clear()
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.abandon()
+        ask, self._ask = self._ask, None
+        if ask is not None:
+            ask.abandon()
 
     def data_received(self, data: bytes) -> None:
         if self._failed:
@@ -206,14 +203,14 @@ class ClientConnection:
 
     def pause_writing(self) -> None:
         self.deadline = _monotonic() + self._door.limits.stalled_s
-        if self._exchange is not None:
-            self._exchange.pause()
+        if self._ask is not None and self._ask.exchange is not None:
+            self._ask.exchange.pause()
         self._bridge.pause_writing(self)
 
     def resume_writing(self) -> None:
         self._be_patient()
-        if self._exchange is not None:
-            self._exchange.resume()
+        if self._ask is not None and self._ask.exchange is not None:
+            self._ask.exchange.resume()
         self._bridge.resume_writing(self)
 
     # callbacks of the parser
@@ -304,27 +301,24 @@ class ClientConnection:
         if isinstance(request, ColdRequest):
             request.start()
             return
-        caller: Caller | None = None
-        now = _time()
         try:
             if request.refusal is not None:
                 raise request.refusal  # noqa: TRY301 - refused as by everything below
-            headers = request.headers
-            address = self._peer
-            if b"x-forwarded-for" in headers:
-                address = self._door.guard.address_of(address, headers[b"x-forwarded-for"].decode("latin-1"))
-            caller = self._door.guard.admit(headers.get(b"authorization"), address, now=now)
-            body = request.body[0] if len(request.body) == 1 else b"".join(request.body)
-            self._exchange = self._door.answering.begin(Ask(request.endpoint, body, headers, caller), self)
+            caller = self._admit(request.headers)
         except PlatformError as error:
-            if caller is not None:
-                caller.leave(now)
             self.refuse(error)
         except Exception:  # noqa: BLE001 - a fault of ours is an answer too, and not the end of the worker
-            _log.exception("http.unknown-error", path=f"/v1/{request.endpoint}")
-            if caller is not None:
-                caller.leave(now)
-            self.refuse(PlatformError("internal", "the router failed; this was written down"))
+            self.refuse(fault_of_ours(request.endpoint))
+        else:
+            body = request.body[0] if len(request.body) == 1 else b"".join(request.body)
+            self._ask = Ask(request.endpoint, body, request.headers, caller, self)
+            self._door.answering.arrive(self._ask)
+
+    def _admit(self, headers: dict[bytes, bytes]) -> Caller:
+        guard, address = self._door.guard, self._peer
+        if b"x-forwarded-for" in headers:
+            address = guard.address_of(address, headers[b"x-forwarded-for"].decode("latin-1"))
+        return guard.admit(headers.get(b"authorization"), address, now=_time())
 
     def cold_ended(self, request: ColdRequest, *, keep_alive: bool) -> None:
         """The application has answered."""
@@ -334,7 +328,7 @@ class ClientConnection:
 
     def _next(self) -> None:
         """Goes on with what the connection's client asked next."""
-        self._sending = self._exchange = None
+        self._sending = self._ask = None
         if not self._failed:
             self.deadline = _monotonic() + self._door.limits.idle_s
         transport = self._transport

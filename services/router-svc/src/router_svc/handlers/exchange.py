@@ -58,14 +58,14 @@ class Exchange:
         status: HTTP status of the answer once it is whole; CLIENT_GONE or BROKEN_OFF if it never was.
     """
 
-    __slots__ = ("_after", "_answer", "_call", "_copied_bytes", "_copy", "_ended_s", "_error", "_extras", "_first_s",
-                 "_forwarded", "_journal", "_kind", "_last", "_reply", "_room", "_served", "_serving",
+    __slots__ = ("_after", "_answer", "_asked", "_call", "_copied_bytes", "_copy", "_ended_s", "_error", "_extras", "_first_s",
+                 "_forwarded", "_inference_id", "_journal", "_kind", "_last", "_reply", "_room", "_served", "_serving",
                  "_shadow_of", "_splicer", "_started_ns", "_started_s", "_streamed", "_targets_asked", "_trail", "_type",
-                 "_waited_s", "caller", "inference_id", "over", "prompt", "route", "status", "unit_hash")  # fmt: skip
+                 "_waited_s", "caller", "over", "prompt", "route", "status", "unit_hash")  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - all that is known when a request becomes an inference
         self, serving: Serving, *, journal: Journal, room: Room, reply: Reply, caller: Caller, route: Route,
-        prompt: Prompt, inference_id: str, unit_hash: str, trail: Trail, started_ns: int, started_s: float,
+        prompt: Prompt, unit_hash: str, trail: Trail, started_ns: int, started_s: float,
         forwarded: bytes, shadow_of: str | None = None,
         after: Callable[["Exchange"], None] | None = None,
     ) -> None:  # fmt: skip
@@ -76,7 +76,7 @@ class Exchange:
         self.caller = caller
         self.route = route
         self.prompt = prompt
-        self.inference_id = inference_id
+        self._inference_id: str | None = None
         self.unit_hash = unit_hash
         self._trail = trail
         self._started_ns = started_ns
@@ -98,9 +98,17 @@ class Exchange:
         self._extras: list[tuple[bytes, bytes]] = []
         self._last = b""
         self._error: PlatformError | None = None
-        self._answer: Answer | None = None
+        self._answer = _UNREAD
+        self._asked: Texts | None = None  # the conversation for the event, but for the answer
         self.status = 500
         self.over = False
+
+    @property
+    def inference_id(self) -> str:
+        """Issued when it is first needed: nobody waits for it before the model is asked."""
+        if self._inference_id is None:
+            self._inference_id = self._serving.issue(self.route, self.caller, self.unit_hash, self._started_ns)
+        return self._inference_id
 
     @property
     def traceparent(self) -> str | None:
@@ -215,15 +223,27 @@ class Exchange:
         self._ended_s = _clock() - self._started_s
         self._journal.add(self)
 
-    # what the journal asks
+    def prepare(self) -> None:
+        """Does what an answer will need while there is none yet."""
+        _ = self.inference_id
+        task = self.route.task
+        if self._asked is None and task.store_content and not (task.mask_content or task.seal_content):
+            written = self.prompt.written
+            self._asked = Texts(written.input_apart(), written.messages())
 
-    def completed(self, now: str) -> tuple[Completed, Texts]:
-        """The event; reads the answer."""
-        route, copy = self.route, self._copy
+    # what the journal asks, one after the other
+
+    def read(self) -> None:
+        """Reads the answer."""
+        copy = self._copy
         if self._copied_bytes > self._serving.limits.copy_bytes:
             copy = []
-        answer = self._kind.read(copy[0] if len(copy) == 1 else b"".join(copy), self._streamed)
-        self._answer = answer
+        self._answer = self._kind.read(copy[0] if len(copy) == 1 else b"".join(copy), self._streamed)
+
+    def completed(self, now: str) -> tuple[Completed, Texts]:
+        """The event."""
+        self.prepare()
+        route, answer = self.route, self._answer
         first_s, latency_s = self._first_s, self._ended_s
         completed = Completed(
             inference_id=self.inference_id,
@@ -248,23 +268,25 @@ class Exchange:
             latency_ms=latency_s * 1000,
             completed_at=now,
         )
-        return completed, self._texts(completed, answer) if route.task.store_content else Texts()
+        texts = self._asked
+        if texts is not None:
+            texts.answer = storable(_NOTHING if answer.text is None else json_of(answer.text))
+        elif route.task.store_content:
+            texts = self._concealed(completed, answer)
+        else:
+            texts = Texts()
+        return completed, texts
 
-    def _texts(self, completed: Completed, answer: Answer) -> Texts:
-        task = self.route.task
-        if task.mask_content or task.seal_content:
-            content = Content(user_input=self.prompt.user_input, turns=self.prompt.turns, answer=answer.text)
-            concealed = self._serving.conceal(task, content, self.inference_id)
-            completed.sealed_content = concealed.sealed
-            return Texts() if concealed.content is None else texts_of(concealed.content)
-        asked = self.prompt.written
-        written = _NOTHING if answer.text is None else json_of(answer.text)
-        return Texts(asked.input_apart(), asked.messages(), storable(written))
+    def _concealed(self, completed: Completed, answer: Answer) -> Texts:
+        content = Content(user_input=self.prompt.user_input, turns=self.prompt.turns, answer=answer.text)
+        concealed = self._serving.conceal(self.route.task, content, self.inference_id)
+        completed.sealed_content = concealed.sealed
+        return Texts() if concealed.content is None else texts_of(concealed.content)
 
     def finish(self) -> None:
         """It is on record: the last bytes go."""
         self._room.leave(self)
-        answer = self._answer or _UNREAD
+        answer = self._answer
         tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
         self.caller.leave(_time(), tokens=tokens)
         reply, self._reply = self._reply, None
@@ -276,7 +298,13 @@ class Exchange:
             reply.end(self._last)
         else:
             reply.whole(self.status, self._headers(), self._kind.with_id(self._copy[0], self.inference_id))
-        self._observe(answer)
+
+    def observe(self) -> None:
+        """The last bytes have gone."""
+        answer = self._answer
+        self._count(answer)
+        if self._trail.span is not None:
+            self._end_span(answer)
         self._call = None  # it knows this exchange: without the circle, nothing has to be collected
         if self._after is not None:
             self._after(self)
@@ -291,7 +319,7 @@ class Exchange:
             lines += lines_of(for_client(self._extras))
         return lines
 
-    def _observe(self, answer: Answer) -> None:
+    def _count(self, answer: Answer) -> None:
         tally = TALLIES.of(self.route.task.task_id, self._served.variant_id)
         outcome = self._outcome()
         tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + 1
@@ -302,8 +330,6 @@ class Exchange:
             tally.tokens_read.observe(answer.prompt_tokens)
         if answer.completion_tokens is not None:
             tally.tokens_written.observe(answer.completion_tokens)
-        if self._trail.span is not None:
-            self._end_span(answer)
 
     def _outcome(self) -> str:
         status = self.status

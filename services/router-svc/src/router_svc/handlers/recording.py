@@ -33,8 +33,10 @@ class Recordable(Protocol):
 
     @property
     def traceparent(self) -> str | None: ...
+    def read(self) -> None: ...
     def completed(self, now: str) -> tuple[Completed, Texts]: ...
     def finish(self) -> None: ...
+    def observe(self) -> None: ...
 
 
 def sealed(event: Event) -> OutboxRecord:
@@ -75,6 +77,8 @@ def _value(completed: Completed, texts: Texts) -> bytes:
 class Journal:
     """Puts exchanges on record, those of one turn of the loop in one write, and then lets their last bytes go.
 
+    They take each step together, as in `answering`.
+
     Args:
         event_bytes: Larger events lose their conversation.
     """
@@ -83,30 +87,56 @@ class Journal:
         self._spool = spool
         self._event_bytes = event_bytes
         self._ended: list[Recordable] = []
+        self._finished: list[Recordable] = []
 
     def add(self, exchange: Recordable) -> None:
         if not self._ended:
-            asyncio.get_running_loop().call_soon(self.flush)
+            asyncio.get_running_loop().call_soon(self._turn_over)
         self._ended.append(exchange)
 
-    def flush(self) -> None:
+    def close(self) -> None:
+        """Puts on record what has ended, and counts it."""
+        self._flush()
+        self._observe()
+
+    def _turn_over(self) -> None:
+        self._flush()
+        asyncio.get_running_loop().call_soon(self._observe)  # the bytes go before it
+
+    def _flush(self) -> None:
         """A full spool sheds events: users come first."""
         ended, self._ended = self._ended, []
+        records = self._records(ended)
+        if records:
+            self._append(records)
+        for exchange in ended:
+            exchange.finish()
+        self._finished += ended
+
+    def _observe(self) -> None:
+        finished, self._finished = self._finished, []
+        for exchange in finished:
+            exchange.observe()
+
+    def _records(self, ended: list[Recordable]) -> list[OutboxRecord]:
+        """A fault in one event must not keep answers back."""
         records: list[OutboxRecord] = []
         now = msgspec.to_builtins(datetime.now(UTC))  # RFC 3339, in a tenth of the time of isoformat
+        for exchange in ended:
+            try:
+                exchange.read()
+            except Exception:  # noqa: BLE001 - the event says what is known all the same
+                _log.exception("answer.unreadable")
         for exchange in ended:
             try:
                 completed, texts = exchange.completed(now)
                 records.append(
                     completed_record(completed, texts, traceparent=exchange.traceparent, event_bytes=self._event_bytes)
                 )
-            except Exception:  # noqa: BLE001 - a fault in one event must not keep answers back
+            except Exception:  # noqa: BLE001
                 EVENTS_SHED.labels(INFERENCE_COMPLETED.name).inc()
                 _log.exception("event.unwritable")
-        if records:
-            self._append(records)
-        for exchange in ended:
-            exchange.finish()
+        return records
 
     def _append(self, records: list[OutboxRecord]) -> None:
         try:

@@ -1,7 +1,6 @@
 """Asks a task from inside the router, along the very path of a client's request: same routing, limits and events."""
 
 import asyncio
-import time
 from http import HTTPStatus
 
 import msgspec
@@ -55,26 +54,24 @@ class SelfAsking:
 
         Raises:
             Invalid: the model's server refuses the question; it may be too long.
-            PlatformError: as `Answering.begin`.
+            PlatformError: nobody was asked, or nobody answered.
         """
         messages = [{"role": "user", "content": wish.text}]
         body = msgspec.json.encode({"model": wish.task_id, "messages": messages, "user": wish.unit})
         reply = _WholeReply()
-        try:
-            exchange = self._answering.begin(Ask(Endpoint.CHAT, body, {}, wish.caller), reply)
-        except BaseException:
-            wish.caller.leave(time.time())
-            raise
+        ask = Ask(Endpoint.CHAT, body, {}, wish.caller, reply)
+        self._answering.arrive(ask)
         try:
             status, headers, content = await reply.told
         finally:
-            exchange.abandon()  # does nothing to one that has ended
+            ask.abandon()  # does nothing to one that has ended
+        assert ask.exchange is not None
         if status != HTTPStatus.OK:
             raise Invalid("router.refused-by-server", f"the model's server refused the question ({status})")
         answer = KINDS[Endpoint.CHAT].read(content, False)
         if answer.text is None:
             raise ServingUnavailable("router.empty-answer", "the model said nothing")
-        return Told(inference_id=exchange.inference_id, variant_id=_variant(headers), text=answer.text)
+        return Told(inference_id=ask.exchange.inference_id, variant_id=_variant(headers), text=answer.text)
 
 
 def _variant(headers: bytes) -> str:

@@ -82,7 +82,8 @@ class Shadowing:
             _log.exception("shadow.failed")
 
     def close(self) -> None:
-        """Leaves the copies that are not answered yet; they are recorded as such."""
+        """Leaves the copies that are not answered yet, which are recorded as such, and begins no more."""
+        self._most = 0
         for place in [*self._taken]:
             if place.copy is not None:
                 place.copy.abandon()
@@ -119,9 +120,8 @@ class Shadowing:
             None if traceparent is None else traceparent.encode(), name="shadow", started_ns=started_ns
         )
         caller = Caller("shadow", tenant=shown.caller.tenant)  # the copy is not on the caller's account
-        inference_id = self._serving.issue(route, caller, shown.unit_hash, started_ns)
         return Exchange(
             self._serving, journal=self._journal, room=place, reply=_Nobody(), caller=caller, route=route,
-            prompt=shown.prompt, inference_id=inference_id, unit_hash=shown.unit_hash,
-            trail=trail, started_ns=started_ns, started_s=started_s, forwarded=b"", shadow_of=shown.inference_id,
+            prompt=shown.prompt, unit_hash=shown.unit_hash, trail=trail, started_ns=started_ns,
+            started_s=started_s, forwarded=b"", shadow_of=shown.inference_id,
         )  # fmt: skip
