@@ -4,16 +4,18 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import pytest
+from pydantic import JsonValue
 
 from loopwright.contracts.envelope import Envelope
 from loopwright.contracts.inferences import InferenceCompleted
 from loopwright.contracts.registry import DEPLOYMENT_CHANGED, INFERENCE_COMPLETED, TASK_DEFINED
+from loopwright.contracts.tasks import Retrieval
 from loopwright.errors import PlatformError
 from loopwright.testing.examples import an_event
 from router_svc.adapters.board import Board
@@ -26,9 +28,11 @@ from router_svc.domain.callers import Caller
 from router_svc.domain.inference_ids import InferenceIds
 from router_svc.domain.keys import KeyEntry
 from router_svc.domain.questions import Endpoint
+from router_svc.domain.retrieving import Passage
 from router_svc.domain.shapes import Completed, Texts
 from router_svc.handlers.answering import Answering, Ask
 from router_svc.handlers.concealing import Concealer
+from router_svc.handlers.enriching import Library
 from router_svc.handlers.exchange import Exchange
 from router_svc.handlers.rating import RatingDesk, RatingDraft, accept_ratings
 from router_svc.handlers.recording import completed_record
@@ -73,6 +77,15 @@ class UpstreamInMemory:
         self.asked.append(inquiry)
         asyncio.get_running_loop().call_soon(self.story, listener)
         return self.call_made
+
+    def spawn(self, body: Coroutine[object, object, None]) -> None:
+        self.spawned = asyncio.ensure_future(body)
+
+
+class LibraryInMemory:
+    async def similar(self, query: str, retrieval: Retrieval) -> list[Passage]:
+        await asyncio.sleep(0.01)
+        return [Passage(title="a like case", text=query, facts=(), score=1.0)]
 
 
 @dataclass
@@ -130,15 +143,17 @@ def spool(tmp_path: Path):
     spool.close()
 
 
-def an_answering(spool: Spool, upstream: UpstreamInMemory) -> Answering:
+def an_answering(
+    spool: Spool, upstream: UpstreamInMemory, *, library: Library | None = None, **task: JsonValue
+) -> Answering:
     board = Board()
-    for event in (an_event(TASK_DEFINED), an_event(DEPLOYMENT_CHANGED)):
+    for event in (an_event(TASK_DEFINED, **task), an_event(DEPLOYMENT_CHANGED)):
         take_in(board, event)
     board.loaded = True
     serving = Serving(
         board=board, ids=IDS, upstream=upstream, spool=spool,  # pyright: ignore[reportArgumentType] - the part that is used
         limits=Limits(copy_bytes=1 << 20, event_bytes=1 << 20), nonces=Nonces(), tracing=Tracing(0.0),
-        conceal=Concealer(ContentSeals(None)),
+        conceal=Concealer(ContentSeals(None)), library=library,
     )  # fmt: skip
     return Answering(serving)
 
@@ -256,6 +271,15 @@ class TestTurns:
 
 
 class TestEvents:
+    async def test_a_question_with_similar_cases_is_recorded_as_the_model_saw_it(self, spool: Spool) -> None:
+        looked_up = {"collection": "cases"}
+        answering = an_answering(spool, UpstreamInMemory(whole), library=LibraryInMemory(), retrieval=looked_up)
+        answering.arrive(an_ask(ReplyInMemory(spool)))
+        await asyncio.sleep(0.05)
+        asked = recorded(spool)["messages"]
+        assert "a like case" in str(asked)
+        assert recorded(spool)["input"] == "x"
+
     def test_what_is_written_by_hand_has_the_fields_of_the_contract(self) -> None:
         assert {*Completed.__struct_fields__, *Texts.__struct_fields__} == set(InferenceCompleted.model_fields)
 

@@ -234,7 +234,7 @@ class Answering:
             serving.upstream.spawn(self._enter_enriched(exchange, question, exchange.prompt.user_input))
         else:
             self._gate.enter(exchange)
-        self._begun.append(exchange)
+            self._begun.append(exchange)  # what is looked up first still gets its prompt
 
     async def _enter_enriched(self, exchange: Exchange, question: Question, user_input: str | None) -> None:
         """Looks similar cases up first; what cannot be had in time is not waited for."""
