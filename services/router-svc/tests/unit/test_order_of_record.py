@@ -30,7 +30,7 @@ from router_svc.domain.keys import KeyEntry
 from router_svc.domain.questions import Endpoint
 from router_svc.domain.retrieving import Passage
 from router_svc.domain.shapes import Completed, Texts
-from router_svc.handlers.answering import Answering, Ask
+from router_svc.handlers.answering import Answering, Ask, Gate
 from router_svc.handlers.concealing import Concealer
 from router_svc.handlers.enriching import Library
 from router_svc.handlers.exchange import Exchange
@@ -268,6 +268,15 @@ class TestTurns:
         ask.abandon()
         await asyncio.sleep(0.01)
         assert (len(upstream.asked), spool.pending, caller._in_flight) == (1, 1, 0)
+
+    async def test_who_is_refused_for_want_of_room_and_leaves_is_not_put_on_record(self, spool: Spool) -> None:
+        answering, caller = an_answering(spool, UpstreamInMemory(whole)), Caller("ada")
+        answering._gate = Gate(in_flight=0, waiting=0, wait_s=1)
+        ask = an_ask(ReplyInMemory(spool), caller=caller)
+        answering.arrive(ask)
+        ask.abandon()
+        await asyncio.sleep(0.01)
+        assert (spool.pending, caller._in_flight) == (0, 0)
 
 
 class TestEvents:

@@ -1,7 +1,7 @@
 """Takes inference requests in: who asks what of whom, and whether there is room for it now.
 
 Those that come in one turn of the event loop take each step together: a step's code is in the processor's caches for all
-of them but the first. All steps for one, then all for the next, cost half again as much.
+of them but the first.
 """
 
 import asyncio
@@ -75,7 +75,8 @@ class Ask:
             self.exchange.abandon()
 
     def refuse(self, error: PlatformError) -> None:
-        """Ends what was never asked of a model."""
+        """Ends what was never asked of a model: nothing of it is left to abandon, or to put on record."""
+        self.exchange = None
         self.caller.leave(_time())
         self.reply.refuse(error)
 
