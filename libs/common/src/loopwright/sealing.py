@@ -9,11 +9,12 @@ import binascii
 import json
 import os
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loopwright.ahead import beside
 from loopwright.errors import InvalidPayload, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -87,49 +88,62 @@ def _read(path: Path) -> KeyRing:
         raise ValueError(f"{path.name} is no key file: {type(error).__name__}") from error
 
 
-async def seal(chunks: AsyncIterator[bytes], ring: KeyRing) -> AsyncIterator[bytes]:
-    """Encrypts a stream; holds two frames at most."""
+async def seal(chunks: AsyncIterator[bytes], ring: KeyRing) -> AsyncGenerator[bytes]:
+    """Encrypts a stream; holds two frames at most, and one piece of it."""
     data_key, prefix = os.urandom(KEY_BYTES), os.urandom(_PREFIX_BYTES)
     yield header_of(ring, data_key, prefix)
     cipher, number = _cipher(data_key), 0
-    waiting = bytearray()
-    async for chunk in chunks:
-        waiting += chunk
-        while len(waiting) > _FRAME_BYTES:  # a full frame may be the last one, so it waits for a successor
-            yield cipher.encrypt(_nonce(prefix, number, last=False), bytes(waiting[:_FRAME_BYTES]), None)
-            del waiting[:_FRAME_BYTES]
-            number += 1
-    yield cipher.encrypt(_nonce(prefix, number, last=True), bytes(waiting), None)
+    async for frame, last in _framed(chunks, _FRAME_BYTES):
+        yield await beside(len(frame), cipher.encrypt, _nonce(prefix, number, last=last), frame, None)
+        number += 1
 
 
-async def unseal(chunks: AsyncIterator[bytes], ring: KeyRing) -> AsyncIterator[bytes]:
+async def unseal(chunks: AsyncIterator[bytes], ring: KeyRing) -> AsyncGenerator[bytes]:
     """Decrypts a stream that `seal` made; what never was sealed passes as it is.
 
     Raises:
         StoreUnavailable: sealed under a key that is not on the ring (code `storage.key-missing`).
         InvalidPayload: changed, cut off, or its header is.
     """
-    waiting = await _at_least(HEADER_BYTES, chunks)
-    if len(waiting) < HEADER_BYTES or not waiting.startswith(_MAGIC):
-        yield bytes(waiting)
+    begun = await _at_least(HEADER_BYTES, chunks)
+    if len(begun) < HEADER_BYTES or not begun.startswith(_MAGIC):
+        yield begun
         async for chunk in chunks:
             yield chunk
         return
-    frames = _Frames(bytes(waiting[:HEADER_BYTES]), ring)
-    del waiting[:HEADER_BYTES]
+    frames = _Frames(begun[:HEADER_BYTES], ring)
+    async for frame, last in _framed(after(begun[HEADER_BYTES:], chunks), _SEALED_BYTES):
+        yield await beside(len(frame), frames.open, frame, last=last)
+
+
+async def after(head: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """A stream with something before it."""
+    yield head
+    async for chunk in rest:
+        yield chunk
+
+
+async def _framed(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[tuple[memoryview, bool]]:
+    """Frames of `size` bytes and a last one of at most as many; with each whether it is that."""
+    held: list[bytes | memoryview] = []
+    held_bytes = 0
     async for chunk in chunks:
-        waiting += chunk
-        while len(waiting) > _SEALED_BYTES:
-            yield frames.open(bytes(waiting[:_SEALED_BYTES]), last=False)
-            del waiting[:_SEALED_BYTES]
-    while len(waiting) > _SEALED_BYTES:  # all of it may have come with the header
-        yield frames.open(bytes(waiting[:_SEALED_BYTES]), last=False)
-        del waiting[:_SEALED_BYTES]
-    yield frames.open(bytes(waiting), last=True)
+        held.append(chunk)
+        held_bytes += len(chunk)
+        if held_bytes <= size:  # a full frame may be the last one, so it waits for a successor
+            continue
+        whole = memoryview(b"".join(held))
+        while len(whole) > size:
+            yield whole[:size], False
+            whole = whole[size:]
+        held.clear()
+        held.append(whole)
+        held_bytes = len(whole)
+    yield memoryview(b"".join(held)), True
 
 
-async def _at_least(wanted_bytes: int, chunks: AsyncIterator[bytes]) -> bytearray:
-    got = bytearray()
+async def _at_least(wanted_bytes: int, chunks: AsyncIterator[bytes]) -> bytes:
+    got = b""
     async for chunk in chunks:
         got += chunk
         if len(got) >= wanted_bytes:
@@ -177,7 +191,7 @@ class _Frames:
         self._prefix = header[-_PREFIX_BYTES:]
         self._number = 0
 
-    def open(self, frame: bytes, *, last: bool) -> bytes:
+    def open(self, frame: memoryview, *, last: bool) -> bytes:
         nonce = _nonce(self._prefix, self._number, last=last)
         self._number += 1
         return _decrypted(self._cipher, nonce, frame, None, otherwise="the object was changed or cut off")
@@ -219,7 +233,9 @@ def _cipher(key: bytes) -> "AESGCM":
     return AESGCM(key)
 
 
-def _decrypted(cipher: "AESGCM", nonce: bytes, ciphertext: bytes, bound_to: bytes | None, *, otherwise: str) -> bytes:
+def _decrypted(
+    cipher: "AESGCM", nonce: bytes, ciphertext: bytes | memoryview, bound_to: bytes | None, *, otherwise: str
+) -> bytes:
     from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
 
     try:

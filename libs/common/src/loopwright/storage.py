@@ -6,14 +6,19 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
+from loopwright.ahead import beside, one_ahead
 from loopwright.contracts.base import Artifact
 from loopwright.errors import InvalidPayload, StoreUnavailable
-from loopwright.sealing import HEADER_BYTES, KeyFile, KeyRing, rewrap, seal, unseal
+from loopwright.sealing import HEADER_BYTES, KeyFile, KeyRing, after, rewrap, seal, unseal
 from loopwright.settings import CommonSettings
+
+if TYPE_CHECKING:
+    from obstore import GetResult  # of its types alone
 
 _CHUNK_BYTES = 1 << 20
 
@@ -35,7 +40,7 @@ class Storage:
 
     async def put_bytes(self, content: bytes, *, kind: str, suffix: str, media_type: str) -> Artifact:
         """Stores bytes; storing the same bytes again changes nothing."""
-        digest = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()
+        digest = (await beside(len(content), hashlib.sha256, content)).hexdigest()
         return await self._put(content, digest, len(content), f"{kind}/{digest[:2]}/{digest}{suffix}", media_type)
 
     async def put_file(self, path: Path, *, kind: str, suffix: str, media_type: str) -> Artifact:
@@ -44,7 +49,7 @@ class Storage:
         return await self._put(path, digest, size, f"{kind}/{digest[:2]}/{digest}{suffix}", media_type)
 
     async def _put(self, content: bytes | Path, digest: str, size: int, name: str, media_type: str) -> Artifact:
-        stored = content if self._keys is None else seal(_pieces(content), self._keys.ring())
+        stored = content if self._keys is None else one_ahead(seal(one_ahead(_pieces(content)), self._keys.ring()))
         try:
             await self._store.put_async(name, stored)
         except (BaseError, OSError) as error:
@@ -61,10 +66,13 @@ class Storage:
         name = self._name_of(artifact.uri)
         digest = hashlib.sha256()
         try:
-            async with aclosing(self._plain(name)) as pieces:
+            async with aclosing(one_ahead(self._plain(name))) as pieces:
                 async for piece in pieces:
-                    digest.update(piece)
-                    yield piece
+                    hashing = asyncio.create_task(beside(len(piece), digest.update, piece))
+                    try:
+                        yield piece
+                    finally:
+                        await hashing
         except FileNotFoundError as error:
             raise StoreUnavailable("storage.object-missing", f"{name} is not there") from error
         except ValueError as error:
@@ -76,7 +84,7 @@ class Storage:
 
     async def _plain(self, name: str) -> AsyncGenerator[bytes]:
         response = await self._store.get_async(name)
-        stored = (bytes(chunk) async for chunk in response.stream(min_chunk_size=_CHUNK_BYTES))
+        stored = _chunks_of(response)
         async for piece in stored if self._keys is None else unseal(stored, self._keys.ring()):
             yield piece
 
@@ -148,7 +156,7 @@ class Storage:
             response = await self._store.get_async(name, options={"range": {"offset": HEADER_BYTES}})
         except FileNotFoundError:
             return False  # deleted since it was listed
-        await self._store.put_async(name, _after(new, response.stream(min_chunk_size=_CHUNK_BYTES)))
+        await self._store.put_async(name, after(new, _chunks_of(response)))
         return True
 
     def _name_of(self, uri: str) -> str:
@@ -185,7 +193,7 @@ def _hash_file(path: Path) -> tuple[str, int]:
         return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
 
 
-async def _pieces(content: bytes | Path) -> AsyncIterator[bytes]:
+async def _pieces(content: bytes | Path) -> AsyncGenerator[bytes]:
     if isinstance(content, bytes):
         for first in range(0, len(content), _CHUNK_BYTES):
             yield content[first : first + _CHUNK_BYTES]
@@ -195,7 +203,6 @@ async def _pieces(content: bytes | Path) -> AsyncIterator[bytes]:
             yield piece
 
 
-async def _after(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield head
-    async for piece in rest:
-        yield bytes(piece)
+async def _chunks_of(response: "GetResult") -> AsyncGenerator[bytes]:
+    async for chunk in response.stream(min_chunk_size=_CHUNK_BYTES):
+        yield bytes(chunk)
