@@ -12,13 +12,14 @@ import random
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from dataset_svc.adapters.version_packs import Committed, VersionPacks
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.versions.version_diff import ChangeKind, VersionDiff
+from loopwright.contracts.base import Artifact
 from loopwright.contracts.datasets import Split
 from loopwright.storage import Storage
 
@@ -77,19 +78,25 @@ def in_parts(lines: list[bytes]) -> Parts:
     }
 
 
+async def commit(
+    packs: VersionPacks, parts: Parts, splits: Mapping[SplitName, Split], *, parent: Artifact | None
+) -> Committed:
+    return await packs.commit(await packs.grow(parts, parent=parent), splits)
+
+
 async def own(folder: Path, first: Parts, second: Parts) -> tuple[float, int]:
     """Seconds of the second commit, and bytes that it added."""
     storage = Storage(f"file://{folder / 'own'}")
     packs = VersionPacks(storage)
     warm = {name: content[: content.find(b"\n") + 1] for name, content in first.items()}
-    await packs.commit(warm, await files(storage, warm), parent=None)
+    await commit(packs, warm, await files(storage, warm), parent=None)
     files_s, first_files = await timed(lambda: files(storage, first))
     second_files = await files(storage, second)
-    first_s, one = await timed(lambda: packs.commit(first, first_files, parent=None))
+    first_s, one = await timed(lambda: commit(packs, first, first_files, parent=None))
     print(f"first version: {first_s:.2f} s, {one.stored_bytes / 1e6:.1f} MB (its files for training: {files_s:.2f} s)")
 
     async def grow(opened: VersionPacks) -> Committed:
-        return await opened.commit(second, second_files, parent=one.manifest)
+        return await commit(opened, second, second_files, parent=one.manifest)
 
     second_s, two = await best(lambda: grow(packs))
     cold_s, _ = await best(lambda: grow(VersionPacks(storage)))

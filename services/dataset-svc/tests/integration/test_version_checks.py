@@ -121,7 +121,8 @@ async def test_leaks_between_the_parts_are_named(world, api, engineer):
     for name, content in contents.items():
         artifact = await world.storage.put_bytes(content, kind="datasets", suffix=".jsonl", media_type="x/y")
         splits[name] = Split(artifact=artifact, samples=len(parts[name]))
-    committed = await VersionPacks(world.storage).commit(contents, splits, parent=Artifact.model_validate(row.manifest))
+    packs = VersionPacks(world.storage)
+    committed = await packs.commit(await packs.grow(contents, parent=Artifact.model_validate(row.manifest)), splits)
     async with world.work() as unit:
         values = {str(name): split for name, split in splits.items()} | {"manifest": committed.manifest}
         await unit.session.execute(

@@ -64,7 +64,8 @@ async def pack(world, row, parent=None):
     """Puts a version into the history as a build does, if the build has not done so."""
     if row.manifest is not None:
         return Artifact.model_validate(row.manifest)
-    committed = await VersionPacks(world.storage).commit(await texts_of(world, row), splits_of(row), parent=parent)
+    packs = VersionPacks(world.storage)
+    committed = await packs.commit(await packs.grow(await texts_of(world, row), parent=parent), splits_of(row))
     await keep(world, row, manifest=committed.manifest)
     return committed.manifest
 

@@ -49,7 +49,7 @@ class History:
             for name, content in parts.items()
         }
         parent = self.versions[-1][0] if self.versions else None
-        committed = await self.packs.commit(parts, splits, parent=parent)
+        committed = await self.packs.commit(await self.packs.grow(parts, parent=parent), splits)
         self.versions.append((committed.manifest, parts))
         return committed
 

@@ -44,7 +44,8 @@ class History:
         self.packs = VersionPacks(self.storage)
 
     async def commit(self, parts, parent=None):
-        return await self.packs.commit(parts, await self.files(parts), parent=parent and parent.manifest)
+        grown = await self.packs.grow(parts, parent=parent and parent.manifest)
+        return await self.packs.commit(grown, await self.files(parts))
 
     async def files(self, parts):
         return {
@@ -184,9 +185,8 @@ def test_a_growth_holds_exactly_the_rows_that_the_parent_lacks(before, after):
             name: Split(artifact=await storage.put_bytes(part.content), samples=0)
             for name, part in content(before).items()
         }
-        committed = await packs.commit(
-            {name: part.content for name, part in content(before).items()}, files, parent=None
-        )
+        grown = await packs.grow({name: part.content for name, part in content(before).items()}, parent=None)
+        committed = await packs.commit(grown, files)
         return (await packs.open(committed.manifest)).snapshot
 
     snapshot = asyncio.run(parent())

@@ -61,6 +61,29 @@ class Committed:
     stored_bytes: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Grown:
+    """The rows of a version in the store of record; nothing names them yet.
+
+    Attributes:
+        layer: Of the rows that no layer of the parent held; None if there are none.
+        key: Of the hashes of rows.
+    """
+
+    growth: Growth
+    layer: StoredLayer | None
+    key: bytes
+
+    @property
+    def layers(self) -> tuple[StoredLayer, ...]:
+        """What was added."""
+        return () if self.layer is None else (self.layer,)
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(one.index.size_bytes + sum(pack.object.size_bytes for pack in one.packs) for one in self.layers)
+
+
 class VersionPacks:
     """Commits and opens versions; remembers indexes of layers, which never change, up to 72 MB of them.
 
@@ -72,29 +95,31 @@ class VersionPacks:
         self._storage = storage
         self._indexes: OrderedDict[str, RowIndex] = OrderedDict()
 
-    async def commit(
-        self, parts: Mapping[SplitName, bytes], splits: Mapping[SplitName, Split], *, parent: Artifact | None
-    ) -> Committed:
-        """Stores the rows that the parent's layers lack, and a manifest; committing twice changes nothing.
+    async def grow(self, parts: Mapping[SplitName, bytes], *, parent: Artifact | None) -> Grown:
+        """Stores the rows that the parent's layers lack; growing twice changes nothing.
 
         Args:
             parts: The lines of each part's file.
-            splits: The files as stored; their hashes are what a checkout is held to.
             parent: Manifest of the parent, if it has one.
         """
         before = None if parent is None else await self._snapshot(parent)
         key = secrets.token_bytes(KEY_BYTES) if before is None else before.key
         growth = await asyncio.to_thread(_plan, parts, before, key)
+        layer = await self._add_layer(growth) if growth.packs else None
+        return Grown(growth=growth, layer=layer, key=key)
+
+    async def commit(self, grown: Grown, splits: Mapping[SplitName, Split]) -> Committed:
+        """Stores the manifest of what has grown.
+
+        Args:
+            splits: The files as stored; their hashes are what a checkout is held to.
+        """
         sha256 = {name: splits[name].artifact.sha256 for name in SplitName}
-        layers, stored_bytes = list(growth.kept), 0
-        if growth.packs:
-            layer = await self._add_layer(growth)
-            layers.append(layer)
-            stored_bytes = layer.index.size_bytes + sum(pack.object.size_bytes for pack in layer.packs)
-        content = await asyncio.to_thread(encode_manifest, layers, growth.places, sha256, key=key)
+        layers = [*grown.growth.kept, *grown.layers]
+        content = await asyncio.to_thread(encode_manifest, layers, grown.growth.places, sha256, key=grown.key)
         manifest = await self._storage.put_bytes(content, kind=_KIND, suffix=".manifest", media_type=MANIFEST_TYPE)
-        rows = len(growth.index.hashes)
-        return Committed(manifest=manifest, rows_added=rows, stored_bytes=stored_bytes + manifest.size_bytes)
+        rows = len(grown.growth.index.hashes)
+        return Committed(manifest=manifest, rows_added=rows, stored_bytes=grown.stored_bytes + manifest.size_bytes)
 
     async def open(self, manifest: Artifact) -> "OpenVersion":
         """A version from its manifest.

@@ -148,18 +148,24 @@ async def publish_version(
     session.add(version)
     await session.flush()
     await refs.move_main(session, version, by=request.requested_by, now=now)
-    asked = await questions.NewQuestions.of_dataset(session, dataset.dataset_id)
-    grouped = groups.NewGroups(session, dataset.dataset_id)
     for name, part in stored.built.parts.items():
-        for rows in part.unpacked(stored.rows):
-            await datasets.add_samples(session, version.version_id, name, rows)
-            await asked.add(name, rows)
-            await grouped.add(name, rows)
-    await asked.keep()
-    await grouped.keep()
+        await datasets.add_samples(session, version.version_id, name, part.unpacked(stored.rows))
+    await _keep_sides(unit, dataset, stored)
     _end_validated(row, stored, now)
     unit.announce(_validated(dataset, version))
     return Publication.PUBLISHED
+
+
+async def _keep_sides(unit: Work, dataset: DatasetRow, stored: Stored) -> None:
+    """No later version takes a question or a group to another side of the split."""
+    asked = questions.new_questions(unit.session, dataset.dataset_id)
+    grouped = groups.new_groups(unit.session, dataset.dataset_id)
+    for name, part in stored.built.parts.items():
+        for rows in part.unpacked(stored.rows):
+            await asked.add(name, {row.question_sha256: row.question for row in rows})
+            await grouped.add(name, {row.group_sha256: None for row in rows if row.group_sha256 is not None})
+    await asked.keep()
+    await grouped.keep()
 
 
 def _parent_changed(parent: VersionRow | None, materials: Materials) -> bool:

@@ -1,7 +1,7 @@
 """Builds versions from requests, one at a time, outside any transaction; a crash anywhere repeats the work only."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from dataset_svc.domain.building import Memory, Recipe
 from dataset_svc.domain.packed_builds import PackedBuild
 from dataset_svc.domain.preparing import dataset_key
 from dataset_svc.domain.requests import Origin, Purpose, VersionRequest
+from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.reading import ReadingRules
 from dataset_svc.domain.versions.recipes import recipe_sha256
 from dataset_svc.handlers.requests import (
@@ -254,19 +255,15 @@ class Builds:
             await keep_rejects(unit, request.request_id, kept)
 
     async def _store(self, request: VersionRequest, materials: Materials, outcome: _Outcome) -> Stored:
-        storage, built = self._storage, outcome.built
+        storage, built, packs = self._storage, outcome.built, self._workshop.packs
         parts = {
             name: await asyncio.to_thread(piece_of, outcome.parts, part.first_byte, part.size_bytes)
             for name, part in built.parts.items()
         }
-        splits = {
-            name: Split(
-                artifact=await storage.put_bytes(parts[name], kind="datasets", suffix=".jsonl", media_type=_JSON_LINES),
-                samples=part.samples,
-            )
-            for name, part in built.parts.items()
-        }
-        committed = await self._workshop.packs.commit(parts, splits, parent=materials.parent_manifest)
+        grown, splits = await asyncio.gather(
+            packs.grow(parts, parent=materials.parent_manifest), self._put_parts(built, parts)
+        )
+        committed = await packs.commit(grown, splits)
         options = {"tokens": "counted" if self._workshop.tokenizer else "not counted"}
         recipe = recipe_of(request, materials, max_line_bytes=self._limits.max_line_bytes, options=options)
         return Stored(
@@ -280,6 +277,14 @@ class Builds:
             statistics=await self._put(built.statistics, "application/json", suffix=".json"),
             page=await self._put(built.page, "text/html; charset=utf-8", suffix=".html"),
         )
+
+    async def _put_parts(self, built: PackedBuild, parts: Mapping[SplitName, bytes]) -> dict[SplitName, Split]:
+        storing = [
+            self._storage.put_bytes(lines, kind="datasets", suffix=".jsonl", media_type=_JSON_LINES)
+            for lines in parts.values()
+        ]
+        artifacts = zip(parts, await asyncio.gather(*storing), strict=True)
+        return {name: Split(artifact=artifact, samples=built.parts[name].samples) for name, artifact in artifacts}
 
     async def _put(self, content: bytes, media_type: str, *, suffix: str) -> Artifact:
         return await self._storage.put_bytes(content, kind="dataset-reports", suffix=suffix, media_type=media_type)

@@ -1,62 +1,46 @@
 """Many rows at once: PostgreSQL's COPY, inside the transaction of the session."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final
 
 import asyncpg
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from dataset_svc.store.tables import Base
 
-async def copy_rows(
-    session: AsyncSession, table: str, columns: Sequence[str], rows: Iterable[tuple[object, ...]], *, schema: str | None
-) -> None:
-    """Copies rows into a table.
+Rows = Sequence[tuple[object, ...]]
+_COPIED_AT_ONCE: Final = 20_000  # by one statement, which has a minute
+
+
+async def copy_rows(session: AsyncSession, table: type[Base], columns: Sequence[str], portions: Iterable[Rows]) -> None:
+    """Copies rows into a table; the next portion is made while the database takes the last one.
 
     Args:
-        schema: None for a temporary table.
+        portions: Some milliseconds of work each.
     """
     connection = await session.connection()
-    await connection.exec_driver_sql(
-        "SELECT 1"
-    )  # the driver's connection is in the transaction from its first statement on
+    # the driver's connection is in the transaction from its first statement on
+    await connection.exec_driver_sql("SELECT 1")
     raw = (await connection.get_raw_connection()).driver_connection
     assert isinstance(raw, asyncpg.Connection)
-    await raw.copy_records_to_table(table, schema_name=schema, columns=columns, records=rows)
+    waiting = iter(portions)
+    while (first := next(waiting, None)) is not None:
+        records = _statement(first, waiting)
+        await raw.copy_records_to_table(
+            table.__tablename__, schema_name=table.metadata.schema, columns=columns, records=records
+        )
 
 
-_MERGED_AT_ONCE: Final = 20_000
-
-
-class Staging:
-    """Rows for a table that may hold rows of the same keys: a temporary table takes some thousands, a statement merges them.
-
-    Args:
-        table: The temporary one, which goes with the transaction.
-        columns: With their types.
-        merge: Reads it; a key may be in it several times.
-    """
-
-    def __init__(self, session: AsyncSession, table: str, columns: Mapping[str, str], merge: sa.TextClause) -> None:
-        self._session, self._table, self._columns, self._merge = session, table, columns, merge
-        self._made = False
-        self._rows = 0
-
-    async def add(self, rows: Sequence[tuple[object, ...]]) -> None:
-        if not rows:
+async def _statement(first: Rows, waiting: Iterator[Rows]) -> AsyncIterator[tuple[object, ...]]:
+    """The rows of one statement; others have their turn between two portions."""
+    rows: Rows | None = first
+    copied = 0
+    while rows is not None:
+        for row in rows:
+            yield row
+        copied += len(rows)
+        if copied >= _COPIED_AT_ONCE:
             return
-        if not self._made:
-            columns = ", ".join(f"{name} {kind}" for name, kind in self._columns.items())
-            await self._session.execute(sa.text(f"CREATE TEMPORARY TABLE {self._table} ({columns}) ON COMMIT DROP"))
-            self._made = True
-        await copy_rows(self._session, self._table, tuple(self._columns), rows, schema=None)
-        self._rows += len(rows)
-        if self._rows >= _MERGED_AT_ONCE:
-            await self.merge()
-
-    async def merge(self) -> None:
-        """Merges what waits."""
-        if self._rows:
-            await self._session.execute(self._merge)
-            await self._session.execute(sa.text(f"TRUNCATE {self._table}"))
-            self._rows = 0
+        await asyncio.sleep(0)
+        rows = next(waiting, None)

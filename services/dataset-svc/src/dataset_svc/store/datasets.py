@@ -83,25 +83,19 @@ _SAMPLE_COLUMNS = (
 )  # fmt: skip
 
 
-async def add_samples(session: AsyncSession, version_id: str, split: SplitName, samples: Iterable[BuiltRow]) -> None:
-    rows = (
-        (
-            version_id,
-            built.sample_id,
-            str(split),
-            built.position,
-            built.content_sha256,
-            built.question_sha256,
-            built.group_sha256,
-            built.source,
-            built.inference_id,
-            list(built.rating_ids),
-            built.unit_hash,
-            built.weight_0_1,
-        )
-        for built in samples
-    )
-    await copy_rows(session, "samples", _SAMPLE_COLUMNS, rows, schema="dataset")
+async def add_samples(
+    session: AsyncSession, version_id: str, split: SplitName, portions: Iterable[Sequence[BuiltRow]]
+) -> None:
+    """Adds the samples of one part, some at a time."""
+    rows = ([_sample_row(version_id, split, built) for built in portion] for portion in portions)
+    await copy_rows(session, SampleRow, _SAMPLE_COLUMNS, rows)
+
+
+def _sample_row(version_id: str, split: SplitName, built: BuiltRow) -> tuple[object, ...]:
+    return (
+        version_id, built.sample_id, split, built.position, built.content_sha256, built.question_sha256,
+        built.group_sha256, built.source, built.inference_id, built.rating_ids, built.unit_hash, built.weight_0_1,
+    )  # fmt: skip
 
 
 async def count_held_out(session: AsyncSession, version: VersionRow) -> int:

@@ -1,21 +1,16 @@
 """Which side of the split a dataset's groups (users, documents) are on, for every later version."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from dataset_svc.domain.packed_builds import BuiltRow
 from dataset_svc.domain.samples import SplitName
-from dataset_svc.store.copying import Staging
+from dataset_svc.store.copying import copy_rows
+from dataset_svc.store.sides import NewSides
 from dataset_svc.store.tables import GroupRow, SampleRow, VersionRow
 
-_STAGED = {"digest": "text", "split": "text"}
-_REMEMBER = """
-INSERT INTO dataset.groups (dataset_id, group_sha256, split)
-SELECT DISTINCT ON (digest) :dataset_id, digest, split FROM new_groups ORDER BY digest
-ON CONFLICT (dataset_id, group_sha256) DO UPDATE SET split = excluded.split
-"""
+_COLUMNS = ("dataset_id", "group_sha256", "split")
 
 
 async def list_groups(session: AsyncSession, dataset_id: str) -> dict[str, SplitName]:
@@ -24,19 +19,14 @@ async def list_groups(session: AsyncSession, dataset_id: str) -> dict[str, Split
     return {digest: SplitName(split) for digest, split in await session.execute(statement)}
 
 
-class NewGroups:
-    """Keeps the groups of one version; the newest word holds."""
+def new_groups(session: AsyncSession, dataset_id: str) -> NewSides[None]:
+    """Keeps the groups of one version by their digests."""
 
-    def __init__(self, session: AsyncSession, dataset_id: str) -> None:
-        self._staging = Staging(session, "new_groups", _STAGED, sa.text(_REMEMBER).bindparams(dataset_id=dataset_id))
+    async def add(fresh: Sequence[tuple[str, SplitName, None]]) -> None:
+        rows = [(dataset_id, digest, split) for digest, split, _ in fresh]
+        await copy_rows(session, GroupRow, _COLUMNS, [rows])
 
-    async def add(self, split: SplitName, samples: Iterable[BuiltRow]) -> None:
-        digests = {built.group_sha256 for built in samples} - {None}
-        await self._staging.add([(digest, split) for digest in digests])
-
-    async def keep(self) -> None:
-        """Keeps all that was added."""
-        await self._staging.merge()
+    return NewSides(session, dataset_id, table=GroupRow, digest=GroupRow.group_sha256, add=add)
 
 
 async def forget_groups_of_unit(session: AsyncSession, unit_hash: str) -> None:

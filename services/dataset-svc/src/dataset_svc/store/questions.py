@@ -1,26 +1,19 @@
 """Which side of the split a dataset's questions are on, for every later version."""
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from dataset_svc.domain.likeness.clusters import RememberedQuestion, RememberedQuestions
-from dataset_svc.domain.packed_builds import BuiltRow
 from dataset_svc.domain.samples import SplitName
-from dataset_svc.store.copying import Staging
+from dataset_svc.store.copying import copy_rows
+from dataset_svc.store.sides import NewSides
 from dataset_svc.store.tables import QuestionRow, SampleRow, VersionRow
-from loopwright.sealed_columns import ColumnOpener, ColumnSealer, sealer_for
+from loopwright.sealed_columns import ColumnOpener, sealer_for
 
 _AT_ONCE = 1_000
-_STAGED = {"digest": "text", "split": "text", "question": "bytea"}
-# in order of their keys, which is how the index takes them fastest
-_REMEMBER = """
-INSERT INTO dataset.questions (dataset_id, question_sha256, split, question)
-SELECT DISTINCT ON (digest) :dataset_id, digest, split, question FROM new_questions ORDER BY digest
-ON CONFLICT (dataset_id, question_sha256) DO UPDATE SET split = excluded.split
-"""
+_COLUMNS = ("dataset_id", "question_sha256", "split", "question")
 
 
 async def list_questions(session: AsyncSession, dataset_id: str) -> RememberedQuestions:
@@ -38,26 +31,20 @@ async def list_questions(session: AsyncSession, dataset_id: str) -> RememberedQu
     return found
 
 
-class NewQuestions:
-    """Keeps the questions of one version. The newest word holds: no version takes a question out of the held-out part."""
+def new_questions(session: AsyncSession, dataset_id: str) -> NewSides[str]:
+    """Keeps the questions of one version by their digests; those that the dataset did not have are sealed under a key of their own."""
 
-    def __init__(self, staging: Staging, sealer: ColumnSealer) -> None:
-        self._staging, self._sealer = staging, sealer
+    async def add(fresh: Sequence[tuple[str, SplitName, str]]) -> None:
+        if not fresh:
+            return
+        seal = (await sealer_for(session, QuestionRow.__tablename__)).seal
+        portions = (
+            [(dataset_id, digest, split, seal(question.encode())) for digest, split, question in some]
+            for some in (fresh[first : first + _AT_ONCE] for first in range(0, len(fresh), _AT_ONCE))
+        )
+        await copy_rows(session, QuestionRow, _COLUMNS, portions)
 
-    @classmethod
-    async def of_dataset(cls, session: AsyncSession, dataset_id: str) -> Self:
-        merge = sa.text(_REMEMBER).bindparams(dataset_id=dataset_id)
-        sealer = await sealer_for(session, QuestionRow.__tablename__)
-        return cls(Staging(session, "new_questions", _STAGED, merge), sealer)
-
-    async def add(self, split: SplitName, samples: Iterable[BuiltRow]) -> None:
-        questions = {built.question_sha256: built.question for built in samples}
-        seal = self._sealer.seal
-        await self._staging.add([(digest, split, seal(question.encode())) for digest, question in questions.items()])
-
-    async def keep(self) -> None:
-        """Keeps all that was added."""
-        await self._staging.merge()
+    return NewSides(session, dataset_id, table=QuestionRow, digest=QuestionRow.question_sha256, add=add)
 
 
 async def forget_questions_of_unit(session: AsyncSession, unit_hash: str) -> None:
