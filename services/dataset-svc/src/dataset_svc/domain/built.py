@@ -1,13 +1,15 @@
 """What a build comes to: the parts of a version with their bytes, and what was seen on the way."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, count, starmap
+from itertools import accumulate, chain, count, pairwise, starmap
 from typing import TypeVar
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dataset_svc.domain.candidates import SOURCES, Candidates, Rows
@@ -19,10 +21,12 @@ from dataset_svc.domain.texts.hashes import in_hex
 from dataset_svc.domain.versions.origins import SampleOrigin
 
 _ROWS_AT_ONCE = 1000
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_SOURCES = tuple(map(str, SOURCES))
 _T = TypeVar("_T")
 
 
-class BuiltRow(msgspec.Struct, frozen=True, array_like=True):
+class BuiltRow(msgspec.Struct, frozen=True):
     """What lineage knows of one sample.
 
     Attributes:
@@ -43,6 +47,50 @@ class BuiltRow(msgspec.Struct, frozen=True, array_like=True):
     rating_ids: tuple[str, ...]
     unit_hash: str | None
     weight_0_1: float
+
+
+class BuiltRows(msgspec.Struct, frozen=True, array_like=True):
+    """What lineage knows of samples that follow each other, column by column.
+
+    Attributes:
+        first: Line of the first one.
+        line_hashes: SHA-256 of each line, 32 bytes each, as all hashes.
+        questions: One after the other, UTF-8.
+        question_sizes: Bytes of each, `<i8`.
+        groups: Hashes of their names, in hexadecimal digits.
+        sources: Places in SOURCES, int8.
+        weights_0_1: `<f8`.
+    """
+
+    first: int
+    sample_ids: Sequence[str]
+    line_hashes: bytes
+    questions: bytes
+    question_sizes: bytes
+    question_hashes: bytes
+    groups: Sequence[str | None]
+    sources: bytes
+    inference_ids: Sequence[str | None]
+    rating_ids: Sequence[tuple[str, ...]]
+    unit_hashes: Sequence[str | None]
+    weights_0_1: bytes
+
+    def rows(self) -> list[BuiltRow]:
+        """Row by row."""
+        ends = list(accumulate(np.frombuffer(self.question_sizes, dtype="<i8").tolist(), initial=0))
+        return list(
+            map(
+                BuiltRow, self.sample_ids, count(self.first), _in_hex(self.line_hashes),
+                [str(self.questions[start:end], "utf-8") for start, end in pairwise(ends)],
+                _in_hex(self.question_hashes), self.groups, [_SOURCES[number] for number in self.sources],
+                self.inference_ids, self.rating_ids, self.unit_hashes,
+                np.frombuffer(self.weights_0_1, dtype="<f8").tolist(),
+            )
+        )  # fmt: skip
+
+
+def _in_hex(digests: bytes) -> list[str]:
+    return in_hex(np.frombuffer(digests, dtype=np.uint8).reshape(-1, _DIGEST_BYTES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,26 +126,41 @@ class BuiltSplit:
         return _some_of(column, self.chosen)
 
     def rows(self) -> Iterator[BuiltRow]:
-        return chain.from_iterable(self.portions(_ROWS_AT_ONCE))
+        return chain.from_iterable(portion.rows() for portion in self.portions(_ROWS_AT_ONCE))
 
-    def portions(self, rows: int) -> Iterator[list[BuiltRow]]:
+    def portions(self, rows: int) -> Iterator[BuiltRows]:
         """Its rows, so many at a time."""
         for first in range(0, len(self), rows):
-            yield list(self._rows(first, self.chosen[first : first + rows]))
+            yield self._portion(first, self.chosen[first : first + rows])
 
-    def _rows(self, first: int, chosen: Rows) -> Iterator[BuiltRow]:
+    def _portion(self, first: int, chosen: Rows) -> BuiltRows:
         every = self.candidates
-        return map(
-            BuiltRow, _some_of(every.sample_ids, chosen), count(first), in_hex(every.line_hashes[chosen]),
-            every.questions_of(chosen), in_hex(every.question_hashes[chosen]),
-            _digests(_some_of(every.groups, chosen)), [SOURCES[number] for number in every.sources[chosen].tolist()],
-            _some_of(every.inference_ids, chosen), _some_of(every.rating_ids, chosen),
-            _some_of(every.unit_hashes, chosen), every.weights_0_1[chosen].tolist(),
-        )  # fmt: skip
+        questions, question_sizes = _together(every.questions.take(pa.array(chosen)))
+        return BuiltRows(
+            first=first,
+            sample_ids=_some_of(every.sample_ids, chosen),
+            line_hashes=every.line_hashes[chosen].tobytes(),
+            questions=questions,
+            question_sizes=question_sizes,
+            question_hashes=every.question_hashes[chosen].tobytes(),
+            groups=_digests(_some_of(every.groups, chosen)),
+            sources=every.sources[chosen].tobytes(),
+            inference_ids=_some_of(every.inference_ids, chosen),
+            rating_ids=_some_of(every.rating_ids, chosen),
+            unit_hashes=_some_of(every.unit_hashes, chosen),
+            weights_0_1=every.weights_0_1[chosen].tobytes(),
+        )
 
 
 def _some_of(column: Sequence[_T], rows: Rows) -> list[_T]:
     return list(map(column.__getitem__, rows.tolist()))
+
+
+def _together(texts: pa.LargeStringArray) -> tuple[bytes, bytes]:
+    """Texts one after the other, and the size of each; of an array that begins where its buffers do."""
+    _, ends, content = texts.buffers()
+    sizes = np.diff(np.frombuffer(ends, dtype="<i8", count=len(texts) + 1))
+    return b"" if content is None else content.to_pybytes()[: sizes.sum()], sizes.tobytes()
 
 
 def _digests(groups: Sequence[str | None]) -> list[str | None]:

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 import msgspec
 
-from dataset_svc.domain.built import Built, BuiltRow, BuiltSplit
+from dataset_svc.domain.built import Built, BuiltRow, BuiltRows, BuiltSplit
 from dataset_svc.domain.kept_lines import Lines
 from dataset_svc.domain.report_page.page import render
 from dataset_svc.domain.samples import SplitName
@@ -36,7 +36,7 @@ class PackedPart:
     units: Mapping[str, tuple[int, ...]]
 
     def unpacked(self, file: Lines) -> Iterator[list[BuiltRow]]:
-        return (_decoder.decode(file.read(first_byte, size)) for first_byte, size in self.rows)
+        return (_decoder.decode(file.read(first_byte, size)).rows() for first_byte, size in self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,4 +101,4 @@ def _packed_part(split: BuiltSplit, file: Lines, *, first_byte: int, size_bytes:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[BuiltRow])
+_decoder = msgspec.msgpack.Decoder(BuiltRows)
