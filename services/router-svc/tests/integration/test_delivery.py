@@ -126,9 +126,16 @@ async def test_what_another_worker_left_behind_is_published_too(start_router, bo
     assert {json.loads(record.value)["number"] for record in records} == {0, 1, 2}
 
 
+def published_and_refused() -> tuple[float, float]:
+    """Ratings that Kafka has, and records that it will never have, as the metrics count them."""
+    published = REGISTRY.get_sample_value("loopwright_router_events_published_total", {"topic": INFERENCE_RATED.name})
+    return published or 0, REGISTRY.get_sample_value("loopwright_router_events_refused_total") or 0
+
+
 async def test_a_record_that_kafka_never_takes_blocks_nothing_and_is_kept(
     start_router, bootstrap, spool_dir, log, task
 ) -> None:
+    published, refused = published_and_refused()
     spool = Spool.claim(spool_dir, limits=LIMITS)
     small = json.dumps({"task_id": task.task_id}).encode()
     large = OutboxRecord(topic=INFERENCE_RATED.name, key=b"k", value=b"x" * 2_000_000, headers=())
@@ -139,6 +146,11 @@ async def test_a_record_that_kafka_never_takes_blocks_nothing_and_is_kept(
     await log.events(INFERENCE_RATED, task.task_id)
     frame = decode_frame((folder / "refused").read_bytes(), 0)
     assert (frame.verdict, frame.record) == (Verdict.WHOLE, large)
+
+    async def are_counted() -> bool:
+        return published_and_refused() == (published + 1, refused + 1)
+
+    await eventually(are_counted)
 
 
 @pytest.fixture

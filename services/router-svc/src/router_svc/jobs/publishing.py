@@ -124,11 +124,11 @@ class _Sending:
 
         A broker refuses a batch as a whole: of several, each is sent again by itself.
         """
-        self._produce(spool, records)
+        taken = self._produce(spool, records)
         await asyncio.sleep(_POLL_S)
         while self._unconfirmed():  # noqa: ASYNC110 - librdkafka tells only who asks
             await asyncio.sleep(_POLL_S)
-        refused = self._settle(records)
+        refused = self._settle(taken)
         if refused and len(records) == 1:
             _keep_refused(spool, records[0])
             return
@@ -148,8 +148,10 @@ class _Sending:
         self.producer.purge()
         self.producer.poll(0)
 
-    def _produce(self, spool: Spool, records: Sequence[OutboxRecord]) -> None:
+    def _produce(self, spool: Spool, records: Sequence[OutboxRecord]) -> list[OutboxRecord]:
+        """Returns those that the producer takes; what is too large for it is never asked of Kafka."""
         produce, report = self.producer.produce, self._report
+        taken: list[OutboxRecord] = []
         for record in records:
             try:
                 produce(record.topic, record.value, record.key, headers=list(record.headers), on_delivery=report)
@@ -157,6 +159,9 @@ class _Sending:
                 if error.args[0].code() != _TOO_LARGE:
                     raise
                 _keep_refused(spool, record)
+            else:
+                taken.append(record)
+        return taken
 
     def _unconfirmed(self) -> int:
         self.producer.poll(0)
