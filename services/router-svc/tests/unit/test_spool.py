@@ -4,6 +4,8 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,6 +49,32 @@ def fill(spool: Spool, *, reserved: bool) -> None:
     with suppress(SpoolFull):
         while True:
             spool.append([a_record(0)], reserved=reserved)
+
+
+def a_spool_of_segments(root: Path) -> Spool:
+    spool = claim(root)
+    for number in range(12):
+        spool.append([a_record(number)])
+    return spool
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, "rotten")
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Deletes nothing until the event is set."""
+    go_on, unlink = threading.Event(), os.unlink
+
+    def wait(path: Path) -> None:
+        assert go_on.is_set() or threading.current_thread() is not threading.main_thread()
+        assert go_on.wait(10)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", wait)
+    yield go_on
+    go_on.set()
 
 
 class TestReading:
@@ -119,15 +147,109 @@ class TestDeletion:
         records, position = spool.read(7)
         assert segment_numbers(spool.folder) == before
         spool.commit(position, count=len(records))
+        await spool.settle()
         assert segment_numbers(spool.folder)[0] == position.segment
         drain(spool)
+        await spool.settle()
         assert len(segment_numbers(spool.folder)) == 1
         assert spool.size_bytes == segment_path(spool.folder, segment_numbers(spool.folder)[0]).stat().st_size
         await spool.sync()
         spool.close()
 
+    async def test_the_loop_does_not_wait_for_the_disk(self, tmp_path: Path, slow_disk: threading.Event) -> None:
+        spool = a_spool_of_segments(tmp_path)
+        before = spool.size_bytes
+        drain(spool)
+        spool.append([a_record(12)])
+        assert drain(spool) == [a_record(12)]
+        assert spool.size_bytes > before  # what is to be deleted still takes up the disk
+        slow_disk.set()
+        await spool.settle()
+        assert spool.size_bytes == sum(path.stat().st_size for path in spool.folder.glob("*.seg"))
+        assert spool.size_bytes < before
+        await spool.sync()
+        spool.close()
+
+    async def test_what_could_not_be_deleted_counts_and_is_tried_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spool = a_spool_of_segments(tmp_path)
+        before = segment_numbers(spool.folder)
+        monkeypatch.setattr(os, "unlink", refuse)
+        drain(spool)
+        await spool.settle()
+        monkeypatch.undo()
+        assert segment_numbers(spool.folder) == before
+        assert spool.size_bytes == sum(path.stat().st_size for path in spool.folder.glob("*.seg"))
+        for number in range(12):
+            spool.append([a_record(number)])
+        drain(spool)
+        await spool.settle()
+        assert segment_numbers(spool.folder)[0] > before[-1]
+        assert spool.size_bytes == sum(path.stat().st_size for path in spool.folder.glob("*.seg"))
+        await spool.sync()
+        spool.close()
+
+    async def test_whoever_claims_the_folder_next_meets_no_deletion(
+        self, tmp_path: Path, slow_disk: threading.Event
+    ) -> None:
+        spool = a_spool_of_segments(tmp_path)
+        drain(spool)
+        await spool.sync()
+        threading.Timer(0.05, slow_disk.set).start()
+        spool.close()
+        assert len(segment_numbers(spool.folder)) == 1
+
 
 class TestRestart:
+    async def test_deletes_what_a_crash_left_between_commit_and_deletion(
+        self, tmp_path: Path, slow_disk: threading.Event
+    ) -> None:
+        spool = a_spool_of_segments(tmp_path)
+        records, position = spool.read(7)
+        spool.commit(position, count=len(records))
+        shutil.copytree(spool.folder, tmp_path / "copy/worker-0")
+        slow_disk.set()
+        again = claim(tmp_path / "copy")
+        assert segment_numbers(again.folder)[0] == position.segment
+        assert again.size_bytes == sum(path.stat().st_size for path in again.folder.glob("*.seg"))
+        assert drain(again) == [a_record(number) for number in range(7, 12)]
+        await spool.sync()
+        again.close()
+        spool.close()
+
+    async def test_begins_though_the_disk_deletes_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "unlink", refuse)
+        spool = a_spool_of_segments(tmp_path)
+        left = segment_numbers(spool.folder)
+        drain(spool)
+        await spool.sync()
+        spool.close()
+        again = claim(tmp_path)
+        again.append([a_record(1)])
+        assert drain(again) == [a_record(1)]
+        assert segment_numbers(again.folder)[:-1] == left
+        again.close()
+
+    async def test_a_crash_finds_a_damaged_segment_put_aside(self, tmp_path: Path) -> None:
+        spool = a_spool_of_segments(tmp_path)
+        await spool.sync()
+        spool.close()
+        path = segment_path(spool.folder, segment_numbers(spool.folder)[0])
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
+        again = claim(tmp_path)
+        drain(again)
+        as_killed_now = claim_copy(again, tmp_path / "copy")
+        assert [kept.read_bytes() for kept in as_killed_now.folder.glob("*.damaged")] == [content]
+        await again.settle()
+        assert again.size_bytes == sum(path.stat().st_size for path in again.folder.glob("*.seg"))
+        as_killed_now.close()
+        again.close()
+
     async def test_resumes_where_kafka_left_off(self, tmp_path: Path) -> None:
         spool = claim(tmp_path)
         for number in range(10):
@@ -228,7 +350,8 @@ class TestOwnership:
         orphans = Spool.claim_orphans(tmp_path, limits=LIMITS)
         assert [orphan.folder for orphan in orphans] == [second.folder]
         assert drain(orphans[0]) == [a_record(1)]
-        orphans[0].retire()
+        await orphans[0].retire()
+        assert sorted(path.name for path in second.folder.iterdir()) == ["lock", "position"]
         heir = claim(tmp_path)
         heir.append([a_record(2)])
         assert drain(heir) == [a_record(2)]

@@ -1,8 +1,14 @@
-"""Reads a spool's segments from the last acknowledged position on, and deletes what Kafka has."""
+"""Reads a spool's segments from the last acknowledged position on, and deletes what Kafka has.
 
+Files are deleted by a thread: to give back the blocks of a full segment takes the disk longer than many requests take us.
+"""
+
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +46,8 @@ class SegmentReader:
 
     Attributes:
         position: Up to here Kafka has everything; what comes after is read again after a restart.
+        freed_bytes: Of segments that are gone since the start. What still waits for its deletion takes up the disk,
+            and is not among them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,6 +58,13 @@ class SegmentReader:
         stored = _load_position(self._stored)
         oldest = Position(numbers[0], 0) if numbers else Position(1, 0)
         self.position = max(stored, oldest)
+        self.freed_bytes = 0
+        self._deleter = ThreadPoolExecutor(1, "spool-deletion")  # a thread from the first deletion on
+        self._deleting: set[asyncio.Future[int]] = set()
+        self._left: list[int] = []  # that could not be deleted
+        for number in numbers:
+            if number < self.position.segment:  # a crash came between its commit and its deletion
+                self._delete(number)
 
     def count(self) -> int:
         """Records that wait."""
@@ -64,28 +79,66 @@ class SegmentReader:
         """Up to `limit` records after the committed position, about `READ_BYTES` at most, and the position after them."""
         return self._read_from(self.position, limit)
 
-    def commit(self, position: Position) -> int:
-        """Never reads before the position again. Returns the bytes of deleted segments."""
+    def commit(self, position: Position) -> None:
+        """Never reads before the position again. Segments before it are deleted soon, and so is what could not be before."""
         if position == self.position:
-            return 0
+            return
+        done = list(range(self.position.segment, position.segment))
+        damaged = [number for number in done if number in self._damaged]
+        for number in damaged:  # first: a start deletes what it finds before the position
+            self._put_aside(number)
         os.pwrite(self._stored, _POSITION % (position.segment, position.offset), 0)
-        done = range(self.position.segment, position.segment)
         self.position = position
-        return sum(self._delete(number) for number in done)
+        if done:
+            done, self._left = [*self._left, *done], []
+            self.delete_soon([number for number in done if number not in damaged])
+
+    def delete_soon(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            path = segment_path(self._folder, number)
+            deletion = asyncio.get_running_loop().run_in_executor(self._deleter, _delete_file, path)
+            self._deleting.add(deletion)
+            deletion.add_done_callback(partial(self._note_deletion, number))
+
+    async def settle(self) -> None:
+        """Returns when each deletion that was begun has succeeded or failed."""
+        if self._deleting:
+            await asyncio.wait(self._deleting)
 
     def close(self) -> None:
+        """Ends deletions first: whoever claims the folder next finds it as it stays."""
+        self._deleter.shutdown()
         os.close(self._stored)
 
-    def _delete(self, number: int) -> int:
+    def _put_aside(self, number: int) -> None:
+        """For a person to look at."""
         path = segment_path(self._folder, number)
-        if not path.exists():
-            return 0
-        size = path.stat().st_size
-        if number in self._damaged:
-            path.rename(path.with_suffix(".damaged"))  # for a person to look at
+        try:
+            size_bytes = path.stat().st_size
+            path.rename(path.with_suffix(".damaged"))
+        except OSError as error:
+            _log.error("spool.not-put-aside", segment=number, reason=repr(error))
         else:
-            path.unlink()
-        return size
+            self.freed_bytes += size_bytes
+
+    def _delete(self, number: int) -> None:
+        try:
+            _delete_file(segment_path(self._folder, number))
+        except OSError as error:
+            self._keep(number, error)
+
+    def _note_deletion(self, number: int, deletion: asyncio.Future[int]) -> None:
+        self._deleting.discard(deletion)
+        error = deletion.exception()
+        if error is None:
+            self.freed_bytes += deletion.result()
+        else:
+            self._keep(number, error)
+
+    def _keep(self, number: int, error: BaseException) -> None:
+        """Until the next segment is deleted, or the next start."""
+        _log.error("spool.not-deleted", segment=number, reason=repr(error))
+        self._left.append(number)
 
     def _read_from(self, position: Position, limit: int) -> tuple[list[OutboxRecord], Position]:
         records: list[OutboxRecord] = []
@@ -143,6 +196,16 @@ class SegmentReader:
             self._damaged.add(position.segment)
             SPOOL_DAMAGED.inc()
             _log.error("spool.damaged", kind=kind, segment=position.segment, offset=position.offset)
+
+
+def _delete_file(path: Path) -> int:
+    """Returns how many bytes it had; a file that is gone had none."""
+    try:
+        size_bytes = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return size_bytes
 
 
 def _load_position(stored: int) -> Position:

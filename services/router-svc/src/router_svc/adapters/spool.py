@@ -99,7 +99,8 @@ class Spool:
 
     @property
     def size_bytes(self) -> int:
-        return self._bytes
+        """What the folder's segments take up of the limit; those that Kafka has count until they are deleted."""
+        return self._bytes - self._reader.freed_bytes
 
     @property
     def limit_bytes(self) -> int:
@@ -121,7 +122,7 @@ class Spool:
             pieces += frame
             sizes.append(len(frame[0]) if len(frame) == 1 else sum(map(len, frame)))
         size = sum(sizes)
-        if self._bytes + size > self._limits.total_bytes * (1 if reserved else _UNRESERVED_0_1):
+        if self.size_bytes + size > self._limits.total_bytes * (1 if reserved else _UNRESERVED_0_1):
             raise SpoolFull("spool.full", "Kafka is away and the spool has reached its limit")
         try:
             if self._size >= self._limits.segment_bytes:
@@ -207,18 +208,22 @@ class Spool:
         return self._reader.read(limit)
 
     def commit(self, position: Position, *, count: int) -> None:
-        """Kafka has `count` records up to the position: segments before it are deleted."""
-        self._bytes -= self._reader.commit(position)
+        """Kafka has `count` records up to the position: segments before it are deleted, in the background."""
+        self._reader.commit(position)
         self.pending -= count
         place = (position.segment, position.offset)
         while self._fresh and self._fresh[0][1:] <= place:
             self._fresh_bytes -= len(self._fresh.popleft()[0].value or b"")
         self._fresh_from = max(self._fresh_from, position)
 
-    def retire(self) -> None:
-        """Gives the folder of a gone worker back, empty."""
-        self._bytes -= self._size
-        segment_path(self.folder, self._number).unlink()
+    async def settle(self) -> None:
+        """Returns when no segment is being deleted any more."""
+        await self._reader.settle()
+
+    async def retire(self) -> None:
+        """Gives the folder of a gone worker back, empty but for what could not be deleted."""
+        self._reader.delete_soon([self._number])
+        await self.settle()
         self.close()
 
     def close(self) -> None:

@@ -76,7 +76,8 @@ class SpoolPublisher:
             while self._orphans:
                 while await sending.publish(self._orphans[0]):
                     pass
-                self._orphans.pop(0).retire()
+                await self._orphans[0].retire()
+                self._orphans.pop(0)
             await self._follow(sending)
         finally:
             sending.close()
