@@ -255,6 +255,66 @@ class TestSlowAndGone:
         client.connection.resume_writing()
         assert answering.begun[0].told == ["paused", "resumed"]
 
+    async def test_an_answer_that_begins_while_nothing_is_read_waits_too(self) -> None:
+        answering = AnsweringInMemory(at_once=False)
+        client = Client(answering)
+        await client.send(WHOLE)
+        client.connection.pause_writing()  # before the model's server has begun: there is nothing to make wait yet
+        answering.begun[0].told.clear()
+        client.connection.start(200, b"")
+        assert answering.begun[0].told == ["paused"]
+        client.connection.resume_writing()
+        assert answering.begun[0].told == ["paused", "resumed"]
+
+    @pytest.mark.parametrize("after", [WHOLE, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"], ids=["hot", "cold"])
+    @pytest.mark.parametrize("pipelined", [True, False])
+    async def test_nothing_more_is_asked_for_a_client_that_does_not_read(
+        self, after: bytes, *, pipelined: bool
+    ) -> None:
+        answering = AnsweringInMemory(at_once=False)
+        client = Client(answering)
+        await client.send(WHOLE + after * pipelined)
+        client.connection.pause_writing()
+        answering.begun[0].answer()
+        written = await client.send(after * (not pipelined), after * 10)
+        assert (client.statuses(), len(answering.begun)) == ([b"200"], 1)
+        assert not client.transport.reading
+        client.connection.resume_writing()
+        for _ in range(10):
+            await client.send()
+            if len(answering.begun) > 1:
+                answering.begun.pop().answer()
+        assert client.transport.written.startswith(written)
+        assert len(client.statuses()) > 8
+        assert client.transport.reading
+
+    async def test_patience_with_who_does_not_read_ends_whatever_it_sends(self) -> None:
+        client = Client(AnsweringInMemory(at_once=False))
+        await client.send(WHOLE)
+        client.connection.pause_writing()
+        until = client.connection.deadline
+        await client.send(WHOLE, HEAD)
+        assert client.connection.deadline == until
+        client.connection.resume_writing()
+        assert client.connection.deadline > until
+
+    @pytest.mark.parametrize("end", ["stop", "upgrade"])
+    async def test_a_last_request_is_answered_once_the_answers_before_it_are_read(self, end: str) -> None:
+        client = Client(AnsweringInMemory())
+        await client.send(WHOLE)
+        client.connection.pause_writing()
+        if end == "stop":
+            await client.send(HEAD)
+            client.connection.shutdown()
+            await client.send(WHOLE[len(HEAD) :])
+        else:
+            await client.send(HEAD.replace(b"POST", b"GET") + b"upgrade: h2c\r\nconnection: upgrade\r\n\r\n")
+        assert client.statuses() == [b"200"]
+        client.connection.resume_writing()
+        await client.send()
+        assert client.statuses() == [b"200", b"200" if end == "stop" else b"405"]
+        assert client.transport.closing
+
     async def test_who_leaves_is_noticed_at_once(self) -> None:
         answering = AnsweringInMemory(at_once=False)
         client = Client(answering)

@@ -135,8 +135,8 @@ class ClientConnection:
     """
 
     __slots__ = ("_ask", "_bridge", "_chunked", "_cold", "_door", "_failed", "_head_bytes", "_headers",
-                 "_hot", "_keep_alive", "_parser", "_peer", "_queue", "_reading", "_sending", "_state", "_transport", "_url",
-                 "deadline")  # fmt: skip
+                 "_hot", "_keep_alive", "_parser", "_peer", "_queue", "_reading", "_sending", "_stalled_at", "_state",
+                 "_transport", "_url", "deadline")  # fmt: skip
 
     def __init__(self, door: Door, bridge: Bridge) -> None:
         self._door = door
@@ -157,6 +157,7 @@ class ClientConnection:
         self._chunked = False
         self._reading = True
         self._failed = False  # nothing that comes any more is read
+        self._stalled_at = _NEVER  # unless it must first read what it was sent: until when we wait for that
         self.deadline = _NEVER
 
     # callbacks of the transport
@@ -202,23 +203,26 @@ class ClientConnection:
         """Whoever closes its side is taken to be gone, as by every server that we know."""
 
     def pause_writing(self) -> None:
-        self.deadline = _monotonic() + self._door.limits.stalled_s
+        self._stalled_at = self.deadline = _monotonic() + self._door.limits.stalled_s
         if self._ask is not None and self._ask.exchange is not None:
             self._ask.exchange.pause()
         self._bridge.pause_writing(self)
 
     def resume_writing(self) -> None:
+        self._stalled_at = _NEVER
         self._be_patient()
         if self._ask is not None and self._ask.exchange is not None:
             self._ask.exchange.resume()
         self._bridge.resume_writing(self)
+        if self._sending is None:
+            self._go_on()
 
     # callbacks of the parser
 
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self.deadline = _monotonic() + self._door.limits.request_s
+        self.deadline = min(_monotonic() + self._door.limits.request_s, self._stalled_at)
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -279,15 +283,12 @@ class ClientConnection:
             self._take_turn(hot)
         elif cold is not None:
             cold.complete()
-        if self._sending is not None:
-            self.deadline = _NEVER
-        else:
-            self._be_patient()
+        self._be_patient()
 
     # one request after the other
 
     def _take_turn(self, request: HotRequest | ColdRequest) -> None:
-        if self._sending is None:
+        if self._sending is None and self._stalled_at == _NEVER:
             self._start(request)
             return
         self._queue.append(request)
@@ -330,7 +331,7 @@ class ClientConnection:
         """Goes on with what the connection's client asked next."""
         self._sending = self._ask = None
         if not self._failed:
-            self.deadline = _monotonic() + self._door.limits.idle_s
+            self.deadline = min(_monotonic() + self._door.limits.idle_s, self._stalled_at)
         transport = self._transport
         assert transport is not None
         if not self._keep_alive:
@@ -338,18 +339,24 @@ class ClientConnection:
                 self._close_gently()
             elif not transport.is_closing():
                 transport.close()
-        elif self._queue:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Starts what was asked next, but not while answers pile up that the client does not read."""
+        transport = self._transport
+        assert transport is not None
+        if self._queue and self._stalled_at == _NEVER and not transport.is_closing():
             self._start(self._queue.popleft())
         if not self._reading and len(self._queue) < _MOST_PIPELINED and not transport.is_closing():
             self._reading = True
             transport.resume_reading()
 
     def _be_patient(self) -> None:
-        """A client that has sent a request may wait; one that has not should."""
+        """A client that has sent a request may wait; one that has not should, and one that must read."""
         if self._sending is None and not self._failed:
-            self.deadline = _monotonic() + self._door.limits.idle_s
+            self.deadline = min(_monotonic() + self._door.limits.idle_s, self._stalled_at)
         elif not self._failed:
-            self.deadline = _NEVER
+            self.deadline = self._stalled_at
 
     # the reply of an exchange
 
@@ -368,6 +375,8 @@ class ClientConnection:
     def start(self, status: int, headers: bytes) -> None:
         if self._transport is None:
             return
+        if self._stalled_at != _NEVER and self._ask is not None and self._ask.exchange is not None:
+            self._ask.exchange.pause()
         framing = b"transfer-encoding: chunked\r\n"
         self._chunked = self._parser.get_http_version() != "1.0"
         if not self._chunked:  # the end of the connection is the answer's
