@@ -356,6 +356,17 @@ class TestSlowAndGone:
         assert written.count(b"connection: close") == 1
         assert client.transport.closing
 
+    @pytest.mark.parametrize("after", [b"no request\r\n\r\n", b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n", WHOLE])
+    async def test_what_comes_with_a_last_request_is_not_read(self, after: bytes) -> None:
+        answering = AnsweringInMemory()
+        client = Client(answering)
+        client.door.draining = True
+        await client.send(HEAD + b"content-length: 2\r\n\r\n{]" + after)
+        assert client.statuses() == [b"400"]
+        assert client.transport.closing
+        assert not answering.begun
+        assert client.connection.deadline > time.monotonic() + LIMITS.idle_s / 2
+
     async def test_patience_ends_with_who_sends_half_a_request(self) -> None:
         client = Client(AnsweringInMemory())
         await client.send(HEAD)

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -19,6 +19,8 @@ from loopwright.telemetry import HTTP_REQUESTS
 from router_svc.adapters.callers import Guard
 from router_svc.adapters.memory import keep_freed_memory
 from router_svc.api.bridge import Bridge, ColdRequest
+from router_svc.api.framing import framed, stream_head, whole_head
+from router_svc.api.heads import HotRequest, KnownHead, joined, known_head
 from router_svc.api.openai_errors import BodyTooLarge, HeadTooLarge, MethodNotAllowed, error_answer
 from router_svc.domain.callers import Caller
 from router_svc.domain.headers import lines_of
@@ -33,12 +35,6 @@ _NEVER: Final = float("inf")
 _monotonic: Final = time.monotonic
 _time: Final = time.time
 _GC_THRESHOLD = 50_000  # requests leave no circles: collecting is only for what seldom happens
-_CLOSING: Final = b"connection: close\r\n"
-_WHOLE_HEAD: Final = b"%b%b%b%bcontent-length: %d\r\n\r\n"
-_STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)}
-_SIZE_LINES: Final = [b"%x\r\n" % size for size in range(1024)]  # of chunks
-_LINE_END: Final = b"\r\n"
-_STATUS_LINES[200] = b"HTTP/1.1 200 OK\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,20 +52,6 @@ class DoorLimits:
     request_s: float
     idle_s: float
     stalled_s: float
-
-
-class HotRequest:
-    """A request of a model's endpoint, as far as it has come."""
-
-    __slots__ = ("body", "endpoint", "headers", "keep_alive", "refusal", "size")
-
-    def __init__(self, endpoint: Endpoint, headers: dict[bytes, bytes], *, keep_alive: bool) -> None:
-        self.endpoint = endpoint
-        self.headers = headers
-        self.keep_alive = keep_alive
-        self.body: list[bytes] = []
-        self.size = 0
-        self.refusal: PlatformError | None = None
 
 
 class Door:
@@ -135,8 +117,8 @@ class ClientConnection:
     """
 
     __slots__ = ("_ask", "_bridge", "_chunked", "_cold", "_door", "_failed", "_head_bytes", "_headers",
-                 "_hot", "_keep_alive", "_parser", "_peer", "_queue", "_reading", "_sending", "_stalled_at", "_state",
-                 "_transport", "_url", "deadline")  # fmt: skip
+                 "_hot", "_keep_alive", "_known", "_parser", "_parsing", "_peer", "_plain", "_queue", "_reading", "_sending",
+                 "_stalled_at", "_state", "_transport", "_url", "deadline")  # fmt: skip
 
     def __init__(self, door: Door, bridge: Bridge) -> None:
         self._door = door
@@ -148,6 +130,9 @@ class ClientConnection:
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        self._parsing = False  # llhttp is within a request
+        self._plain: Endpoint | None = None  # of the request that llhttp read last, if its head may be known again
+        self._known: KnownHead | None = None  # of that request
         self._hot: HotRequest | None = None  # that is arriving
         self._cold: ColdRequest | None = None  # that is arriving
         self._queue: deque[HotRequest | ColdRequest] = deque()
@@ -184,8 +169,38 @@ class ClientConnection:
             ask.abandon()
 
     def data_received(self, data: bytes) -> None:
-        if self._failed:
+        if self._hot is not None and self._hot.missing and not self._failed:
+            data = self._take_missing(self._hot, data)
+            if not data:
+                return
+        if self._failed or (self._known is not None and not self._parsing and self._is_known(self._known, data)):
             return
+        begins = not self._parsing
+        self._parse(data)
+        if begins and self._plain is not None and not self._failed:
+            self._known = known_head(data, self._plain, self._url, self._headers)
+
+    def _take_missing(self, hot: HotRequest, data: bytes) -> bytes:
+        rest = hot.take(data)
+        if not hot.missing:
+            self._hot = None
+            self._complete(hot)
+        return rest
+
+    def _is_known(self, known: KnownHead, data: bytes) -> bool:
+        """Takes a request in whose head was known; False if it is to be parsed."""
+        hot = known.begin(data, most=self._door.limits.body_bytes, keep_alive=not self._door.draining)
+        if hot is None:
+            return False
+        self._head_bytes = 0
+        if hot.missing:
+            self._hot = hot
+            self.deadline = min(_monotonic() + self._door.limits.request_s, self._stalled_at)
+        else:
+            self._complete(hot)
+        return True
+
+    def _parse(self, data: bytes) -> None:
         if self._hot is None and self._cold is None:
             self._head_bytes += len(data)
         try:
@@ -222,7 +237,9 @@ class ClientConnection:
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self.deadline = min(_monotonic() + self._door.limits.request_s, self._stalled_at)
+        self._parsing, self._plain, self._known = True, None, None
+        if not self._failed:
+            self.deadline = min(_monotonic() + self._door.limits.request_s, self._stalled_at)
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -232,6 +249,8 @@ class ClientConnection:
 
     def on_headers_complete(self) -> None:
         self._head_bytes = 0
+        if self._failed:  # by what came before it in the same bytes
+            return
         parser = self._parser
         endpoint = _PATHS.get(self._url) or _PATHS.get(self._url.partition(b"?")[0])
         http_version = parser.get_http_version()
@@ -241,12 +260,14 @@ class ClientConnection:
             return
         headers = dict(self._headers)
         if len(headers) < len(self._headers):
-            headers = _joined(self._headers)
+            headers = joined(self._headers)
         hot = self._hot = HotRequest(endpoint, headers, keep_alive=keep_alive)
         if parser.get_method() != b"POST":
             hot.refusal = MethodNotAllowed("router.method-not-allowed", "models are asked by POST")
         elif b"expect" in headers:
             self._expect(headers)
+        elif keep_alive:
+            self._plain = endpoint
 
     def _begin_cold(self, http_version: str, *, keep_alive: bool) -> None:
         try:
@@ -275,6 +296,7 @@ class ClientConnection:
             self._refuse_connection(BodyTooLarge("router.body-too-large", f"a request has at most {most} bytes"))
 
     def on_message_complete(self) -> None:
+        self._parsing = False
         if self._failed:
             return
         hot, self._hot = self._hot, None
@@ -286,6 +308,10 @@ class ClientConnection:
         self._be_patient()
 
     # one request after the other
+
+    def _complete(self, request: HotRequest) -> None:
+        self._take_turn(request)
+        self._be_patient()
 
     def _take_turn(self, request: HotRequest | ColdRequest) -> None:
         if self._sending is None and self._stalled_at == _NEVER:
@@ -363,9 +389,8 @@ class ClientConnection:
     def whole(self, status: int, headers: bytes, body: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        size, closing = len(body), b"" if self._keep_alive else _CLOSING
-        head = _WHOLE_HEAD % (_STATUS_LINES[status], self._common_lines(), headers, closing, size)
-        if size < _JOINED_BYTES:
+        head = whole_head(status, self._common_lines(), headers, len(body), kept=self._keep_alive)
+        if len(body) < _JOINED_BYTES:
             self._transport.write(head + body)
         else:
             self._transport.writelines([head, body])
@@ -377,19 +402,16 @@ class ClientConnection:
             return
         if self._stalled_at != _NEVER and self._ask is not None and self._ask.exchange is not None:
             self._ask.exchange.pause()
-        framing = b"transfer-encoding: chunked\r\n"
         self._chunked = self._parser.get_http_version() != "1.0"
         if not self._chunked:  # the end of the connection is the answer's
-            self._keep_alive, framing = False, b""
-        closing = b"" if self._keep_alive else _CLOSING
-        self._transport.write(
-            b"%b%b%b%b%b\r\n" % (_STATUS_LINES[status], self._common_lines(), headers, closing, framing)
-        )
+            self._keep_alive = False
+        common, kept = self._common_lines(), self._keep_alive
+        self._transport.write(stream_head(status, common, headers, kept=kept, chunked=self._chunked))
         self._count(status)
 
     def write(self, chunk: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(_framed(chunk) if self._chunked else chunk)
+            self._transport.write(framed(chunk) if self._chunked else chunk)
 
     def end(self, chunk: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -397,7 +419,7 @@ class ClientConnection:
         if not self._chunked:
             self._transport.write(chunk)
         elif chunk:
-            self._transport.write(_framed(chunk) + b"0\r\n\r\n")
+            self._transport.write(framed(chunk) + b"0\r\n\r\n")
         else:
             self._transport.write(b"0\r\n\r\n")
         self._next()
@@ -427,16 +449,16 @@ class ClientConnection:
 
     def _refuse_connection(self, error: PlatformError) -> None:
         """Says what is wrong, after the answers that are on their way, and closes."""
+        if self._failed:
+            return
         self._failed = True
         self._keep_alive = False
         if self._sending is None:
             self._sending = HotRequest(Endpoint.CHAT, {}, keep_alive=False)
             status, headers, body = error_answer(error)
             assert self._transport is not None
-            self._transport.write(
-                b"%b%b%bconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-                % (_STATUS_LINES[status], self._common_lines(), lines_of(headers), len(body), body)
-            )
+            head = whole_head(status, self._common_lines(), lines_of(headers), len(body), kept=False)
+            self._transport.write(head + body)
             self._linger()
 
     def _close_gently(self) -> None:
@@ -471,18 +493,3 @@ class ClientConnection:
             self.deadline = min(self.deadline, _monotonic() + _LINGER_S)
         else:
             self._transport.close()
-
-
-def _framed(chunk: bytes) -> bytes:
-    """A chunk as HTTP/1.1 sends it (RFC 9112, 7.1)."""
-    size = len(chunk)
-    return b"".join((_SIZE_LINES[size] if size < len(_SIZE_LINES) else b"%x\r\n" % size, chunk, _LINE_END))
-
-
-def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Lines of one name are one list (RFC 9110, 5.3), but for credentials: of several, the last one counts."""
-    joined: dict[bytes, bytes] = {}
-    for name, value in headers:
-        known = None if name == b"authorization" else joined.get(name)
-        joined[name] = value if known is None else known + (b"; " if name == b"cookie" else b", ") + value
-    return joined
