@@ -15,6 +15,8 @@ from uvicorn.server import ServerState
 
 from loopwright.errors import Invalid
 from router_svc.adapters.callers import Guard, GuardRules
+from router_svc.api import protocol
+from router_svc.api.heads import known_head
 from router_svc.api.protocol import ClientConnection, Door, DoorLimits
 from router_svc.handlers.answering import Ask
 
@@ -257,3 +259,17 @@ class TestHeadsThatComeAgain:
             client.take("answer")
             monkeypatch.setattr(ClientConnection, "_parse", None)
         assert len(client.wire.written) == len(differing)
+
+    @pytest.mark.parametrize(("others", "most"), [(1, 3), (2, 3), (20, 12)])
+    async def test_heads_that_keep_changing_are_soon_just_parsed(
+        self, monkeypatch: pytest.MonkeyPatch, others: int, most: int
+    ) -> None:
+        learnt: list[bytes] = []
+        monkeypatch.setattr(protocol, "known_head", lambda data, *read: learnt.append(data) or known_head(data, *read))
+        client = Client()
+        for number in range(12):
+            for _ in range(others):
+                client.take(a_request(first=FIRST_LINE.replace(b" HTTP", b"?%d HTTP" % number)))
+                client.take("answer")
+        assert len(learnt) == most
+        assert len(client.asks) == 12 * others

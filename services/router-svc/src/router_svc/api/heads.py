@@ -10,6 +10,8 @@ from typing import Final
 from loopwright.errors import PlatformError
 from router_svc.domain.questions import Endpoint
 
+COST: Final = 4  # of getting to know a head, in heads that then need not be parsed
+MOST_CREDIT: Final = 3 * COST  # of a connection: where heads keep changing, they are soon just parsed
 _LINE_END: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length"

@@ -20,7 +20,7 @@ from router_svc.adapters.callers import Guard
 from router_svc.adapters.memory import keep_freed_memory
 from router_svc.api.bridge import Bridge, ColdRequest
 from router_svc.api.framing import framed, stream_head, whole_head
-from router_svc.api.heads import HotRequest, KnownHead, joined, known_head
+from router_svc.api.heads import COST, MOST_CREDIT, HotRequest, KnownHead, joined, known_head
 from router_svc.api.openai_errors import BodyTooLarge, HeadTooLarge, MethodNotAllowed, error_answer
 from router_svc.domain.callers import Caller
 from router_svc.domain.headers import lines_of
@@ -116,7 +116,7 @@ class ClientConnection:
         deadline: Monotonic seconds at which patience with the client ends.
     """
 
-    __slots__ = ("_ask", "_bridge", "_chunked", "_cold", "_door", "_failed", "_head_bytes", "_headers",
+    __slots__ = ("_ask", "_bridge", "_chunked", "_cold", "_credit", "_door", "_failed", "_head_bytes", "_headers",
                  "_hot", "_keep_alive", "_known", "_parser", "_parsing", "_peer", "_plain", "_queue", "_reading", "_sending",
                  "_stalled_at", "_state", "_transport", "_url", "deadline")  # fmt: skip
 
@@ -133,6 +133,7 @@ class ClientConnection:
         self._parsing = False  # llhttp is within a request
         self._plain: Endpoint | None = None  # of the request that llhttp read last, if its head may be known again
         self._known: KnownHead | None = None  # of that request
+        self._credit = MOST_CREDIT  # that heads come again
         self._hot: HotRequest | None = None  # that is arriving
         self._cold: ColdRequest | None = None  # that is arriving
         self._queue: deque[HotRequest | ColdRequest] = deque()
@@ -177,7 +178,8 @@ class ClientConnection:
             return
         begins = not self._parsing
         self._parse(data)
-        if begins and self._plain is not None and not self._failed:
+        if begins and self._plain is not None and self._credit >= COST and not self._failed:
+            self._credit -= COST
             self._known = known_head(data, self._plain, self._url, self._headers)
 
     def _take_missing(self, hot: HotRequest, data: bytes) -> bytes:
@@ -192,6 +194,7 @@ class ClientConnection:
         hot = known.begin(data, most=self._door.limits.body_bytes, keep_alive=not self._door.draining)
         if hot is None:
             return False
+        self._credit = min(self._credit + 1, MOST_CREDIT)
         self._head_bytes = 0
         if hot.missing:
             self._hot = hot
