@@ -57,7 +57,7 @@ def build(service: str) -> None:
     Raises:
         subprocess.CalledProcessError: a module cannot be compiled, or the practice failed; either has said why.
     """
-    folder = _FOLDER / service
+    folder, made_of = _FOLDER / service, _digest(service)  # what is edited meanwhile is not compiled
     shutil.rmtree(folder, ignore_errors=True)
     package = _package(service)
     shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -80,7 +80,7 @@ def build(service: str) -> None:
     else:
         _compile(folder, "")
     shutil.rmtree(folder / "build")
-    (folder / "made-of").write_text(_digest(service))
+    (folder / "made-of").write_text(made_of)
 
 
 def _compile(folder: Path, flags: str) -> None:
