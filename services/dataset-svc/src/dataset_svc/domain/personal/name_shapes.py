@@ -3,7 +3,7 @@
 The readings of a word are remembered, for texts repeat their words.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from dataset_svc.domain.personal.borrowed_words import BORROWED, NATIVE
@@ -18,9 +18,12 @@ from dataset_svc.domain.personal.foreign_shapes import (
     is_foreign_stem,
     sounds_native,
 )
+from dataset_svc.domain.personal.given_odds import given_odds
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
 from dataset_svc.domain.personal.korean_names import AMBIGUOUS_GIVEN, COMMON_SURNAMES, GIVEN_NAMES, SURE_SURNAMES
 from dataset_svc.domain.personal.korean_shapes import SURE_GIVEN, SURNAMES, korean_surety
+from dataset_svc.domain.personal.loanwords import LOANWORDS
+from dataset_svc.domain.personal.morphemes import begins_with_person, firsts_of
 from dataset_svc.domain.personal.name_cues import (
     BEHIND_NAMES,
     HONORIFICS,
@@ -39,6 +42,9 @@ _LONGEST_WORD = 24
 _ALL_TITLES = TITLES | frozenset(HONORIFICS)
 _TITLE_LENGTHS = range(1, max(map(len, _ALL_TITLES)) + 1)
 _TITLE_HEADS = frozenset(one[0] for one in _ALL_TITLES) | {"모"}
+# odds by the dictionary that a word begins with a name: nine in ten, one in two, one in fifty
+_MOSTLY, _AS_NOT, _HARDLY = 2.2, 0.0, -3.9
+_GIVEN = -1.5  # odds from which two syllables can be a given name behind a surname
 _TAIL = 0.0  # odds from which a word can be a family name behind a given one
 
 
@@ -104,7 +110,36 @@ def read_word(word: str) -> Word:
         reading = _read_name(word, length)
         if reading is not None and reading.surety > best.surety:
             best = reading
-    return best
+    weigh = best.surety is not Surety.SURE and (best.length > 1 or begins_with_person(word))
+    return _weighed(word, best) if weigh else best
+
+
+def _weighed(word: str, own: Word) -> Word:
+    """A reading beside what the dictionary holds: a name that it knows, or no name since it knows a word."""
+    firsts = firsts_of(word)
+    if own.length > 1 and firsts.is_word(own.length) and firsts.odds(own.length) < _HARDLY:
+        return replace(own, surety=Surety.DOUBTFUL) if own.foreign or own.surety >= Surety.LIKELY else Word()
+    if own.surety >= Surety.LIKELY:
+        return own
+    length = firsts.likeliest()
+    surety = _surety_by_dictionary(word, length, firsts.odds(length)) if length > 1 else Surety.NONE
+    if surety <= own.surety or own.length > length:
+        return own
+    rest = word[length:]
+    korean = length == 3 and word[0] in SURNAMES and given_odds(word[1:3]) > _GIVEN
+    return Word(length=length, surety=surety, foreign=not korean, bare=not rest, titled=_is_honoured(rest))
+
+
+def _surety_by_dictionary(word: str, length: int, odds: float) -> Surety:
+    stem, rest = word[:length], word[length:]
+    fits = not rest or rest in PARTICLES or _is_honoured(rest)
+    if odds < (_AS_NOT if fits else _MOSTLY) or (length == 2 and not fits):
+        return Surety.NONE
+    if stem in BORROWED or stem in NATIVE or stem in LOANWORDS:
+        return Surety.DOUBTFUL
+    if odds < _MOSTLY:
+        return Surety.WEAK if length > 2 else Surety.NONE
+    return Surety.SURE if length > 2 else Surety.DOUBTFUL
 
 
 @lru_cache(maxsize=1 << 15)

@@ -1,4 +1,4 @@
-"""Finds names of persons in Korean and English text by lexicons, word shapes and neighbours; no model.
+"""Finds names of persons in Korean and English text by lexicons, a dictionary, word shapes and neighbours.
 
 In technical prose a name must be sure or stand beside a cue; in other prose its shape and particle are enough.
 """
