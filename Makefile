@@ -56,6 +56,8 @@ test-unit: .venv/.packages ## tests that need nothing but Python
 test-integration: setup ## tests on real Kafka, PostgreSQL and MLflow; every suite has its own, for topics have fixed names
 	$(MAKE) --jobs=2 --keep-going --output-sync=target $(INTEGRATION:=.suite)
 
+# two suites share two cores: threads that wait by spinning would take the other's time
+%.suite: export OMP_WAIT_POLICY = PASSIVE
 %.suite: setup
 	$(RUN) pytest $* $(ARGS)
 
