@@ -16,7 +16,7 @@ from dataset_svc.domain.report_page.page import render
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.versions.origins import encode_origins
 
-_ROWS_AT_ONCE = 1_000  # some milliseconds of work
+_ROWS_AT_ONCE = 250  # some milliseconds of work
 
 
 @dataclass(frozen=True, kw_only=True)

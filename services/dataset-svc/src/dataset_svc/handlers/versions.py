@@ -1,5 +1,6 @@
 """A build becomes a version: rows, lineage and the announcement in one transaction, or nothing."""
 
+import asyncio
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -164,6 +165,7 @@ async def _keep_sides(unit: Work, dataset: DatasetRow, stored: Stored) -> None:
         for rows in part.unpacked(stored.rows):
             await asked.add(name, {row.question_sha256: row.question for row in rows})
             await grouped.add(name, {row.group_sha256: None for row in rows if row.group_sha256 is not None})
+            await asyncio.sleep(0)  # others have their turn
     await asked.keep()
     await grouped.keep()
 

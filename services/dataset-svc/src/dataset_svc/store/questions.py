@@ -12,7 +12,7 @@ from dataset_svc.store.sides import NewSides
 from dataset_svc.store.tables import QuestionRow, SampleRow, VersionRow
 from loopwright.sealed_columns import ColumnOpener, sealer_for
 
-_AT_ONCE = 1_000
+_AT_ONCE = 250  # some milliseconds of work
 _COLUMNS = ("dataset_id", "question_sha256", "split", "question")
 
 

@@ -11,7 +11,7 @@ from dataset_svc.domain.samples import SplitName
 from dataset_svc.store.tables import GroupRow, QuestionRow
 
 _T = TypeVar("_T")
-_KEPT_AT_ONCE: Final = 5_000  # to put more in order at once would hold up other requests
+_KEPT_AT_ONCE: Final = 2_000  # to put more in order at once would hold up other requests
 Add = Callable[[Sequence[tuple[str, SplitName, _T]]], Awaitable[None]]
 
 
