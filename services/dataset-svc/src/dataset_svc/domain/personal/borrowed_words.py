@@ -4,12 +4,10 @@ from typing import Final
 
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, ASIAN_NAMES, FOREIGN_NAMES
 from dataset_svc.domain.personal.known_persons import KNOWN_FOREIGNERS
-from dataset_svc.domain.personal.korean_names import GIVEN_NAMES
-from dataset_svc.domain.personal.loanwords import LOANWORDS, NATIVE_WORDS
+from dataset_svc.domain.personal.loanwords import LOANWORDS
 from dataset_svc.domain.personal.proper_loanwords import PLACES, THINGS
 from dataset_svc.domain.personal.world_names import WORLD_NAMES
 
-NATIVE: Final = NATIVE_WORDS - GIVEN_NAMES
 BORROWED: Final = LOANWORDS | (
     (PLACES | THINGS) - FOREIGN_NAMES - ASIAN_NAMES - AMBIGUOUS_FOREIGN - WORLD_NAMES - KNOWN_FOREIGNERS
 )

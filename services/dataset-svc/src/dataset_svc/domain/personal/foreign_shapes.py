@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dataset_svc.domain.personal.borrowed_words import BORROWED, NATIVE
+from dataset_svc.domain.personal.borrowed_words import BORROWED
 from dataset_svc.domain.personal.common_words import WORDS
 from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, ASIAN_NAMES, FOREIGN_NAMES
 from dataset_svc.domain.personal.foreign_odds import foreign_odds
@@ -50,7 +50,7 @@ def is_foreign_stem(stem: str) -> Surety:
     """How much a stem looks like a transliterated name."""
     if stem in AMBIGUOUS_FOREIGN and stem not in WORDS:
         return Surety.WEAK
-    if stem in WORDS or stem in BORROWED or stem in NATIVE:
+    if stem in WORDS or stem in BORROWED:
         return Surety.NONE
     if stem in ALL_FOREIGN:
         return Surety.SURE if len(stem) > 2 else Surety.LIKELY

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from dataset_svc.domain.personal.borrowed_words import NATIVE
 from dataset_svc.domain.personal.common_words import WORDS
 from dataset_svc.domain.personal.given_odds import given_odds
 from dataset_svc.domain.personal.known_persons import KNOWN_KOREANS, SHORT_KOREANS
@@ -51,7 +50,7 @@ def korean_surety(word: str, stem: str, rest: str) -> Surety:
 
 
 def _shape_surety(word: str, stem: str, rest: str) -> Surety:
-    if word[:3] in WORDS or word[:4] in WORDS or stem in NATIVE or _is_verb(stem, rest):
+    if word[:3] in WORDS or word[:4] in WORDS or _is_verb(stem, rest):
         return Surety.NONE
     if len(stem) == 2:
         return _short_surety(stem)

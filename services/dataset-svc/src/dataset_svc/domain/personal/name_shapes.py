@@ -6,7 +6,7 @@ The readings of a word are remembered, for texts repeat their words.
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from dataset_svc.domain.personal.borrowed_words import BORROWED, NATIVE
+from dataset_svc.domain.personal.borrowed_words import BORROWED
 from dataset_svc.domain.personal.common_words import WORDS
 from dataset_svc.domain.personal.foreign_names import NEVER_ALONE
 from dataset_svc.domain.personal.foreign_odds import foreign_odds
@@ -22,7 +22,6 @@ from dataset_svc.domain.personal.given_odds import given_odds
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
 from dataset_svc.domain.personal.korean_names import AMBIGUOUS_GIVEN, COMMON_SURNAMES, GIVEN_NAMES, SURE_SURNAMES
 from dataset_svc.domain.personal.korean_shapes import SURE_GIVEN, SURNAMES, korean_surety
-from dataset_svc.domain.personal.loanwords import LOANWORDS
 from dataset_svc.domain.personal.morphemes import begins_with_person, firsts_of
 from dataset_svc.domain.personal.name_cues import (
     BEHIND_NAMES,
@@ -135,7 +134,7 @@ def _surety_by_dictionary(word: str, length: int, odds: float) -> Surety:
     fits = not rest or rest in PARTICLES or _is_honoured(rest)
     if odds < (_AS_NOT if fits else _MOSTLY) or (length == 2 and not fits):
         return Surety.NONE
-    if stem in BORROWED or stem in NATIVE or stem in LOANWORDS:
+    if stem in BORROWED:
         return Surety.DOUBTFUL
     if odds < _MOSTLY:
         return Surety.WEAK if length > 2 else Surety.NONE
@@ -152,7 +151,7 @@ def foreign_tail(word: str) -> int:
         stem, rest = word[:length], word[length:]
         if rest and not (rest in PARTICLES and agrees(stem, rest)):
             continue
-        if stem in BORROWED or stem in NATIVE or word in NATIVE or stem[:2] in SHORT_WORDS or sounds_native(stem):
+        if stem in BORROWED or stem[:2] in SHORT_WORDS or sounds_native(stem):
             continue
         if FAMILY.issuperset(stem) or (length > 1 and (stem in WORLD or foreign_odds(stem) >= _TAIL)):
             return length
@@ -225,7 +224,7 @@ def _read_name(word: str, length: int) -> Word | None:
 def _is_surname_with_title(word: str) -> bool:
     """박씨는, 김모씨; longer titles only behind surnames that begin no such word: 김위원장, but 주차장."""
     surname, rest = word[0], word[1:]
-    if surname not in SURNAMES or word in NATIVE or not _is_honoured(rest):
+    if surname not in SURNAMES or not _is_honoured(rest):
         return False
     if rest.startswith(("씨", "모")) and (surname in COMMON_SURNAMES or (rest[0] == "씨" and surname != "모")):
         return True
