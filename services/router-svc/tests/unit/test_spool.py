@@ -41,7 +41,11 @@ def drain(spool: Spool, limit: int = 3) -> list[OutboxRecord]:
 def claim_copy(spool: Spool, root: Path) -> Spool:
     """What another process would find, were this one killed now."""
     shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(spool.folder, root / "worker-0")
+    folder = root / "worker-0"
+    folder.mkdir(parents=True)
+    for file in spool.folder.iterdir():
+        with suppress(FileNotFoundError):  # a thread deletes segments meanwhile
+            shutil.copy(file, folder)
     return claim(root)
 
 
