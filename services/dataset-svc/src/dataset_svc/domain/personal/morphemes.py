@@ -174,10 +174,13 @@ def _follow(words: _Dictionary, unit: int, byte: int) -> int:
 
 
 @compiled_inner
-def _whole(words: _Dictionary, unit: int) -> int:
-    """Which morphemes a beginning is as a whole, and how many; 0 if none."""
-    number = words.base[unit]
-    return np.int64(-number - 1) if number < 0 and words.check[unit] == np.uint32(unit) else np.int64(0)
+def _whole(words: _Dictionary, unit: int) -> tuple[int, int]:
+    """Which morphemes a beginning is as a whole: the first of them, and the one behind the last."""
+    if words.base[unit] >= 0 or words.check[unit] != np.uint32(unit):
+        return np.int64(0), np.int64(0)
+    number = -np.int64(words.base[unit]) - 1
+    first = number >> _COUNT_BITS
+    return first, first + (number & _COUNT)
 
 
 @compiled
@@ -187,8 +190,10 @@ def _begins_with_person(word: Bytes, words: _Dictionary) -> bool:
         unit = _follow(words, unit, word[place])
         if unit < 0:
             return False
-        value = _whole(words, unit) if place + 1 >= _SHORTEST * _SYLLABLE else np.int64(0)
-        for morpheme in range(value >> _COUNT_BITS, (value >> _COUNT_BITS) + (value & _COUNT)):
+        if place + 1 < _SHORTEST * _SYLLABLE:
+            continue
+        first, stop = _whole(words, unit)
+        for morpheme in range(first, stop):
             if words.persons[words.left[morpheme]]:
                 return True
     return False
@@ -208,9 +213,9 @@ def _read(word: Bytes, words: _Dictionary, persons: Ints, others: Ints) -> None:
             unit = _follow(words, unit, word[at])
             if unit < 0:
                 break
-            value, end = _whole(words, unit), (at + 1) // _SYLLABLE
-            known |= value > 0
-            for morpheme in range(value >> _COUNT_BITS, (value >> _COUNT_BITS) + (value & _COUNT)):
+            (first, stop), end = _whole(words, unit), (at + 1) // _SYLLABLE
+            known |= first < stop
+            for morpheme in range(first, stop):
                 cost = words.cost[morpheme] + _behind(words, lattice, words.right[morpheme], end)
                 _add(words, lattice, words.left[morpheme], cost, end)
         if not known:
