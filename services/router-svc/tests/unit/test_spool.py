@@ -13,10 +13,12 @@ import pytest
 
 from loopwright.outbox import OutboxRecord
 from router_svc.adapters.failures import SpoolFull
+from router_svc.adapters.frames import Verdict, decode_frame
 from router_svc.adapters.segments import READ_BYTES, segment_numbers, segment_path
 from router_svc.adapters.spool import Spool, SpoolLimits
 
 LIMITS = SpoolLimits(segment_bytes=400, total_bytes=1 << 20)
+MANY = 24  # records that fill some segments more than are kept as spare ones
 
 
 def a_record(number: int, *, size: int = 50) -> OutboxRecord:
@@ -49,6 +51,15 @@ def claim_copy(spool: Spool, root: Path) -> Spool:
     return claim(root)
 
 
+def bytes_of_segments(spool: Spool) -> int:
+    """Of closed files, and of the records of the last one, which may hold more of a segment that it was before."""
+    *closed, last = segment_numbers(spool.folder)
+    content, size = segment_path(spool.folder, last).read_bytes(), 0
+    while (frame := decode_frame(content, size, last)).verdict is Verdict.WHOLE:
+        size += frame.size
+    return size + sum(segment_path(spool.folder, number).stat().st_size for number in closed)
+
+
 def fill(spool: Spool, *, reserved: bool) -> None:
     with suppress(SpoolFull):
         while True:
@@ -57,7 +68,7 @@ def fill(spool: Spool, *, reserved: bool) -> None:
 
 def a_spool_of_segments(root: Path) -> Spool:
     spool = claim(root)
-    for number in range(12):
+    for number in range(MANY):
         spool.append([a_record(number)])
     return spool
 
@@ -156,7 +167,7 @@ class TestDeletion:
         drain(spool)
         await spool.settle()
         assert len(segment_numbers(spool.folder)) == 1
-        assert spool.size_bytes == segment_path(spool.folder, segment_numbers(spool.folder)[0]).stat().st_size
+        assert spool.size_bytes == bytes_of_segments(spool)
         await spool.sync()
         spool.close()
 
@@ -164,12 +175,12 @@ class TestDeletion:
         spool = a_spool_of_segments(tmp_path)
         before = spool.size_bytes
         drain(spool)
-        spool.append([a_record(12)])
-        assert drain(spool) == [a_record(12)]
-        assert spool.size_bytes > before  # what is to be deleted still takes up the disk
+        spool.append([a_record(MANY)])
+        assert drain(spool) == [a_record(MANY)]
+        assert spool.size_bytes > before // 3  # what is to be deleted still takes up the disk
         slow_disk.set()
         await spool.settle()
-        assert spool.size_bytes == sum(path.stat().st_size for path in spool.folder.glob("*.seg"))
+        assert spool.size_bytes == bytes_of_segments(spool)
         assert spool.size_bytes < before
         await spool.sync()
         spool.close()
@@ -183,14 +194,14 @@ class TestDeletion:
         drain(spool)
         await spool.settle()
         monkeypatch.undo()
-        assert segment_numbers(spool.folder) == before
-        assert spool.size_bytes == sum(path.stat().st_size for path in spool.folder.glob("*.seg"))
-        for number in range(12):
+        assert segment_numbers(spool.folder) == before[2:]
+        assert spool.size_bytes == bytes_of_segments(spool)
+        for number in range(MANY):
             spool.append([a_record(number)])
         drain(spool)
         await spool.settle()
         assert segment_numbers(spool.folder)[0] > before[-1]
-        assert spool.size_bytes == sum(path.stat().st_size for path in spool.folder.glob("*.seg"))
+        assert spool.size_bytes == bytes_of_segments(spool)
         await spool.sync()
         spool.close()
 
@@ -205,6 +216,69 @@ class TestDeletion:
         assert len(segment_numbers(spool.folder)) == 1
 
 
+class TestSpareFiles:
+    async def test_segments_are_written_over_those_that_kafka_has(self, tmp_path: Path) -> None:
+        spool = claim(tmp_path)
+        files = set[int]()
+        for number in range(400):
+            spool.append([a_record(number, size=number % 90)])
+            assert drain(spool) == [a_record(number, size=number % 90)]
+            files |= {path.stat().st_ino for path in spool.folder.iterdir()}
+        assert segment_numbers(spool.folder)[0] > 50
+        assert len(files) == 2 + 2  # lock and position; a segment, and the one before it
+        await spool.settle()
+        spool.close()
+
+    @pytest.mark.parametrize("lag", [0, 1, 7])
+    async def test_a_kill_at_any_time_leaves_the_records_that_kafka_lacks(self, tmp_path: Path, lag: int) -> None:
+        spool = claim(tmp_path)
+        records = [a_record(number, size=number * 37 % 120) for number in range(60)]
+        for number, record in enumerate(records):
+            spool.append([record])
+            while spool.pending > lag:
+                read, position = spool.read(1)
+                spool.commit(position, count=len(read))
+            as_killed_now = claim_copy(spool, tmp_path / "copy")
+            assert as_killed_now.pending == spool.pending
+            assert drain(as_killed_now) == records[max(0, number + 1 - lag) : number + 1]
+            await as_killed_now.settle()
+            assert not list(as_killed_now.folder.glob("*.damaged"))
+            as_killed_now.close()
+        await spool.settle()
+        spool.close()
+
+    @pytest.mark.parametrize("arrived", [1, 11, 12, 13, 60])
+    async def test_a_record_that_was_torn_over_an_older_one_is_recognised(self, tmp_path: Path, arrived: int) -> None:
+        spool = claim(tmp_path)
+        for number in range(MANY + 2):
+            spool.append([a_record(number)])
+            drain(spool)
+        last = segment_numbers(spool.folder)[-1]
+        path = segment_path(spool.folder, last)
+        before = path.read_bytes()
+        spool.append([a_record(99)])
+        assert segment_numbers(spool.folder)[-1] == last
+        whole = path.read_bytes()
+        place = next(place for place, (new, old) in enumerate(zip(whole, before, strict=True)) if new != old)
+        spool.close()
+        path.write_bytes(whole[: place + arrived] + before[place + arrived :])
+        again = claim(tmp_path)
+        again.append([a_record(100)])
+        assert drain(again) == [a_record(100)]
+        assert [kept.name for kept in again.folder.glob("*.damaged")] == [path.with_suffix(".damaged").name]
+        again.close()
+
+    async def test_a_disk_that_renames_nothing_costs_no_record(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "rename", refuse)
+        spool = a_spool_of_segments(tmp_path)
+        assert drain(spool) == [a_record(number) for number in range(MANY)]
+        await spool.settle()
+        assert len(segment_numbers(spool.folder)) == 1
+        spool.close()
+
+
 class TestRestart:
     async def test_deletes_what_a_crash_left_between_commit_and_deletion(
         self, tmp_path: Path, slow_disk: threading.Event
@@ -216,8 +290,8 @@ class TestRestart:
         slow_disk.set()
         again = claim(tmp_path / "copy")
         assert segment_numbers(again.folder)[0] == position.segment
-        assert again.size_bytes == sum(path.stat().st_size for path in again.folder.glob("*.seg"))
-        assert drain(again) == [a_record(number) for number in range(7, 12)]
+        assert again.size_bytes == bytes_of_segments(again)
+        assert drain(again) == [a_record(number) for number in range(7, MANY)]
         await spool.sync()
         again.close()
         spool.close()
@@ -227,14 +301,14 @@ class TestRestart:
     ) -> None:
         monkeypatch.setattr(os, "unlink", refuse)
         spool = a_spool_of_segments(tmp_path)
-        left = segment_numbers(spool.folder)
         drain(spool)
         await spool.sync()
+        left = segment_numbers(spool.folder)
         spool.close()
         again = claim(tmp_path)
         again.append([a_record(1)])
         assert drain(again) == [a_record(1)]
-        assert segment_numbers(again.folder)[:-1] == left
+        assert segment_numbers(again.folder)[:-1] == left[1:]  # one took the place of the spare file in use
         again.close()
 
     async def test_a_crash_finds_a_damaged_segment_put_aside(self, tmp_path: Path) -> None:
@@ -250,7 +324,7 @@ class TestRestart:
         as_killed_now = claim_copy(again, tmp_path / "copy")
         assert [kept.read_bytes() for kept in as_killed_now.folder.glob("*.damaged")] == [content]
         await again.settle()
-        assert again.size_bytes == sum(path.stat().st_size for path in again.folder.glob("*.seg"))
+        assert again.size_bytes == bytes_of_segments(again)
         as_killed_now.close()
         again.close()
 
@@ -349,11 +423,12 @@ class TestOwnership:
 
     async def test_what_a_gone_worker_left_is_adopted_and_given_back(self, tmp_path: Path) -> None:
         first, second = claim(tmp_path), claim(tmp_path)
-        second.append([a_record(1)])
+        for number in range(MANY):
+            second.append([a_record(number)])
         second.close()
         orphans = Spool.claim_orphans(tmp_path, limits=LIMITS)
         assert [orphan.folder for orphan in orphans] == [second.folder]
-        assert drain(orphans[0]) == [a_record(1)]
+        assert drain(orphans[0]) == [a_record(number) for number in range(MANY)]
         await orphans[0].retire()
         assert sorted(path.name for path in second.folder.iterdir()) == ["lock", "position"]
         heir = claim(tmp_path)
@@ -384,8 +459,8 @@ class TestLimits:
     async def test_undoes_what_a_full_disk_took_in_part(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         spool = claim(tmp_path)
         spool.append([a_record(1)])
-        whole = os.write
-        monkeypatch.setattr(os, "write", lambda fd, content: whole(fd, content[:10]))
+        whole = os.pwrite
+        monkeypatch.setattr(os, "pwrite", lambda fd, content, offset: whole(fd, content[:10], offset))
         with pytest.raises(SpoolFull):
             spool.append([a_record(2)])
         monkeypatch.undo()
@@ -399,15 +474,15 @@ class TestLimits:
         limits = SpoolLimits(segment_bytes=1 << 30, total_bytes=1 << 30)
         spool = claim(tmp_path, limits)
         spool.append([a_record(1)])
-        whole, calls = os.writev, list[int]()
+        whole, calls = os.pwritev, list[int]()
 
-        def fill_up(fd: int, pieces: list[bytes]) -> int:
+        def fill_up(fd: int, pieces: list[bytes], offset: int) -> int:
             calls.append(len(pieces))
             if len(calls) > 1:
                 raise OSError(errno.ENOSPC, "full")
-            return whole(fd, pieces)
+            return whole(fd, pieces, offset)
 
-        monkeypatch.setattr(os, "writev", fill_up)
+        monkeypatch.setattr(os, "pwritev", fill_up)
         with pytest.raises(SpoolFull):
             spool.append([a_record(number, size=5000) for number in range(500)])
         monkeypatch.undo()
@@ -429,6 +504,29 @@ class TestSync:
 
         await asyncio.gather(*(put(number) for number in range(50)))
         assert 2 <= len(flushed) <= 4  # file and folder, once or twice
+        spool.close()
+
+    @pytest.mark.parametrize("kafka_is_away", [False, True])
+    async def test_what_kafka_lacks_is_flushed_and_nothing_else(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kafka_is_away: bool
+    ) -> None:
+        flushed, fsync = set[int](), os.fsync
+
+        def note(descriptor: int) -> None:
+            flushed.add(os.fstat(descriptor).st_ino)
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", note)
+        spool = claim(tmp_path)
+        for number in range(MANY):
+            spool.append([a_record(number)])
+            if not kafka_is_away:
+                drain(spool)
+            await asyncio.sleep(0.04)
+        closed = {segment_path(spool.folder, number).stat().st_ino for number in segment_numbers(spool.folder)[:-2]}
+        assert len(closed) == (4 if kafka_is_away else 0)
+        await asyncio.sleep(0.1)
+        assert len(closed & flushed) >= 2 if kafka_is_away else not flushed
         spool.close()
 
     async def test_a_failing_disk_is_told_to_who_waits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

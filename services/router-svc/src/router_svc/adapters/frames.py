@@ -1,4 +1,7 @@
-"""How a record lies in a spool segment: length, XXH3 (64 bits), msgpack. A torn or rotten record is recognised by either."""
+"""How a record lies in a spool segment: length, XXH3 (64 bits), msgpack. A torn or rotten record is recognised by either.
+
+The number of the segment is the checksum's seed: what a file holds of a segment that it was before is not taken for a record.
+"""
 
 import struct
 from dataclasses import dataclass
@@ -28,6 +31,7 @@ class Verdict(Enum):
     """What stands at a place of a segment."""
 
     WHOLE = "whole"
+    END = "end"  # nothing was written after it
     PARTIAL = "partial"  # its end is not there: not read yet, not written yet, or torn
     DAMAGED = "damaged"  # it is all there but is not what was written
 
@@ -45,34 +49,42 @@ class Frame:
     record: OutboxRecord | None = None
 
 
-def encode_frame(record: OutboxRecord) -> bytes:
+def encode_frame(record: OutboxRecord, segment: int = 0) -> bytes:
     payload = _encode((record.topic, record.key, record.value, record.headers))
-    return _pack_head(len(payload), _hash(payload)) + payload
+    return _pack_head(len(payload), _hash(payload, segment)) + payload
 
 
-def frame_pieces(record: OutboxRecord) -> list[bytes]:
+def end_mark(segment: int) -> bytes:
+    """What stands after the last record of a segment whose file goes on: a frame of nothing."""
+    return _pack_head(0, _hash(b"", segment))
+
+
+def frame_pieces(record: OutboxRecord, segment: int) -> list[bytes]:
     """What `decode_frame` reads, in pieces: a long value is one of them as it is."""
     value = record.value
     if value is None or len(value) < _COPIED_BYTES:
-        return [encode_frame(record)]
+        return [encode_frame(record, segment)]
     before = b"".join((_FOUR, _encode(record.topic), _encode(record.key), _VALUE_HEAD.pack(_BIN_32, len(value))))
     after = _encode(record.headers)
-    checksum = xxhash.xxh3_64(before)
+    checksum = xxhash.xxh3_64(before, segment)
     checksum.update(value)
     checksum.update(after)
     return [_pack_head(len(before) + len(value) + len(after), checksum.intdigest()) + before, value, after]
 
 
-def decode_frame(block: bytes, offset: int) -> Frame:
+def decode_frame(block: bytes, offset: int, segment: int = 0) -> Frame:
     """Reads the frame that begins at `offset`."""
     if len(block) - offset < HEAD_BYTES:
         return Frame(Verdict.PARTIAL, HEAD_BYTES)
     length, checksum = _HEAD.unpack_from(block, offset)
     size = HEAD_BYTES + length
     payload = block[offset + HEAD_BYTES : offset + size]
-    if length == 0 or len(payload) < length:  # no record is empty: zeros are what a power cut leaves
+    if len(payload) < length:
         return Frame(Verdict.PARTIAL, size)
-    if _hash(payload) != checksum:
+    is_right = _hash(payload, segment) == checksum
+    if length == 0:  # no record is empty: zeros are what a power cut leaves
+        return Frame(Verdict.END if is_right else Verdict.PARTIAL, size)
+    if not is_right:
         return Frame(Verdict.DAMAGED, size)
     topic, key, value, headers = _decoder.decode(payload)
     return Frame(Verdict.WHOLE, size, OutboxRecord(topic=topic, key=key, value=value, headers=headers))

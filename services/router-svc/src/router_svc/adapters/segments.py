@@ -1,6 +1,8 @@
-"""Reads a spool's segments from the last acknowledged position on, and deletes what Kafka has.
+"""Reads a spool's segments from the last acknowledged position on, and gives the files of those that Kafka has back.
 
-Files are deleted by a thread: to give back the blocks of a full segment takes the disk longer than many requests take us.
+One or two are kept for the segments that come next: to write over a page that the system holds takes a third of the time
+that a new one takes. All others are deleted, by a thread: to give back the blocks of a full segment takes the disk longer
+than many requests take us.
 """
 
 import asyncio
@@ -15,13 +17,15 @@ from typing import Final
 import structlog
 
 from loopwright.outbox import OutboxRecord
-from router_svc.adapters.frames import Verdict, decode_frame
+from router_svc.adapters.frames import HEAD_BYTES, Verdict, decode_frame
 from router_svc.adapters.metrics import SPOOL_DAMAGED
 
 READ_BYTES: Final = 1 << 20  # of one reading; librdkafka holds a copy of it until Kafka has it
 _BLOCK_BYTES = 256 * 1024
+_MOST_SPARE = 2
 _POSITION = b"%012d %012d"
 _POSITION_BYTES = len(_POSITION % (0, 0))
+_LAST: Final = (Verdict.END, Verdict.PARTIAL)
 _log = structlog.get_logger()
 
 
@@ -62,6 +66,7 @@ class SegmentReader:
         self._deleter = ThreadPoolExecutor(1, "spool-deletion")  # a thread from the first deletion on
         self._deleting: set[asyncio.Future[int]] = set()
         self._left: list[int] = []  # that could not be deleted
+        self._spare = sorted(folder.glob("*.spare"))
         for number in numbers:
             if number < self.position.segment:  # a crash came between its commit and its deletion
                 self._delete(number)
@@ -80,7 +85,10 @@ class SegmentReader:
         return self._read_from(self.position, limit)
 
     def commit(self, position: Position) -> None:
-        """Never reads before the position again. Segments before it are deleted soon, and so is what could not be before."""
+        """Never reads before the position again.
+
+        Files of segments before it are spare from now on, or deleted soon, and so is what could not be before.
+        """
         if position == self.position:
             return
         done = list(range(self.position.segment, position.segment))
@@ -91,7 +99,15 @@ class SegmentReader:
         self.position = position
         if done:
             done, self._left = [*self._left, *done], []
-            self.delete_soon([number for number in done if number not in damaged])
+            self.delete_soon([number for number in done if number not in damaged and not self._is_spared(number)])
+
+    def take_spare(self) -> Path | None:
+        """A file that held a segment once, and holds it still until it is written over."""
+        return self._spare.pop() if self._spare else None
+
+    def give_spares_up(self) -> None:
+        while (spare := self.take_spare()) is not None:
+            self._deleter.submit(_delete_file, spare)
 
     def delete_soon(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -109,6 +125,21 @@ class SegmentReader:
         """Ends deletions first: whoever claims the folder next finds it as it stays."""
         self._deleter.shutdown()
         os.close(self._stored)
+
+    def _is_spared(self, number: int) -> bool:
+        """Keeps the file for a later segment, unless there are enough of them. It takes nothing up of the limit."""
+        if len(self._spare) >= _MOST_SPARE:
+            return False
+        path = segment_path(self._folder, number)
+        spare = path.with_suffix(".spare")
+        try:
+            size_bytes = path.stat().st_size
+            path.rename(spare)
+        except OSError:  # as it cannot be deleted then, either
+            return False
+        self.freed_bytes += size_bytes
+        self._spare.append(spare)
+        return True
 
     def _put_aside(self, number: int) -> None:
         """For a person to look at."""
@@ -160,13 +191,13 @@ class SegmentReader:
     def _read_segment(self, position: Position, limit: int) -> Iterator[tuple[OutboxRecord | None, Position]]:
         """Frames of one block, each with the position after it; None stands for a damaged one."""
         block = self._block(position, _BLOCK_BYTES)
-        first = decode_frame(block, 0)
+        first = decode_frame(block, 0, position.segment)
         if first.verdict is Verdict.PARTIAL and first.size > _BLOCK_BYTES:
             block = self._block(position, first.size)
         offset = 0
         while limit > 0:
-            frame = decode_frame(block, offset)
-            if frame.verdict is Verdict.PARTIAL:
+            frame = decode_frame(block, offset, position.segment)
+            if frame.verdict in _LAST:
                 return
             offset += frame.size
             if frame.verdict is Verdict.DAMAGED:
@@ -187,8 +218,8 @@ class SegmentReader:
 
     def _check_end(self, position: Position) -> None:
         """A segment that is not the last has no more frames: bytes that are left were torn by a crash."""
-        path = segment_path(self._folder, position.segment)
-        if path.exists() and path.stat().st_size > position.offset:
+        rest = self._block(position, HEAD_BYTES)
+        if rest and decode_frame(rest, 0, position.segment).verdict is not Verdict.END:
             self._report(position, "torn")
 
     def _report(self, position: Position, kind: str) -> None:

@@ -5,9 +5,9 @@ a crash never appends to an old segment, so a torn record can only be the last o
 """
 
 import asyncio
-import errno
 import fcntl
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,16 @@ import structlog
 
 from loopwright.outbox import OutboxRecord
 from router_svc.adapters.failures import SpoolFull
-from router_svc.adapters.frames import frame_pieces
+from router_svc.adapters.frames import end_mark, frame_pieces
 from router_svc.adapters.metrics import SPOOL_BYTES, SPOOL_PENDING
 from router_svc.adapters.segments import READ_BYTES, Position, SegmentReader, segment_numbers, segment_path
 
 _log = structlog.get_logger()
+_monotonic: Final = time.monotonic
 _MOST_FRESH_BYTES: Final = 2 << 20
 _JOINED_BYTES: Final = 65_536  # below it one buffer costs less than a system call with several
 _MOST_PIECES: Final = 1024  # of one call (IOV_MAX)
+_LACKED_S: Final = 0.5
 _UNRESERVED_0_1: Final = 0.9  # the rest of the limit is kept for what must not be shed
 
 
@@ -41,6 +43,21 @@ class SpoolLimits:
 
     segment_bytes: int
     total_bytes: int
+
+
+class _Full:
+    """A segment that is closed to records, its file still open.
+
+    Attributes:
+        since_s: When it was closed, on the monotonic clock.
+    """
+
+    __slots__ = ("descriptor", "number", "since_s")
+
+    def __init__(self, number: int, descriptor: int) -> None:
+        self.number = number
+        self.descriptor = descriptor
+        self.since_s = _monotonic()
 
 
 class Spool:
@@ -61,9 +78,10 @@ class Spool:
         self._number = max(*segment_numbers(folder), self._reader.position.segment, 0)
         self._fd = -1
         self._size = 0
+        self._old_size = 0  # of what the file held before
         self._written = 0  # bytes of this process, the clock of `sync`
         self._synced = 0
-        self._full: list[int] = []  # descriptors of closed segments that are not on the platter yet
+        self._full: list[_Full] = []  # that are not on the platter yet
         self._syncing: asyncio.Task[None] | None = None
         self._fd = self._open_segment()
         self._fresh: deque[tuple[OutboxRecord, int, int]] = deque()  # each with the position after it
@@ -115,21 +133,18 @@ class Spool:
         Raises:
             SpoolFull: the limit is reached, or the disk refuses.
         """
+        if self._size >= self._limits.segment_bytes:
+            self._turn_over()
         pieces: list[bytes] = []
         sizes: list[int] = []
         for record in records:
-            frame = frame_pieces(record)
+            frame = frame_pieces(record, self._number)
             pieces += frame
             sizes.append(len(frame[0]) if len(frame) == 1 else sum(map(len, frame)))
         size = sum(sizes)
         if self.size_bytes + size > self._limits.total_bytes * (1 if reserved else _UNRESERVED_0_1):
             raise SpoolFull("spool.full", "Kafka is away and the spool has reached its limit")
-        try:
-            if self._size >= self._limits.segment_bytes:
-                self._turn_over()
-            self._write(pieces, size)
-        except OSError as error:
-            raise SpoolFull("spool.disk-refused", "the spool's disk takes nothing") from error
+        self._write(pieces, size)
         self._remember(records, sizes)
         self._size += size
         self._bytes += size
@@ -149,19 +164,27 @@ class Spool:
             self._fresh_bytes = 0
             self._fresh_from = Position(self._number, place)
 
-    def _write(self, pieces: Sequence[bytes], size: int) -> None:
-        written = 0
+    def _write(self, pieces: list[bytes], size: int) -> None:
+        if self._size + size < self._old_size:
+            pieces.append(end_mark(self._number))
+            size += len(pieces[-1])
+        written, failure = 0, "the disk took a part"
         try:
             if size < _JOINED_BYTES:
-                written = os.write(self._fd, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+                written = os.pwrite(self._fd, pieces[0] if len(pieces) == 1 else b"".join(pieces), self._size)
             else:
                 for first in range(0, len(pieces), _MOST_PIECES):
-                    written += os.writev(self._fd, pieces[first : first + _MOST_PIECES])
-        finally:
-            if written < size:
-                os.ftruncate(self._fd, self._size)
+                    written += os.pwritev(self._fd, pieces[first : first + _MOST_PIECES], self._size + written)
+        except OSError as error:
+            failure = str(error)
         if written < size:
-            raise OSError(errno.ENOSPC, "the disk took a part")
+            self._cut_off()
+            raise SpoolFull("spool.disk-refused", f"the spool's disk takes nothing: {failure}")
+
+    def _cut_off(self) -> None:
+        """Nothing is in the file but this segment's records."""
+        os.ftruncate(self._fd, self._size)
+        self._old_size = 0
 
     async def sync(self) -> None:
         """Returns when all that was appended before is on the platter; callers of the same moment share one fsync.
@@ -186,10 +209,14 @@ class Spool:
         reached, full = self._written, self._full
         self._full = []
         try:
-            await asyncio.to_thread(_sync_files, [*full, os.dup(self._fd)], self.folder)
+            await asyncio.to_thread(_sync_files, [*(one.descriptor for one in full), os.dup(self._fd)], self.folder)
             self._synced = reached
         finally:
             self._syncing = None
+
+    def has_batch(self, limit: int) -> bool:
+        """Whether waiting any longer would not make `read` give back more."""
+        return self.pending >= limit or self._fresh_bytes >= READ_BYTES
 
     def read(self, limit: int) -> tuple[list[OutboxRecord], Position]:
         """Records that Kafka has not acknowledged, oldest first, and the position after them.
@@ -223,25 +250,50 @@ class Spool:
     async def retire(self) -> None:
         """Gives the folder of a gone worker back, empty but for what could not be deleted."""
         self._reader.delete_soon([self._number])
+        self._reader.give_spares_up()
         await self.settle()
         self.close()
 
     def close(self) -> None:
         self._reader.close()
-        for descriptor in (*self._full, self._fd, self._lock_fd):
+        for descriptor in (*(one.descriptor for one in self._full), self._fd, self._lock_fd):
             os.close(descriptor)
 
     def _turn_over(self) -> None:
-        """Goes on in a new segment; the full one is flushed in the background, then closed."""
-        fresh = self._open_segment()
-        self._full.append(self._fd)
-        self._fd, self._size = fresh, 0
-        self._start_sync()
+        """Goes on in a new segment. Full ones that Kafka has lacked for a while are flushed, in the background.
+
+        Raises:
+            SpoolFull: the disk refuses.
+        """
+        full = _Full(self._number, self._fd)
+        try:
+            if self._size < self._old_size:
+                self._cut_off()
+            self._fd = self._open_segment()
+        except OSError as error:
+            raise SpoolFull("spool.disk-refused", "the spool's disk takes nothing") from error
+        lacked: list[_Full] = []
+        for one in self._full:
+            if one.number < self._reader.position.segment:
+                os.close(one.descriptor)
+            else:
+                lacked.append(one)
+        self._full = [*lacked, full]
+        if lacked and lacked[0].since_s < full.since_s - _LACKED_S:
+            self._start_sync()
 
     def _open_segment(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(segment_path(self.folder, self._number + 1), flags, 0o600)
-        self._number += 1
+        number = self._number + 1
+        path, spare = segment_path(self.folder, number), self._reader.take_spare()
+        if spare is None:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._old_size = 0
+        else:
+            descriptor = os.open(spare, os.O_WRONLY | os.O_CLOEXEC)
+            self._old_size = os.fstat(descriptor).st_size
+            os.pwrite(descriptor, end_mark(number), 0)
+            spare.rename(path)
+        self._number, self._size = number, 0
         return descriptor
 
 

@@ -6,20 +6,23 @@ librdkafka sends from a thread of its own: an event costs the loop a copy, not a
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from loopwright.outbox import OutboxRecord
+from router_svc.adapters.failures import SpoolFull
 from router_svc.adapters.frames import encode_frame
 from router_svc.adapters.metrics import EVENTS_PUBLISHED, EVENTS_REFUSED
 from router_svc.adapters.segments import READ_BYTES
 from router_svc.adapters.spool import Spool
 
 _BATCH: Final = 200  # more at once would keep the loop from its requests
-_LINGER_S = 0.05  # events that come together leave together: a batch costs the loop as much as some dozens of events
-_POLL_S: Final = 0.01
+_LINGER_S: Final = 0.05  # events leave together: a batch costs the loop as much as some dozens of events
+_LOOK_S: Final = 0.005
+_POLL_S: Final = 0.005
 _IDLE_S = 1.0
 _RETRY_S = 1.0
 _REQUEST_S = 10
@@ -59,6 +62,8 @@ class SpoolPublisher:
                 except KafkaException as error:
                     self._trouble = str(error.args[0])
                     _log.warning("spool.waits", reason=self._trouble, pending=self._spool.pending)
+                    with suppress(SpoolFull):  # a disk that fails is told to whoever appends
+                        await self._spool.sync()
                     await asyncio.sleep(_RETRY_S)
         finally:
             for spool in (self._spool, *self._orphans):
@@ -96,9 +101,12 @@ class SpoolPublisher:
     async def _wait(self) -> None:
         try:
             await asyncio.wait_for(self._spool.appended.wait(), _IDLE_S)
-            await asyncio.sleep(_LINGER_S)
         except TimeoutError:
             return
+        lingered_s = 0.0
+        while lingered_s < _LINGER_S and not self._spool.has_batch(_BATCH):
+            await asyncio.sleep(_LOOK_S)
+            lingered_s += _LOOK_S
 
 
 class _Sending:
