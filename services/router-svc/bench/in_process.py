@@ -222,14 +222,14 @@ async def measure(routing: Routing, load: Load, rounds: int) -> dict[str, float]
 
 
 async def _measure_all(folder: Path, arguments: argparse.Namespace) -> None:
-    keep_freed_memory()  # as `Door.run` has it
+    keep_freed_memory()  # as `tend_memory` has it
     routing = Routing(folder, together=arguments.together)
     profile = cProfile.Profile()
     print("microseconds of a request", *(f"{step:>8}" for step in ("ask", "answer", "record", "whole")))
     for name in arguments.loads:
         await measure(routing, _LOADS[name], _WARM_UP)
         gc.collect()
-        gc.freeze()  # as `Door.run` has it
+        gc.freeze()  # as `tend_memory` has it
         gc.set_threshold(50_000, 20, 20)
         if arguments.profile:
             profile.enable()

@@ -15,6 +15,7 @@ from router_svc.adapters.callers import Guard, GuardRules, KeysOnDisk
 from router_svc.adapters.content_seals import ContentSeals
 from router_svc.adapters.figures import SharedFigures
 from router_svc.adapters.listening import Listeners
+from router_svc.adapters.memory import tend_memory
 from router_svc.adapters.snapshot_file import SnapshotFile
 from router_svc.adapters.spool import Spool, SpoolLimits
 from router_svc.adapters.tracing import Tracing
@@ -88,6 +89,7 @@ def build(common: CommonSettings, settings: Settings, *, post: Post | None = Non
     service.add_background("publisher", publisher.run)
     service.add_background("upstream", upstream.run)
     service.add_background("door", door.run)
+    service.add_background("memory", tend_memory)
     service.add_background("answering", answering.run)
     if library is not None:
         service.add_background("knowledge", library.run)

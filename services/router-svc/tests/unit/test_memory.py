@@ -2,10 +2,11 @@
 
 import platform
 import resource
+from pathlib import Path
 
 import pytest
 
-from router_svc.adapters.memory import keep_freed_memory
+from router_svc.adapters.memory import give_memory_back, keep_freed_memory
 
 BLOCKS, BYTES = 64, 65_536
 
@@ -23,3 +24,20 @@ def test_what_was_freed_is_not_fetched_again() -> None:
     keep_freed_memory()
     faults()
     assert faults() < BLOCKS * BYTES // resource.getpagesize() // 10
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have ways of their own")
+def test_what_is_free_between_memory_in_use_is_given_back() -> None:
+    keep_freed_memory()
+    blocks = [b"x" * BYTES for _ in range(8 * BLOCKS)]
+    kept = blocks[::8]
+    full = resident_bytes()
+    del blocks
+    assert resident_bytes() > full - BYTES * BLOCKS
+    give_memory_back()
+    assert resident_bytes() < full - 6 * BYTES * BLOCKS
+    assert kept

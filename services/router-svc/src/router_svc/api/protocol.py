@@ -17,7 +17,6 @@ import httptools
 from loopwright.errors import Invalid, PlatformError
 from loopwright.telemetry import HTTP_REQUESTS
 from router_svc.adapters.callers import Guard
-from router_svc.adapters.memory import keep_freed_memory
 from router_svc.api.bridge import Bridge, ColdRequest
 from router_svc.api.framing import framed, stream_head, whole_head
 from router_svc.api.heads import COST, MOST_CREDIT, HotRequest, KnownHead, joined, known_head
@@ -95,7 +94,6 @@ class Door:
     async def run(self) -> None:
         """Closes connections that take too long, and hands figures over."""
         gc.set_threshold(_GC_THRESHOLD, 20, 20)
-        keep_freed_memory()
         try:
             while True:
                 await asyncio.sleep(0.5)
