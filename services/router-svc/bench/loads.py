@@ -71,13 +71,13 @@ class Driver:
         for load in (*_WARM_UPS, *loads):
             if load.rate_hz and not _can_carry(load, measured.get(CEILING.name)):
                 continue
-            one = await self._run(load, gateway, pid)
+            one = await self.run(load, gateway, pid)
             await after(one)
             if load not in _WARM_UPS:
                 measured[load.name] = one
         return Round(gateway.name, measured)
 
-    async def _run(self, load: Load, gateway: Gateway, pid: int | None) -> Measured:
+    async def run(self, load: Load, gateway: Gateway, pid: int | None) -> Measured:
         await set_gap(self.upstream_port, load.gap_us)
         # a stream takes 32 gaps: those that began before the measured time must have filled it
         warm_up_s = min(1.0, self.seconds / 3) + load.gap_us * _CHUNKS / 1e6

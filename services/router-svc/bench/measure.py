@@ -29,11 +29,11 @@ from loopwright_local.part import Part
 from loopwright_local.processes import Child, launch
 from loopwright_local.settings import free_ports
 
-_LOADS = {load.name.replace(" ", "-"): load for load in (CEILING, LONG_PROMPTS, STEADY, STREAMS, BURST)}
+LOADS = {load.name.replace(" ", "-"): load for load in (CEILING, LONG_PROMPTS, STEADY, STREAMS, BURST)}
 _OURS = {ROUTER: "bench-plain", f"{ROUTER}-prompted": PROMPTED}
 _DEFAULT = (*PEERS, ROUTER)
 _START_S, _DELIVERY_S = 60.0, 180.0
-_BUILD = ROOT / ".out/bench-router"
+BUILD = ROOT / ".out/bench-router"
 
 
 @dataclass
@@ -178,30 +178,37 @@ def print_events(bench: Bench) -> bool:
     return exact
 
 
-async def run(arguments: argparse.Namespace) -> int:
+@asynccontextmanager
+async def setting_up(seconds: float, *, platform: bool = True) -> AsyncGenerator[Bench]:
+    """What gateways are measured with, while the block lasts."""
     if len(os.sched_getaffinity(0)) < 2:
         raise SystemExit("two processor cores are needed: one for the gateway alone")
     core, load_core, *_ = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, os.sched_getaffinity(0) - {core})  # Kafka and this script inherit it: the gateway is alone
-    _BUILD.mkdir(parents=True, exist_ok=True)
-    await native.build(_BUILD)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    await native.build(BUILD)
     with tempfile.TemporaryDirectory(prefix="bench-router-") as name:
         folder = Path(name)
         ports = free_ports(3)
-        programs = native.Programs(_BUILD, load_core)
-        driver = Driver(programs, ports[0], arguments.seconds)
-        place = Place(_BUILD, folder, (ports[0], ports[1]), ports[2])
+        programs = native.Programs(BUILD, load_core)
+        place = Place(BUILD, folder, (ports[0], ports[1]), ports[2])
+        bench = Bench(place, Driver(programs, ports[0], seconds), None, core)
         async with programs.upstream(ports[:2]):
-            bench = Bench(place, driver, None, core)
-            if not set(arguments.gateways) & set(_OURS):
-                return await show(bench, arguments)
+            if not platform:
+                yield bench
+                return
             async with running_platform(folder / "platform") as bench.platform:
                 await bench.platform.announce_tasks(place.urls[:1], place.urls[1:])
-                return await show(bench, arguments)
+                yield bench
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    async with setting_up(arguments.seconds, platform=bool(set(arguments.gateways) & set(_OURS))) as bench:
+        return await show(bench, arguments)
 
 
 async def show(bench: Bench, arguments: argparse.Namespace) -> int:
-    loads = [_LOADS[name] for name in arguments.loads]
+    loads = [LOADS[name] for name in arguments.loads]
     if arguments.memory:
         await watch_memory(bench, arguments.memory)
     else:
@@ -213,7 +220,7 @@ async def show(bench: Bench, arguments: argparse.Namespace) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gateways", nargs="+", choices=(*PEERS, *_OURS), default=_DEFAULT)
-    parser.add_argument("--loads", nargs="+", choices=tuple(_LOADS), default=tuple(_LOADS))
+    parser.add_argument("--loads", nargs="+", choices=tuple(LOADS), default=tuple(LOADS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="measured time of one load")
     parser.add_argument("--memory", type=int, metavar="REQUESTS", help="only router-svc's memory over so many requests")
