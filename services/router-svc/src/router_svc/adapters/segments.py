@@ -7,7 +7,7 @@ than many requests take us.
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -99,7 +99,8 @@ class SegmentReader:
         self.position = position
         if done:
             done, self._left = [*self._left, *done], []
-            self.delete_soon([number for number in done if number not in damaged and not self._is_spared(number)])
+            whole = [number for number in done if number not in damaged]
+            self.delete_soon(whole[self._spare_some(whole) :])
 
     def take_spare(self) -> Path | None:
         """A file that held a segment once, and holds it still until it is written over."""
@@ -126,20 +127,21 @@ class SegmentReader:
         self._deleter.shutdown()
         os.close(self._stored)
 
-    def _is_spared(self, number: int) -> bool:
-        """Keeps the file for a later segment, unless there are enough of them. It takes nothing up of the limit."""
-        if len(self._spare) >= _MOST_SPARE:
-            return False
-        path = segment_path(self._folder, number)
-        spare = path.with_suffix(".spare")
-        try:
-            size_bytes = path.stat().st_size
-            path.rename(spare)
-        except OSError:  # as it cannot be deleted then, either
-            return False
-        self.freed_bytes += size_bytes
-        self._spare.append(spare)
-        return True
+    def _spare_some(self, numbers: Sequence[int]) -> int:
+        """Keeps files for later segments until there are enough; returns how many. They take nothing up of the limit."""
+        for kept, number in enumerate(numbers):
+            if len(self._spare) >= _MOST_SPARE:
+                return kept
+            path = segment_path(self._folder, number)
+            spare = path.with_suffix(".spare")
+            try:
+                size_bytes = path.stat().st_size
+                path.rename(spare)
+            except OSError:  # it cannot be deleted then, either, and that is written down
+                return kept
+            self.freed_bytes += size_bytes
+            self._spare.append(spare)
+        return len(numbers)
 
     def _put_aside(self, number: int) -> None:
         """For a person to look at."""
