@@ -229,7 +229,7 @@ async def _measure_all(folder: Path, arguments: argparse.Namespace) -> None:
     for name in arguments.loads:
         await measure(routing, _LOADS[name], _WARM_UP)
         gc.collect()
-        gc.freeze()  # as `tend_memory` has it
+        gc.freeze()  # as `Door.run` has it
         gc.set_threshold(50_000, 20, 20)
         if arguments.profile:
             profile.enable()

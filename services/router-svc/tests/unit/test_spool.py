@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from spools import LIMITS, MANY, a_record, claim, drain, fill
+from spools import LIMITS, MANY, a_record, claim, drain, fill, refuse
 
 from router_svc.adapters.failures import SpoolFull
 from router_svc.adapters.segments import READ_BYTES, segment_numbers, segment_path
@@ -128,6 +128,20 @@ class TestLimits:
         spool.append([a_record(3)])
         assert drain(spool) == [a_record(1), a_record(3)]
         spool.close()
+
+    async def test_goes_on_after_a_disk_that_took_a_part_and_gives_none_back(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spool = claim(tmp_path)
+        whole = os.pwrite
+        monkeypatch.setattr(os, "pwrite", lambda fd, content, offset: whole(fd, content[:90], offset))
+        monkeypatch.setattr(os, "ftruncate", refuse)
+        with pytest.raises(SpoolFull):
+            spool.append([a_record(1)])
+        monkeypatch.undo()
+        spool.append([a_record(2)])
+        spool.close()
+        assert drain(claim(tmp_path)) == [a_record(2)]
 
     async def test_undoes_what_a_full_disk_took_of_long_records(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

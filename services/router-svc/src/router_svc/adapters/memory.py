@@ -38,7 +38,7 @@ def keep_freed_memory() -> None:
 
 
 def give_memory_back() -> None:
-    """Gives back what is free between memory in use, and what is not kept; for now and then: it takes a millisecond.
+    """Gives back what is free between memory in use, and what is not kept; for now and then, as it looks at the whole heap.
 
     Else what a minute of long prompts took would stay taken for good.
     """

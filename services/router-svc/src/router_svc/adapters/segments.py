@@ -1,8 +1,8 @@
 """Reads a spool's segments from the last acknowledged position on, and gives the files of those that Kafka has back.
 
-One or two are kept for the segments that come next: to write over a page that the system holds takes a third of the time
-that a new one takes. All others are deleted, by a thread: to give back the blocks of a full segment takes the disk longer
-than many requests take us.
+One or two are kept for the segments that come next: pages that the system holds are written over in less time than new ones
+are found. All others are deleted, by a thread: to give back the blocks of a full segment takes the disk longer than many
+requests take us.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -178,7 +179,8 @@ class Spool:
         except OSError as error:
             failure = str(error)
         if written < size:
-            self._cut_off()
+            with suppress(OSError):  # the next records go over what was written of these
+                self._cut_off()
             raise SpoolFull("spool.disk-refused", f"the spool's disk takes nothing: {failure}")
 
     def _cut_off(self) -> None:
