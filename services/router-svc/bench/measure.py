@@ -33,7 +33,7 @@ LOADS = {load.name.replace(" ", "-"): load for load in (CEILING, LONG_PROMPTS, S
 _OURS = {ROUTER: "bench-plain", f"{ROUTER}-prompted": PROMPTED}
 _DEFAULT = (*PEERS, ROUTER)
 _START_S, _DELIVERY_S = 60.0, 180.0
-BUILD = ROOT / ".out/bench-router"
+_BUILD = ROOT / ".out/bench-router"
 
 
 @dataclass
@@ -185,13 +185,13 @@ async def setting_up(seconds: float, *, platform: bool = True) -> AsyncGenerator
         raise SystemExit("two processor cores are needed: one for the gateway alone")
     core, load_core, *_ = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, os.sched_getaffinity(0) - {core})  # Kafka and this script inherit it: the gateway is alone
-    BUILD.mkdir(parents=True, exist_ok=True)
-    await native.build(BUILD)
+    _BUILD.mkdir(parents=True, exist_ok=True)
+    await native.build(_BUILD)
     with tempfile.TemporaryDirectory(prefix="bench-router-") as name:
         folder = Path(name)
         ports = free_ports(3)
-        programs = native.Programs(BUILD, load_core)
-        place = Place(BUILD, folder, (ports[0], ports[1]), ports[2])
+        programs = native.Programs(_BUILD, load_core)
+        place = Place(_BUILD, folder, (ports[0], ports[1]), ports[2])
         bench = Bench(place, Driver(programs, ports[0], seconds), None, core)
         async with programs.upstream(ports[:2]):
             if not platform:

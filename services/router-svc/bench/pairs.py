@@ -1,5 +1,4 @@
 #!/usr/bin/env python3
-
 """Two builds of router-svc beside each other: which is quicker, on a machine whose speed changes by the second?
 
     .venv/bin/python services/router-svc/bench/pairs.py OTHER_CHECKOUT [--load long-prompts] [--pairs 24] [--seconds 1]
