@@ -15,6 +15,7 @@ from dataset_svc.domain.personal.korean_names import (
     SURE_SURNAMES,
     TYPICAL,
 )
+from dataset_svc.domain.personal.name_cues import agrees
 from dataset_svc.domain.personal.short_words import SHORT_WORDS
 from dataset_svc.domain.personal.stage_names import STAGE_NAMES, SURE_STAGE_NAMES
 from dataset_svc.domain.personal.surety import Surety
@@ -31,6 +32,9 @@ _LENGTHENING = _PARTICLE_SYLLABLES | frozenset("성적화자권형식제상장�
 # surnames that hardly ever stand before a word to lengthen it, as in 신기술, 고소득
 _NO_PREFIXES = frozenset("김박최윤황홍권류엄허안임장오서송문배백심곽변염")
 _VERBAL = frozenset("한해할하되된될")
+# that particles and forms of "to do" begin with, and what makes of a word what somebody is
+_FORMS = frozenset("하한할해함되된될은의이만로")
+_QUALITIES = frozenset("인일자형")
 # full names of two syllables that are hardly ever words
 _SHORT_SURNAMES = frozenset("김박최장허윤황권강조")
 _SHORT_GIVEN = frozenset("혁훈준현빈철찬욱균엽웅윤")
@@ -66,12 +70,21 @@ def _is_lengthened(stem: str) -> bool:
     """A word of two syllables with one more before or behind it: 위험이, 공표하, 전라권, 신기술."""
     given = stem[1:]
     if given in GIVEN_NAMES:
-        return given in AMBIGUOUS_GIVEN and stem[2] in _PARTICLES_OF_WORDS and stem[:2] in SHORT_WORDS
+        if given in AMBIGUOUS_GIVEN and stem[2] in _PARTICLES_OF_WORDS and stem[:2] in SHORT_WORDS:
+            return True
+        return stem[0] not in _NO_PREFIXES and is_word_form(stem, _FORMS | _QUALITIES)
     if stem[:2] in SHORT_WORDS:
         return stem[2] in _LENGTHENING or given in SHORT_WORDS or given_odds(given) < _ODDS_BEHIND_WORD
     return given in SHORT_WORDS and given_odds(given) < (
         _ODDS_OF_WORD if stem[0] in _NO_PREFIXES else _ODDS_BEHIND_WORD
     )
+
+
+def is_word_form(stem: str, endings: frozenset[str] = _FORMS) -> bool:
+    """Whether three syllables are rather a word of two with a particle or a verb behind it: 이상의, 이용한, 구현이."""
+    if stem[:2] not in SHORT_WORDS or stem[2] not in endings:
+        return False
+    return stem[2] not in "은이" or agrees(stem[:2], stem[2])
 
 
 def _short_surety(stem: str) -> Surety:

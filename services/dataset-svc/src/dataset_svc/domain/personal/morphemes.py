@@ -29,6 +29,11 @@ _COST: Final = 800  # of a reading that is e times less likely
 _SYLLABLE: Final = 3  # bytes in UTF-8
 _MOST_NODES: Final = 1 << 11  # of a word; those beyond are left out
 _PERSON: Final = ",인명,"
+_VERBS: Final = ("VV,", "VA,", "VX,")
+_FOLLOWING: Final = tuple(f"{part},*,*,*,*,*,*,*" for part in ("NNG", "VV", "MAG"))
+_JOINING: Final = "EC,*,F,"
+_LOW_VOWELS: Final = frozenset((0, 8))  # of the last syllable of a verb behind which "아" stands and not "어": ㅏ, ㅗ
+_FIRST_SYLLABLE, _VOWELS, _ENDS = 0xAC00, 21, 28
 _SHORTEST: Final = 2  # syllables of a name that is looked for
 # of a place in the double array: how many morphemes it is, and where the first of them is
 _COUNT, _COUNT_BITS = 0xFF, 8
@@ -52,7 +57,12 @@ class _Dictionary(NamedTuple):
         cost: Of each morpheme.
         joints: What it costs that one stands behind another: at `right + rights * left`.
         persons: By what a morpheme is to one before it, whether that is the name of a person.
+        verbs: By the same, whether that is a verb or an adjective.
+        roots: By what a morpheme is to one behind it, whether that is a verb without an ending.
+        joining: By the same, whether that is a verb's ending on a vowel.
         unknown: What a morpheme that is not known is to one before it, to one behind it, and costs.
+        ends: By what a morpheme is to one behind it, what it costs that a word ends with it: a noun, a verb or an adverb
+            follows. (Few words end their sentence; costed so, a noun with "의" would hardly ever be one.)
     """
 
     base: NDArray[np.int32]
@@ -63,7 +73,11 @@ class _Dictionary(NamedTuple):
     joints: NDArray[np.int16]
     rights: int
     persons: NDArray[np.bool_]
+    verbs: NDArray[np.bool_]
+    roots: NDArray[np.bool_]
+    joining: NDArray[np.bool_]
     unknown: tuple[int, int, int]
+    ends: Ints
 
 
 class _Lattice(NamedTuple):
@@ -103,6 +117,10 @@ class Firsts:
         """Logarithm of the odds that the word begins with a name of so many syllables rather than with no name."""
         return (min(self.others) - self.persons[length]) / _COST
 
+    def cost_of_words(self) -> float:
+        """What the likeliest reading that begins with no name costs, as a logarithm."""
+        return min(self.others) / _COST
+
     def likeliest(self) -> int:
         """Syllables of the longest of the likely names at the beginning; 0 if there is none."""
         likely = min(self.persons) + _COST
@@ -116,6 +134,17 @@ class Firsts:
 def begins_with_person(word: str) -> bool:
     """Whether the dictionary holds the name of a person of two syllables or more at the beginning of a word of Hangul."""
     return _begins_with_person(np.frombuffer(word.encode(), dtype=np.uint8), _dictionary())
+
+
+def is_joining_verb(word: str) -> bool:
+    """Whether a word of Hangul is a verb in the form on which another one follows: 전해 and 이어 of 전해준다, 이어진."""
+    words = _dictionary()
+    if _holds_verb(np.frombuffer(word.encode(), dtype=np.uint8), words, words.joining):
+        return True
+    vowel = (ord(word[-2]) - _FIRST_SYLLABLE) // _ENDS % _VOWELS if len(word) > 1 else -1
+    if word[-1] != ("아" if vowel in _LOW_VOWELS else "어"):
+        return False
+    return _holds_verb(np.frombuffer(word[:-1].encode(), dtype=np.uint8), words, words.roots)
 
 
 def firsts_of(word: str) -> Firsts:
@@ -139,10 +168,8 @@ def _dictionary() -> _Dictionary:
     unknown = next(kind for kind in kinds if named.startswith(b"UNKNOWN,", kind["feature"]))
     joints = np.memmap(folder / "matrix.bin", dtype=np.int16, mode="r")
     rights, lefts = joints[:2].view(np.uint16).tolist()
-    persons = np.zeros(lefts, dtype=np.bool_)
-    for line in (folder / "left-id.def").read_text(encoding="utf8").splitlines():
-        left, feature = line.split(" ", 1)
-        persons[int(left)] = _PERSON in feature
+    table = joints[2:].reshape(lefts, rights)
+    to_left, to_right = _kinds(folder / "left-id.def", lefts), _kinds(folder / "right-id.def", rights)
     return _Dictionary(
         base=np.asarray(units["base"]),
         check=np.asarray(units["check"]),
@@ -151,9 +178,22 @@ def _dictionary() -> _Dictionary:
         cost=np.asarray(morphemes["cost"]),
         joints=np.asarray(joints[2:]),
         rights=rights,
-        persons=persons,
+        persons=np.array([_PERSON in kind for kind in to_left]),
+        verbs=np.array([kind.startswith(_VERBS) for kind in to_left]),
+        roots=np.array([kind.startswith(_VERBS) for kind in to_right]),
+        joining=np.array([kind.startswith(_JOINING) for kind in to_right]),
         unknown=(int(unknown["left"]), int(unknown["right"]), int(unknown["cost"])),
+        ends=np.mean([table[number] for number, kind in enumerate(to_left) if kind in _FOLLOWING], axis=0).astype(np.int64),
     )
+
+
+def _kinds(path: Path, count: int) -> list[str]:
+    """What morphemes can be to those beside them, by number."""
+    kinds = [""] * count
+    for line in path.read_text(encoding="utf8").splitlines():
+        number, kind = line.split(" ", 1)
+        kinds[int(number)] = kind
+    return kinds
 
 
 def _mapped(path: Path) -> tuple[NDArray[np.void], NDArray[np.void], Bytes]:
@@ -196,6 +236,21 @@ def _begins_with_person(word: Bytes, words: _Dictionary) -> bool:
         for morpheme in range(first, stop):
             if words.persons[words.left[morpheme]]:
                 return True
+    return False
+
+
+@compiled
+def _holds_verb(word: Bytes, words: _Dictionary, endings: NDArray[np.bool_]) -> bool:
+    """Whether a word is a verb with one of the endings, which are by what a morpheme is to one behind it."""
+    unit = np.int64(words.base[0])
+    for byte in word:
+        unit = _follow(words, unit, byte)
+        if unit < 0:
+            return False
+    first, stop = _whole(words, unit)
+    for morpheme in range(first, stop):
+        if words.verbs[words.left[morpheme]] and endings[words.right[morpheme]]:
+            return True
     return False
 
 
@@ -245,7 +300,7 @@ def _add(words: _Dictionary, lattice: _Lattice, left: int, cost: int, end: int) 
 def _behind(words: _Dictionary, lattice: _Lattice, right: int, end: int) -> int:
     """What the cheapest costs that can stand behind a morpheme which ends there, and the joint before it."""
     if end == lattice.syllables:
-        return np.int64(words.joints[right])
+        return words.ends[right]
     best = np.int64(_NEVER)
     for node in range(lattice.firsts[end], lattice.firsts[end - 1]):
         best = min(best, lattice.costs[node] + words.joints[right + words.rights * lattice.lefts[node]])

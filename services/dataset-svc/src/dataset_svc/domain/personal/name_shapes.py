@@ -21,8 +21,8 @@ from dataset_svc.domain.personal.foreign_shapes import (
 from dataset_svc.domain.personal.given_odds import given_odds
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
 from dataset_svc.domain.personal.korean_names import AMBIGUOUS_GIVEN, COMMON_SURNAMES, GIVEN_NAMES, SURE_SURNAMES
-from dataset_svc.domain.personal.korean_shapes import SURE_GIVEN, SURNAMES, korean_surety
-from dataset_svc.domain.personal.morphemes import begins_with_person, firsts_of
+from dataset_svc.domain.personal.korean_shapes import SURE_GIVEN, SURNAMES, is_word_form, korean_surety
+from dataset_svc.domain.personal.morphemes import Firsts, begins_with_person, firsts_of, is_joining_verb
 from dataset_svc.domain.personal.name_cues import (
     BEHIND_NAMES,
     HONORIFICS,
@@ -43,7 +43,10 @@ _TITLE_LENGTHS = range(1, max(map(len, _ALL_TITLES)) + 1)
 _TITLE_HEADS = frozenset(one[0] for one in _ALL_TITLES) | {"모"}
 # odds by the dictionary that a word begins with a name: nine in ten, one in two, one in fifty
 _MOSTLY, _AS_NOT, _HARDLY = 2.2, 0.0, -3.9
+_ORDINARY = 0.5  # what a syllable of ordinary words costs at most, in logarithms of likelihoods
 _GIVEN = -1.5  # odds from which two syllables can be a given name behind a surname
+# syllables that forms of verbs begin with which follow on others: 전해주는, 여겨진다, 차려낸
+_SECOND_VERBS = frozenset("주준줄줘줬지진질져졌오온올와왔보본볼봐봤내낸낼냈두둔둘둬뒀가간갈갔놓놔")
 _TAIL = 0.0  # odds from which a word can be a family name behind a given one
 
 
@@ -109,13 +112,20 @@ def read_word(word: str) -> Word:
         reading = _read_name(word, length)
         if reading is not None and reading.surety > best.surety:
             best = reading
-    weigh = best.surety is not Surety.SURE and (best.length > 1 or begins_with_person(word))
-    return _weighed(word, best) if weigh else best
+    return _weighed(word, best) if best.length > 1 or begins_with_person(word) else best
 
 
 def _weighed(word: str, own: Word) -> Word:
-    """A reading beside what the dictionary holds: a name that it knows, or no name since it knows a word."""
+    """A reading beside what the dictionary holds: a name that it knows, or hardly one since it knows words."""
     firsts = firsts_of(word)
+    reading = own if own.surety is Surety.SURE else _known_or_not(word, own, firsts)
+    if reading.surety <= Surety.DOUBTFUL or reading.titled:
+        return reading
+    is_rather_words = _is_row_of_words(word, reading, firsts) if reading.foreign else _is_two_verbs(word, reading, firsts)
+    return replace(reading, surety=Surety.DOUBTFUL) if is_rather_words else reading
+
+
+def _known_or_not(word: str, own: Word, firsts: Firsts) -> Word:
     if own.length > 1 and firsts.is_word(own.length) and firsts.odds(own.length) < _HARDLY:
         return replace(own, surety=Surety.DOUBTFUL) if own.foreign or own.surety >= Surety.LIKELY else Word()
     if own.surety >= Surety.LIKELY:
@@ -129,12 +139,24 @@ def _weighed(word: str, own: Word) -> Word:
     return Word(length=length, surety=surety, foreign=not korean, bare=not rest, titled=_is_honoured(rest))
 
 
+def _is_two_verbs(word: str, reading: Word, firsts: Firsts) -> bool:
+    """Whether a Korean name could as well be two verbs: 정해진, 나눠준."""
+    if reading.length != 3 or word[2] not in _SECOND_VERBS or not is_joining_verb(word[:2]):
+        return False
+    return firsts.odds(3) < _MOSTLY
+
+
+def _is_row_of_words(word: str, reading: Word, firsts: Firsts) -> bool:
+    """Whether a foreign name that is not known could as well be native words in a row: 올바르지, 클립보드로."""
+    return 2 < reading.length and reading.surety < Surety.SURE and firsts.cost_of_words() < _ORDINARY * len(word)
+
+
 def _surety_by_dictionary(word: str, length: int, odds: float) -> Surety:
     stem, rest = word[:length], word[length:]
     fits = not rest or rest in PARTICLES or _is_honoured(rest)
     if odds < (_AS_NOT if fits else _MOSTLY) or (length == 2 and not fits):
         return Surety.NONE
-    if stem in BORROWED:
+    if stem in BORROWED or (length == 3 and is_word_form(stem)):
         return Surety.DOUBTFUL
     if odds < _MOSTLY:
         return Surety.WEAK if length > 2 else Surety.NONE
