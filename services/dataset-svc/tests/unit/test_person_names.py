@@ -59,6 +59,9 @@ def names_in(text: str) -> list[str]:
         ("톰 코슬도 있었다.", ["톰 코슬"]),
         ("계씨는 웃었다.", ["계"]),
         ("윤 모씨의 남편", ["윤"]),
+        # shapes of words, but known or with something beside them
+        ("유해진과 정해진 씨가 왔다.", ["유해진", "정해진"]),
+        ("정의선의 차, 지훈형의 차", ["정의선", "지훈"]),
     ],
 )
 def test_finds_persons(text: str, names: list[str]) -> None:
@@ -97,6 +100,17 @@ def test_finds_persons(text: str, names: list[str]) -> None:
         "엘리베이터가 없고 라디에이터가 있다. 샤워기가 좋다.",
         "콜로라도와 페테르부르크, 도네츠크주와 바르델섬에 갔다.",
         "가격이 규모와 비율에 따라 무엇보다 달라졌다.",
+        # the dictionary knows persons of these names as well
+        "두 개 이상의 사람이 그 방법을 이용한 뒤 옆으로 이동한 것이다.",
+        "구현이 끝나고 지정은 나중에 한다. 같은 유형일 때",
+        # two verbs in one
+        "미리 정해진 순서대로 나눠준 책은 소식을 전해준다고 여겨진다. 더 강해진 비",
+        # native words in a row that syllables of foreign names make up
+        "이름은 올바르지 않고, 하려면 배포판을 고른다. 장에서는",
+        # what somebody is, before what is no name
+        "피해자 신고에 의하여, 아들의 이름을 묻고, 부모님이 언제나, 대표 형태이며 사교육 시장의 팽창이",
+        "산업 중심으로 미래형 산업을 키운다. 전라남도와 충청북도",
+        "키오스크와 네임스페이스, 그레이스케일과 아크탄젠트, 메인테이너가 있다.",
     ],
 )
 def test_takes_no_word_for_a_person(text: str) -> None:

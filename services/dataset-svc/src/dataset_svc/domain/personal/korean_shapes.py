@@ -15,6 +15,7 @@ from dataset_svc.domain.personal.korean_names import (
     SURE_SURNAMES,
     TYPICAL,
 )
+from dataset_svc.domain.personal.lexicon import lexicon
 from dataset_svc.domain.personal.name_cues import agrees
 from dataset_svc.domain.personal.short_words import SHORT_WORDS
 from dataset_svc.domain.personal.stage_names import STAGE_NAMES, SURE_STAGE_NAMES
@@ -28,13 +29,19 @@ SURE_GIVEN: Final = GIVEN_NAMES - AMBIGUOUS_GIVEN
 _PARTICLE_SYLLABLES = frozenset("은의이도로만나인지고서가아라기에야을다")
 _PARTICLES_OF_WORDS = frozenset("은의이도로만가에을를와과")
 # that lengthen words: particles, and what makes kinds, qualities and people of things
-_LENGTHENING = _PARTICLE_SYLLABLES | frozenset("성적화자권형식제상장경원중률율용수")
+_LENGTHENING = _PARTICLE_SYLLABLES | frozenset("성적화자권형식제상장경원중률율용수선표창점실판력법론품류")
 # surnames that hardly ever stand before a word to lengthen it, as in 신기술, 고소득
 _NO_PREFIXES = frozenset("김박최윤황홍권류엄허안임장오서송문배백심곽변염")
 _VERBAL = frozenset("한해할하되된될")
 # that particles and forms of "to do" begin with, and what makes of a word what somebody is
 _FORMS = frozenset("하한할해함되된될은의이만로")
+_TO_BE = ("며", "고", "다", "라", "었", "지만", "므로")  # behind "이"
+_OBJECTS = frozenset("을를에가")
 _QUALITIES = frozenset("인일자형")
+# of two syllables that end words of three and are no given names
+_ENDINGS = lexicon(
+    "에서 에게 에는 에도 까지 부터 려면 려고 려는 더라 더니 면서 거나 든지 지만 니까 도록 시오 세요 으로 이나 이며 이고 이다"
+)
 # full names of two syllables that are hardly ever words
 _SHORT_SURNAMES = frozenset("김박최장허윤황권강조")
 _SHORT_GIVEN = frozenset("혁훈준현빈철찬욱균엽웅윤")
@@ -54,12 +61,14 @@ def korean_surety(word: str, stem: str, rest: str) -> Surety:
 
 
 def _shape_surety(word: str, stem: str, rest: str) -> Surety:
-    if word[:3] in WORDS or word[:4] in WORDS or _is_verb(stem, rest):
+    if word[:3] in WORDS or word[:4] in WORDS or _is_verb(stem, rest) or word[1:3] in _ENDINGS:
         return Surety.NONE
     if len(stem) == 2:
         return _short_surety(stem)
     if len(stem) == 3 and stem[:2] in DOUBLE_SURNAMES and stem[2] in TYPICAL:
         return Surety.LIKELY
+    if len(stem) == 3 and stem[1:] not in GIVEN_NAMES and is_word_form(stem, _FORMS | _OBJECTS):
+        return Surety.NONE
     if len(stem) == 3 and stem[0] in SURNAMES:
         surety = _given_surety(stem[0], stem[1:], rest)
         return min(surety, Surety.DOUBTFUL) if _is_lengthened(stem) else surety
@@ -136,4 +145,6 @@ def _is_verb(stem: str, rest: str) -> bool:
         return True
     if stem[2] in "지나보려온올아에니임인":
         return stem[1:] not in GIVEN_NAMES
+    if stem[2] == "이" and rest.startswith(_TO_BE):
+        return stem[:2] in SHORT_WORDS
     return stem[2] in "한해된될할" and (not rest or rest.startswith("다")) and stem[0] not in SURE_SURNAMES

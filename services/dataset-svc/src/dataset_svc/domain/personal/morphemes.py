@@ -183,7 +183,9 @@ def _dictionary() -> _Dictionary:
         roots=np.array([kind.startswith(_VERBS) for kind in to_right]),
         joining=np.array([kind.startswith(_JOINING) for kind in to_right]),
         unknown=(int(unknown["left"]), int(unknown["right"]), int(unknown["cost"])),
-        ends=np.mean([table[number] for number, kind in enumerate(to_left) if kind in _FOLLOWING], axis=0).astype(np.int64),
+        ends=np.mean([table[number] for number, kind in enumerate(to_left) if kind in _FOLLOWING], axis=0).astype(
+            np.int64
+        ),
     )
 
 
@@ -248,7 +250,7 @@ def _holds_verb(word: Bytes, words: _Dictionary, endings: NDArray[np.bool_]) -> 
         if unit < 0:
             return False
     first, stop = _whole(words, unit)
-    for morpheme in range(first, stop):
+    for morpheme in range(first, stop):  # noqa: SIM110 (numba)
         if words.verbs[words.left[morpheme]] and endings[words.right[morpheme]]:
             return True
     return False

@@ -99,6 +99,13 @@ ROLES = lexicon(
 주인공 악역 여주인공 남주인공 연출 주연 조연 출연 시장 도지사 지사 선생 총장 원장 국장 소장 형제 피해자 용의자 피의자 피고인 범인 걸그룹 보이그룹 그룹 멤버 원작자 저자 역자 번역 글 사진 제작 각본 음악 촬영 고객님 사원 직원 대리 차장 연구원 팬 국회의원 트레이너 학생 故 고 왕 여왕 황제 장군
 """
 )
+# of these, what stands before names alone; behind others, two syllables that may be a word are one: 피해자 신고, 아들의 이름
+NAMED_ROLES = lexicon(
+    """
+배우 여배우 가수 래퍼 모델 개그맨 개그우먼 코미디언 방송인 걸그룹 보이그룹 그룹 멤버 감독 영화감독 선수 작가 소설가 시인 화가 디자이너 주인공 여주인공 남주인공
+이름은 이름 성명 성명은 성함 성함은 고객명 환자명 예금주 예금주는 담당자 작성자 신청자 대표자
+"""
+)
 # stems that say that the text is about machines, programs or documents
 TECHNICAL = lexicon(
     """

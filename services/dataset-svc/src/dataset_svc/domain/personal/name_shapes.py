@@ -121,7 +121,9 @@ def _weighed(word: str, own: Word) -> Word:
     reading = own if own.surety is Surety.SURE else _known_or_not(word, own, firsts)
     if reading.surety <= Surety.DOUBTFUL or reading.titled:
         return reading
-    is_rather_words = _is_row_of_words(word, reading, firsts) if reading.foreign else _is_two_verbs(word, reading, firsts)
+    is_rather_words = (
+        _is_row_of_words(word, reading, firsts) if reading.foreign else _is_two_verbs(word, reading, firsts)
+    )
     return replace(reading, surety=Surety.DOUBTFUL) if is_rather_words else reading
 
 
@@ -148,7 +150,7 @@ def _is_two_verbs(word: str, reading: Word, firsts: Firsts) -> bool:
 
 def _is_row_of_words(word: str, reading: Word, firsts: Firsts) -> bool:
     """Whether a foreign name that is not known could as well be native words in a row: 올바르지, 클립보드로."""
-    return 2 < reading.length and reading.surety < Surety.SURE and firsts.cost_of_words() < _ORDINARY * len(word)
+    return reading.length > 2 and reading.surety < Surety.SURE and firsts.cost_of_words() < _ORDINARY * len(word)
 
 
 def _surety_by_dictionary(word: str, length: int, odds: float) -> Surety:
@@ -221,7 +223,7 @@ def _read_name(word: str, length: int) -> Word | None:
     titled = _is_honoured(rest)
     if length == 1:
         return Word(length=1, surety=Surety.LIKELY, titled=True) if _is_surname_with_title(word) else None
-    if length == 2 and titled and not rest.startswith(HONORIFICS) and stem not in ALL_FOREIGN:
+    if length == 2 and titled and not _may_honour(stem, rest):
         titled = False
     titled = titled or (rest.startswith(OF_PERSONS) and stem not in SHORT_WORDS)
     glued = length > 1 and rest.startswith(BEHIND_NAMES)
@@ -241,6 +243,13 @@ def _read_name(word: str, length: int) -> Word | None:
             return None
         surety = Surety.WEAK
     return Word(length=length, surety=surety, foreign=foreign > korean, bare=not rest, titled=titled or glued)
+
+
+def _may_honour(stem: str, title: str) -> bool:
+    """Whether a title behind two syllables within a word can make them a name: not 미래형."""
+    if title.startswith("형") and stem in SHORT_WORDS:
+        return False
+    return title.startswith(HONORIFICS) or stem in ALL_FOREIGN
 
 
 def _is_surname_with_title(word: str) -> bool:

@@ -13,7 +13,7 @@ from dataset_svc.domain.personal.foreign_names import AMBIGUOUS_FOREIGN, FOREIGN
 from dataset_svc.domain.personal.foreign_shapes import is_foreign_stem
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
 from dataset_svc.domain.personal.korean_names import DEMONSTRATIVES, SURE_SURNAMES
-from dataset_svc.domain.personal.name_cues import FOREIGN_LINKS
+from dataset_svc.domain.personal.name_cues import FOREIGN_LINKS, NAMED_ROLES
 from dataset_svc.domain.personal.name_readings import Readings, ReadText
 from dataset_svc.domain.personal.name_shapes import Word, foreign_tail, is_weak_name_alone, may_be_pair, read_word
 from dataset_svc.domain.personal.scanning import LETTERED, Ints, Scan
@@ -292,9 +292,17 @@ def _has_cue(text: ReadText, first: int, last: int) -> bool:
         return True
     if last + 1 < len(text.words) and text.words[last].bare and text.words[last + 1].title and _adjoins(text, last):
         return True
-    if first and text.words[first - 1].role and text.between(first - 1) in (" ", ": ", ":", " : "):
+    if first and _has_role(text, first):
         return True
     return text.words[last].bare and _AGE.match(text.content, text.ends[last]) is not None
+
+
+def _has_role(text: ReadText, index: int) -> bool:
+    """Whether what somebody is stands before a name."""
+    word = text.words[index]
+    if not text.words[index - 1].role or text.between(index - 1) not in (" ", ": ", ":", " : "):
+        return False
+    return word.surety > Surety.DOUBTFUL or word.length > 2 or text.spelt(index - 1) in NAMED_ROLES
 
 
 def _adjoins(text: ReadText, index: int) -> bool:
