@@ -64,8 +64,9 @@ test-integration: setup ## tests on real Kafka, PostgreSQL and MLflow; every sui
 test-e2e: tests/e2e.suite ## the loop itself, with real vLLM
 
 bench-dataset: setup .venv-bench/.synced ## what dataset-svc can do in a second, against its peers and limits
-	.venv/bin/python services/dataset-svc/bench/ingest.py --tokenizer $(MODEL) $(ARGS)
+	.venv/bin/python services/dataset-svc/bench/ingest.py --tokenizer $(MODEL) --peers .venv-bench/bin/python $(ARGS)
 	.venv/bin/python services/dataset-svc/bench/held_out_cases.py
+	.venv/bin/python services/dataset-svc/bench/names.py --peer .venv-bench/bin/python
 	.venv/bin/python services/dataset-svc/bench/near_duplicates.py --peers .venv-bench/bin/python
 	.venv/bin/python services/dataset-svc/bench/personal_data.py --peer .venv-bench/bin/python
 	.venv/bin/python services/dataset-svc/bench/quality.py

@@ -4,11 +4,13 @@
 Memory is proportional (PSS): a page that n processes share counts for an nth in each of them. The helpers are forked from
 the builder, so that sums of resident pages count what they share three times.
 
-Run: python services/dataset-svc/bench/ingest.py [--rows 200000] [--helpers 2] [--tokenizer FOLDER]
+Run: python services/dataset-svc/bench/ingest.py [--rows 200000] [--helpers 2] [--tokenizer FOLDER] [--peers PYTHON]
+With peers, the sum of the stock libraries' seconds for four of the stages is measured before and after, in the same run.
 """
 
 import argparse
 import asyncio
+import json
 import subprocess
 import sys
 import tempfile
@@ -91,23 +93,40 @@ def write_corpus(folder: Path, *, rows: int, seed: int) -> None:
     subprocess.run((sys.executable, Path(__file__).with_name("corpus.py"), *arguments), check=True)  # noqa: S603
 
 
-async def measure(folder: Path, *, rows: int, helpers: int, tokenizer: Path | None) -> None:
+def stock_seconds(corpus: Path, rows: int, peers: Path, tokenizer: Path) -> dict[str, float]:
+    """In processes of their own as well."""
+    command = (sys.executable, Path(__file__).with_name("stock_libraries.py"), corpus, str(rows), peers, tokenizer)
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)  # noqa: S603
+
+
+async def measure(folder: Path, *, rows: int, helpers: int, tokenizer: Path | None, peers: Path | None) -> None:
     process = BuildProcess(helpers=helpers)
     small = folder / "small"
     write_corpus(small, rows=12_000, seed=1)
     await process.build(order_for(small / "corpus.jsonl", folder / "rejects", tokenizer))  # starts and warms everybody
     write_corpus(folder, rows=rows, seed=2)
     source = folder / "corpus.jsonl"
+    stock: list[dict[str, float]] = []
+    if peers and tokenizer:
+        stock.append(stock_seconds(source, rows, peers, tokenizer))
     memories = Memories()
     memories.start()
     started = time.perf_counter()
     built = await process.build(order_for(source, folder / "rejects", tokenizer))
     built_s = time.perf_counter() - started
     process.close()
+    if peers and tokenizer:
+        stock.append(stock_seconds(source, rows, peers, tokenizer))
     size = source.stat().st_size
     print(f"{rows:,} rows, {size / 1e6:.1f} MB, {helpers} helpers, tokens {'counted' if tokenizer else 'not counted'}")
     print(f"build with page {built_s:.2f} s: {size / built_s / 1e6:.1f} MB/s, {rows / built_s:,.0f} rows/s")
     print(f"limit {_LIMIT_S:g} s for 200,000 rows: {built_s / (_LIMIT_S * rows / 200_000):.2f} of it")
+    if stock:
+        mean = {name: sum(one[name] for one in stock) / len(stock) for name in stock[0]}
+        parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in mean.items())
+        whole, all_s = sum(mean.values()), [f"{sum(one.values()):.0f}" for one in stock]
+        print(f"stock libraries for four of its stages {whole:.1f} s ({parts}; before and after {', '.join(all_s)})")
+        print(f"ratio {whole / built_s:.1f} x, goal 10 x")
     each = ", ".join(f"{size / 1e6:,.0f}" for size in memories.peak)
     print(f"peak of proportional memory {sum(memories.peak) / 1e9:.2f} GB: caller, builder, others {each} MB")
     for check in QualityReport.model_validate_json(built.report).checks:
@@ -119,9 +138,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--helpers", type=int, default=2)
     parser.add_argument("--tokenizer", type=Path)
+    parser.add_argument("--peers", type=Path, help="Python that has the stock libraries; they need the tokenizer too")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(Path(folder), rows=asked.rows, helpers=asked.helpers, tokenizer=asked.tokenizer))
+        work = measure(
+            Path(folder), rows=asked.rows, helpers=asked.helpers, tokenizer=asked.tokenizer, peers=asked.peers
+        )
+        asyncio.run(work)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,11 @@
-"""Measures how well and how fast personal data is found, against Presidio in the same run.
+"""Measures how well and how fast personal data is found, against Presidio in the same run; `names.py` has names alone.
 
-Run: python services/dataset-svc/bench/personal_data.py [--peer .venv-bench/bin/python] [--names FILE] [--prose FILE ...]
-
-FILE holds lines of `{id, text, persons}`; the figures for the halves by hash of id are printed apart, since rules were
-tuned on the even one.
+Run: python services/dataset-svc/bench/personal_data.py [--peer .venv-bench/bin/python] [--texts FILE]
 """
 # ruff: noqa: INP001 - a script beside the package
 
 import argparse
-import hashlib
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,13 +16,10 @@ from pathlib import Path
 
 import corpus
 import msgspec
-from personal_data_prose import technical_prose
 from personal_data_suite import TECHNICAL_PROSE, cases
 
 from dataset_svc.domain.personal.masking import mask_text
-from dataset_svc.domain.personal.person_names import NameFinder, Span
 from dataset_svc.domain.personal.personal_data import Finder
-from dataset_svc.domain.personal.scans import scan
 
 _SAMPLE_CHARS = 480  # mean length of a chat sample
 _BATCH = 2000  # samples, as builds do
@@ -43,38 +35,19 @@ class _Chat(msgspec.Struct):
     messages: list[_Turn]
 
 
-class NamedText(msgspec.Struct):
-    """A text and the persons that it names, each as often as it does."""
-
+class _Text(msgspec.Struct):
     text: str
-    persons: list[str]
-    id: str = ""
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", type=Path, help="Python with presidio-analyzer; without it only ours is measured")
-    parser.add_argument("--names", type=Path, help="lines of {id, text, persons}")
-    parser.add_argument("--prose", type=Path, nargs="*", default=[], help="technical texts without persons, one a line")
+    parser.add_argument("--texts", type=Path, help="lines of {text}, for the speed where every word is new")
     options = parser.parse_args(arguments)
     measure_suite()
-    measure_prose("technical prose of the suite", TECHNICAL_PROSE)
-    measure_prose("harder technical prose", list(technical_prose()))
-    measure_prose(
-        "sentences that the chat is made of", [text for language in ("ko", "en") for text in _sentences(language)]
-    )
-    for path in options.prose:
-        measure_prose(path.name, path.read_text(errors="replace").splitlines())
     texts = list(TECHNICAL_PROSE)
-    if options.names:
-        rows = msgspec.json.decode(
-            b"[" + b",".join(options.names.read_bytes().splitlines()) + b"]", type=list[NamedText]
-        )
-        for half, name in ((0, "even half (tuned on)"), (1, "odd half (never looked at)")):
-            measure_names(
-                name, [row for row in rows if int(hashlib.sha256(row.id.encode()).hexdigest(), 16) % 2 == half]
-            )
-        texts = [row.text for row in rows]
+    if options.texts:
+        texts = [msgspec.json.decode(line, type=_Text).text for line in options.texts.read_bytes().splitlines()]
     measure_speed(texts)
     with tempfile.TemporaryDirectory() as folder:
         measure_chat(Path(folder), options.peer)
@@ -97,35 +70,6 @@ def measure_suite() -> None:
         say(f"{kind:26}{wanted[kind]:7}{hit[kind] / max(1, wanted[kind]):9.3f}{hit[kind] / max(1, found):11.3f}")
     structured = [kind for kind in wanted if kind != "name"]
     say(f"structured recall {sum(hit[k] for k in structured) / sum(wanted[k] for k in structured):.4f}")
-
-
-def measure_prose(name: str, texts: Sequence[str]) -> None:
-    found = sum(map(len, names_in(texts)))
-    say(f"{name}: {1000 * found / max(1, len(texts)):.1f} names per 1,000 of {len(texts)} samples")
-
-
-def _sentences(language: str) -> list[str]:
-    lines = Path(__file__).with_name(f"sentences_{language}.txt").read_text(encoding="utf8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def names_in(texts: Sequence[str]) -> list[list[Span]]:
-    found = NameFinder().find(texts, scan(texts))
-    return [found.get(number, []) for number in range(len(texts))]
-
-
-def measure_names(name: str, rows: Sequence[NamedText]) -> None:
-    """A person counts as found where no part of one mention is left readable; a span is right if it touches a mention."""
-    wanted = hit = right = wrong = 0
-    for row, spans in zip(rows, names_in([row.text for row in rows]), strict=True):
-        mentions = {person: [m.span() for m in re.finditer(re.escape(person), row.text)] for person in row.persons}
-        for person, times in Counter(row.persons).items():
-            covered = sum(any(s <= a and b <= e for s, e in spans) for a, b in mentions[person])
-            wanted, hit = wanted + times, hit + min(times, covered)
-        for s, e in spans:
-            touches = any(s < b and a < e for places in mentions.values() for a, b in places)
-            right, wrong = right + touches, wrong + (not touches)
-    say(f"names, {name}: recall {hit / max(1, wanted):.3f} of {wanted}, precision {right / max(1, right + wrong):.3f}")
 
 
 def measure_speed(texts: Sequence[str]) -> None:

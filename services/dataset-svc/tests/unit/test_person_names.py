@@ -59,6 +59,8 @@ def names_in(text: str) -> list[str]:
         ("톰 코슬도 있었다.", ["톰 코슬"]),
         ("계씨는 웃었다.", ["계"]),
         ("윤 모씨의 남편", ["윤"]),
+        # no list has them, but they are made of no words
+        ("어제 광훈은 핫세의 집에 있었다.", ["광훈", "핫세"]),
         # shapes of words, but known or with something beside them
         ("유해진과 정해진 씨가 왔다.", ["유해진", "정해진"]),
         ("정의선의 차, 지훈형의 차", ["정의선", "지훈"]),

@@ -43,10 +43,13 @@ _TITLE_LENGTHS = range(1, max(map(len, _ALL_TITLES)) + 1)
 _TITLE_HEADS = frozenset(one[0] for one in _ALL_TITLES) | {"모"}
 # odds by the dictionary that a word begins with a name: nine in ten, one in two, one in fifty
 _MOSTLY, _AS_NOT, _HARDLY = 2.2, 0.0, -3.9
-_ORDINARY = 0.5  # what a syllable of ordinary words costs at most, in logarithms of likelihoods
+_KNOWN = 3.3  # odds of a foreign name of two syllables that needs nothing beside it
+# what a syllable of ordinary words costs at most, and of what is hardly made of words at least, in logarithms of likelihoods
+_ORDINARY, _STRANGE = 0.5, 1.6
 _GIVEN = -1.5  # odds from which two syllables can be a given name behind a surname
 # syllables that forms of verbs begin with which follow on others: 전해주는, 여겨진다, 차려낸
 _SECOND_VERBS = frozenset("주준줄줘줬지진질져졌오온올와왔보본볼봐봤내낸낼냈두둔둘둬뒀가간갈갔놓놔")
+_OF_VERBS = ("다", "지만", "나", "던", "네")  # particles that verbs have more often: 모른다, 안나지만
 _TAIL = 0.0  # odds from which a word can be a family name behind a given one
 
 
@@ -119,8 +122,10 @@ def _weighed(word: str, own: Word) -> Word:
     """A reading beside what the dictionary holds: a name that it knows, or hardly one since it knows words."""
     firsts = firsts_of(word)
     reading = own if own.surety is Surety.SURE else _known_or_not(word, own, firsts)
-    if reading.surety <= Surety.DOUBTFUL or reading.titled:
+    if reading.length < 2 or reading.titled:
         return reading
+    if reading.surety <= Surety.WEAK and _is_hardly_words(word, reading, firsts):
+        return replace(reading, surety=Surety.LIKELY)
     is_rather_words = (
         _is_row_of_words(word, reading, firsts) if reading.foreign else _is_two_verbs(word, reading, firsts)
     )
@@ -139,6 +144,16 @@ def _known_or_not(word: str, own: Word, firsts: Firsts) -> Word:
     rest = word[length:]
     korean = length == 3 and word[0] in SURNAMES and given_odds(word[1:3]) > _GIVEN
     return Word(length=length, surety=surety, foreign=not korean, bare=not rest, titled=_is_honoured(rest))
+
+
+def _is_hardly_words(word: str, reading: Word, firsts: Firsts) -> bool:
+    """Whether a name that would need more beside it is likelier than anything else by far: 춘희, 핫세가, 정세로가."""
+    stem, rest = word[: reading.length], word[reading.length :]
+    if word[:2] in SHORT_WORDS or stem in BORROWED or rest.startswith(_OF_VERBS):
+        return False
+    if reading.length == 2:
+        return firsts.odds(2) >= _KNOWN if reading.foreign else given_odds(stem) >= 0
+    return reading.length == 3 and not reading.foreign and firsts.cost_of_words() >= _STRANGE * len(word)
 
 
 def _is_two_verbs(word: str, reading: Word, firsts: Firsts) -> bool:
