@@ -1,5 +1,6 @@
 """How much a stem of Hangul looks like a transliterated name, by what is known, its syllables and the words it could be."""
 
+from functools import lru_cache
 from typing import Final
 
 from dataset_svc.domain.personal.borrowed_words import BORROWED
@@ -46,6 +47,7 @@ _LESS_BEFORE_PARTICLES = 1.5
 _PAIR, _PAIR_KNOWN = 3.0, 3.5
 
 
+@lru_cache(maxsize=1 << 16)
 def is_foreign_stem(stem: str) -> Surety:
     """How much a stem looks like a transliterated name."""
     if stem in AMBIGUOUS_FOREIGN and stem not in WORDS:
@@ -62,7 +64,7 @@ def is_foreign_stem(stem: str) -> Surety:
 
 
 def _surety_by_odds(stem: str) -> Surety:
-    if len(stem) < 2 or _is_borrowed(stem) or not _SYLLABLES.issuperset(stem) or _is_composed(stem):
+    if len(stem) < 2 or not _SYLLABLES.issuperset(stem) or _is_borrowed(stem) or _is_composed(stem):
         return Surety.NONE
     if len(stem) < 4 and stem[:2] in SHORT_WORDS:
         return Surety.NONE
