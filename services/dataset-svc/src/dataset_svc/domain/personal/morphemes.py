@@ -10,6 +10,7 @@ one; here they are followed from the last, so that what each first morpheme cost
 # pyright: reportArgumentType=false, reportReturnType=false, reportIndexIssue=false
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -131,9 +132,13 @@ class Firsts:
         return length > 0 and self.others[length] == min(*self.others, *self.persons)
 
 
-def begins_with_person(word: str) -> bool:
-    """Whether the dictionary holds the name of a person of two syllables or more at the beginning of a word of Hangul."""
-    return _begins_with_person(np.frombuffer(word.encode(), dtype=np.uint8), _dictionary())
+def begin_with_persons(words: Sequence[str]) -> list[bool]:
+    """Of words of Hangul, which begin with the name of a person of two syllables or more that the dictionary holds."""
+    text = np.frombuffer("".join(words).encode(), dtype=np.uint8)
+    ends = np.cumsum(np.fromiter(map(len, words), dtype=np.int64, count=len(words))) * _SYLLABLE
+    found = np.zeros(len(words), dtype=np.bool_)
+    _mark_persons(text, ends, _dictionary(), found)
+    return found.tolist()
 
 
 def is_joining_verb(word: str) -> bool:
@@ -149,9 +154,7 @@ def is_joining_verb(word: str) -> bool:
 
 def firsts_of(word: str) -> Firsts:
     """Readings of a word of Hangul by their first morphemes."""
-    persons, others = (np.full(len(word) + 1, _NEVER) for _ in range(2))
-    _read(np.frombuffer(word.encode(), dtype=np.uint8), _dictionary(), persons, others)
-    return Firsts(persons.tolist(), others.tolist())
+    return Firsts(*_read(np.frombuffer(word.encode(), dtype=np.uint8), _dictionary()).tolist())
 
 
 @cache
@@ -226,6 +229,14 @@ def _whole(words: _Dictionary, unit: int) -> tuple[int, int]:
 
 
 @compiled
+def _mark_persons(text: Bytes, ends: Ints, words: _Dictionary, found: NDArray[np.bool_]) -> None:
+    first = 0
+    for word in range(len(ends)):
+        found[word] = _begins_with_person(text[first : ends[word]], words)
+        first = ends[word]
+
+
+@compiled_inner
 def _begins_with_person(word: Bytes, words: _Dictionary) -> bool:
     unit = np.int64(words.base[0])
     for place in range(len(word)):
@@ -257,9 +268,11 @@ def _holds_verb(word: Bytes, words: _Dictionary, endings: NDArray[np.bool_]) -> 
 
 
 @compiled
-def _read(word: Bytes, words: _Dictionary, persons: Ints, others: Ints) -> None:
-    """Finds what the cheapest readings cost, from the last syllable to the first."""
+def _read(word: Bytes, words: _Dictionary) -> Ints:
+    """What the cheapest readings cost, from the last syllable to the first: those of persons, those of others."""
     syllables = len(word) // _SYLLABLE
+    found = np.full((2, syllables + 1), _NEVER)
+    persons, others = found[0], found[1]
     lefts, costs = np.empty(_MOST_NODES, np.int64), np.empty(_MOST_NODES, np.int64)
     firsts = np.zeros(syllables + 1, np.int64)
     for place in range(syllables - 1, -1, -1):
@@ -279,6 +292,7 @@ def _read(word: Bytes, words: _Dictionary, persons: Ints, others: Ints) -> None:
             left, right, cost = words.unknown
             for end in range(place + 1, syllables + 1):
                 _add(words, lattice, left, cost + _behind(words, lattice, right, end), 0)
+    return found
 
 
 @compiled_inner

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dataset_svc.domain.personal.korean_names import SURE_SURNAMES
 from dataset_svc.domain.personal.name_cues import FOREIGN_LINKS
-from dataset_svc.domain.personal.name_shapes import Word, foreign_tail, is_weak_name_alone, read_word
+from dataset_svc.domain.personal.name_shapes import Word, foreign_tail, is_weak_name_alone, read_words
 from dataset_svc.domain.personal.scanning import (
     HONOURED,
     Codes,
@@ -160,7 +160,7 @@ class Readings:
 
     def _remember(self, keys: Keys, words: Sequence[str]) -> None:
         slots = put_all(self._table, keys)
-        readings = [read_word(word) for word in words]
+        readings = read_words(words)
         self._numbers[slots] = np.arange(len(self._words), len(self._words) + len(words))
         self._bits[slots] = [_bits_of(word, reading) for word, reading in zip(words, readings, strict=True)]
         self._words += readings

@@ -3,8 +3,10 @@
 The readings of a word are remembered, for texts repeat their words.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Final
 
 from dataset_svc.domain.personal.borrowed_words import BORROWED
 from dataset_svc.domain.personal.common_words import WORDS
@@ -22,7 +24,7 @@ from dataset_svc.domain.personal.given_odds import given_odds
 from dataset_svc.domain.personal.known_persons import SHORT_GIVEN
 from dataset_svc.domain.personal.korean_names import AMBIGUOUS_GIVEN, COMMON_SURNAMES, GIVEN_NAMES, SURE_SURNAMES
 from dataset_svc.domain.personal.korean_shapes import SURE_GIVEN, SURNAMES, is_word_form, korean_surety
-from dataset_svc.domain.personal.morphemes import Firsts, begins_with_person, firsts_of, is_joining_verb
+from dataset_svc.domain.personal.morphemes import Firsts, begin_with_persons, firsts_of, is_joining_verb
 from dataset_svc.domain.personal.name_cues import (
     BEHIND_NAMES,
     HONORIFICS,
@@ -41,6 +43,9 @@ _LONGEST_WORD = 24
 _ALL_TITLES = TITLES | frozenset(HONORIFICS)
 _TITLE_LENGTHS = range(1, max(map(len, _ALL_TITLES)) + 1)
 _TITLE_HEADS = frozenset(one[0] for one in _ALL_TITLES) | {"모"}
+# what the end of a word can be behind a name: a particle or nothing, a title or honorific, what only persons have, what is
+# written behind names without a space
+_PARTICLE, _HONOURED, _OF_PERSON, _GLUED = 1, 2, 4, 8
 # odds by the dictionary that a word begins with a name: nine in ten, one in two, one in fifty
 _MOSTLY, _AS_NOT, _HARDLY = 2.2, 0.0, -3.9
 _KNOWN = 3.3  # odds of a foreign name of two syllables that needs nothing beside it
@@ -85,39 +90,66 @@ class Word:
         return self.length > 0 or self.surname
 
 
+_NO_NAME: Final = Word()
+
+
 @lru_cache(maxsize=1 << 17)
 def read_word(word: str) -> Word:
     """The most likely reading of a word of Hangul."""
+    return read_words([word])[0]
+
+
+def read_words(words: Sequence[str]) -> list[Word]:
+    """The most likely readings of words of Hangul."""
+    return list(map(_read, words, begin_with_persons(words)))
+
+
+def _read(word: str, known: bool) -> Word:  # noqa: FBT001
+    """Reads a word.
+
+    Args:
+        known: The dictionary holds a name at its beginning.
+    """
     if len(word) > _LONGEST_WORD:
-        return Word()
+        return _NO_NAME
     role = word in ROLES or (word[-1] in "은는인의" and word[:-1] in ROLES)
     title = _is_title(word)
     if _is_technical(word):
         return Word(technical=True, title=title)
     if len(word) == 1:
-        foreign = word in SHORT_GIVEN and not title
-        surety = Surety.DOUBTFUL if foreign else Surety.NONE
-        return Word(
-            length=int(foreign),
-            surety=surety,
-            foreign=foreign,
-            bare=foreign,
-            surname=word in COMMON_SURNAMES,
-            title=title,
-            role=role,
-        )
+        return _read_syllable(word, title=title, role=role)
     if title or role:
         return Word(title=title, role=role)
     if _is_borrowed(word):
-        return Word()
-    best = Word()
+        return _NO_NAME
+    best = _best_name(word)
+    return _weighed(word, best) if known or best.length > 1 else best
+
+
+def _read_syllable(word: str, *, title: bool, role: bool) -> Word:
+    foreign = word in SHORT_GIVEN and not title
+    return Word(
+        length=int(foreign),
+        surety=Surety.DOUBTFUL if foreign else Surety.NONE,
+        foreign=foreign,
+        bare=foreign,
+        surname=word in COMMON_SURNAMES,
+        title=title,
+        role=role,
+    )
+
+
+def _best_name(word: str) -> Word:
+    """The longest of the surest names at the beginning."""
+    best = _NO_NAME
     for length in range(min(len(word), _LONGEST_NAME), 1, -1):
-        reading = _read_name(word, length)
-        if reading is not None and reading.surety > best.surety:
-            best = reading
+        if rest := _rest(word[length:]):
+            reading = _read_name(word, length, rest)
+            if reading is not None and reading.surety > best.surety:
+                best = reading
     if best.surety < Surety.LIKELY and _is_surname_with_title(word):
-        best = Word(length=1, surety=Surety.LIKELY, titled=True)
-    return _weighed(word, best) if best.length > 1 or begins_with_person(word) else best
+        return Word(length=1, surety=Surety.LIKELY, titled=True)
+    return best
 
 
 def _weighed(word: str, own: Word) -> Word:
@@ -136,7 +168,7 @@ def _weighed(word: str, own: Word) -> Word:
 
 def _known_or_not(word: str, own: Word, firsts: Firsts) -> Word:
     if own.length > 1 and firsts.is_word(own.length) and firsts.odds(own.length) < _HARDLY:
-        return replace(own, surety=Surety.DOUBTFUL) if own.foreign or own.surety >= Surety.LIKELY else Word()
+        return replace(own, surety=Surety.DOUBTFUL) if own.foreign or own.surety >= Surety.LIKELY else _NO_NAME
     if own.surety >= Surety.LIKELY:
         return own
     length = firsts.likeliest()
@@ -219,34 +251,14 @@ def is_weak_name_alone(word: Word, stem: str) -> bool:
     return not (word.bare or stem in SHORT_WORDS or stem in AMBIGUOUS_GIVEN or stem.endswith("니"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    """What follows the syllables of a name within a word. There are few, beside the stems that they follow.
-
-    Attributes:
-        particle: A particle, or nothing.
-        honoured: A title or honorific, with or without a particle.
-        of_person: What only persons have.
-        glued: What is written behind names without a space.
-    """
-
-    particle: bool
-    honoured: bool
-    of_person: bool
-    glued: bool
-
-    @property
-    def follows_names(self) -> bool:
-        return self.particle or self.honoured or self.of_person or self.glued
-
-
 @lru_cache(maxsize=1 << 15)
-def _rest(text: str) -> _Rest:
-    return _Rest(
-        particle=not text or text in PARTICLES,
-        honoured=_is_honoured(text),
-        of_person=text.startswith(OF_PERSONS),
-        glued=text.startswith(BEHIND_NAMES),
+def _rest(text: str) -> int:
+    """What the end of a word can be behind the syllables of a name, in bits. There are few ends, beside the stems before them."""
+    return (
+        _PARTICLE * (not text or text in PARTICLES)
+        | _HONOURED * _is_honoured(text)
+        | _OF_PERSON * text.startswith(OF_PERSONS)
+        | _GLUED * text.startswith(BEHIND_NAMES)
     )
 
 
@@ -277,31 +289,33 @@ def _is_borrowed(word: str) -> bool:
     return False
 
 
-def _read_name(word: str, length: int) -> Word | None:
-    """A name of two syllables or more."""
-    rest = _rest(word[length:])
-    if not rest.follows_names:
-        return None
+def _read_name(word: str, length: int, rest: int) -> Word | None:
+    """A name of two syllables or more.
+
+    Args:
+        rest: What the word's end can be.
+    """
     stem = word[:length]
-    titled = rest.honoured and (length > 2 or _may_honour(stem, word[2:]))
-    titled = titled or (rest.of_person and stem not in SHORT_WORDS)
-    if not (rest.particle or titled or rest.glued):
+    titled = rest & _HONOURED != 0 and (length > 2 or _may_honour(stem, word[2:]))
+    titled = titled or (rest & _OF_PERSON != 0 and stem not in SHORT_WORDS)
+    glued = rest & _GLUED != 0
+    if not (rest & _PARTICLE or titled or glued):
         return None
     korean = korean_surety(word, stem, word[length:])
     # templates put any particle behind a full name: 윤민기이 제출한
     full = korean >= Surety.LIKELY and length > 2 and stem[-2:] in GIVEN_NAMES
     bare = length == len(word)
-    if not (bare or titled or rest.glued or full or agrees(stem, word[length:])):
+    if not (bare or titled or glued or full or agrees(stem, word[length:])):
         return None
     foreign = is_foreign_stem(stem) if korean < Surety.LIKELY else Surety.NONE
     surety = max(korean, foreign)
-    if rest.glued and not titled and (surety < Surety.LIKELY or (length == 2 and stem not in SURE_GIVEN)):
+    if glued and not titled and (surety < Surety.LIKELY or (length == 2 and stem not in SURE_GIVEN)):
         return None
     if surety is Surety.NONE:
         if not (titled and length == 3 and word.startswith(("씨", "모씨"), 3) and stem[0] in SURNAMES):
             return None
         surety = Surety.WEAK
-    return Word(length=length, surety=surety, foreign=foreign > korean, bare=bare, titled=titled or rest.glued)
+    return Word(length=length, surety=surety, foreign=foreign > korean, bare=bare, titled=titled or glued)
 
 
 def _may_honour(stem: str, title: str) -> bool:
