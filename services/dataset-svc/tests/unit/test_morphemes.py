@@ -124,7 +124,7 @@ def test_no_verb_on_which_another_follows(word: str) -> None:
 
 def test_what_is_not_known_is_neither_name_nor_word() -> None:
     found = firsts_of("쀍쀍쀍")
-    assert begin_with_persons(["쀍쀍쀍", "김민수가", ""]) == [False, True, False]
+    assert begin_with_persons(["쀍쀍쀍", "ab", "김민수가", ""]) == [False, False, True, False]
     assert found.likeliest() == 0
     assert not any(map(found.is_word, range(4)))
     assert found.others[0] < _NEVER

@@ -134,8 +134,9 @@ class Firsts:
 
 def begin_with_persons(words: Sequence[str]) -> list[bool]:
     """Of words of Hangul, which begin with the name of a person of two syllables or more that the dictionary holds."""
-    text = np.frombuffer("".join(words).encode(), dtype=np.uint8)
-    ends = np.cumsum(np.fromiter(map(len, words), dtype=np.int64, count=len(words))) * _SYLLABLE
+    encoded = list(map(str.encode, words))
+    text = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    ends = np.cumsum(np.fromiter(map(len, encoded), dtype=np.int64, count=len(words)))
     found = np.zeros(len(words), dtype=np.bool_)
     _mark_persons(text, ends, _dictionary(), found)
     return found.tolist()
