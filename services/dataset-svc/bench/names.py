@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,7 +35,9 @@ _HANGUL = re.compile("[가-힣]")
 _DOCUMENTS = 400
 _LIMIT = 20  # false names per 1,000 samples of technical prose
 _GOAL = 0.93
+_PERSON = "PERSON"
 _Row = TypeVar("_Row")
+Labelled = tuple[str, int, int]
 Finder = Callable[[Sequence[str]], list[list[Span]]]
 
 
@@ -48,10 +50,13 @@ class NamedText(msgspec.Struct):
 
 
 class PlacedText(msgspec.Struct):
-    """A text and where it names persons."""
+    """A text and what is personal in it: label, start, end."""
 
     text: str
-    persons: list[Span]
+    spans: list[Labelled]
+
+    def persons(self) -> list[Span]:
+        return _persons(self.spans)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -90,14 +95,21 @@ def names_in(texts: Sequence[str]) -> list[list[Span]]:
     return [found.get(number, []) for number in range(len(texts))]
 
 
+def _persons(spans: Iterable[Labelled]) -> list[Span]:
+    return [(start, end) for label, start, end in spans if label == _PERSON]
+
+
 class Peer:
-    """ko-pii, all its labels asked for persons alone, in an environment of its own."""
+    """ko-pii, in an environment of its own."""
 
     def __init__(self, python: Path) -> None:
         self._command = (str(python), str(Path(__file__).with_name("names_peer.py")))
 
     def names_in(self, texts: Sequence[str]) -> list[list[Span]]:
-        return msgspec.json.decode(self._run("find", json.dumps(list(texts)).encode()), type=list[list[Span]])
+        return list(map(_persons, self.find(texts)))
+
+    def find(self, texts: Sequence[str]) -> list[list[Labelled]]:
+        return msgspec.json.decode(self._run("find", json.dumps(list(texts)).encode()), type=list[list[Labelled]])
 
     def documents(self) -> list[PlacedText]:
         return msgspec.json.decode(self._run("documents", str(_DOCUMENTS).encode()), type=list[PlacedText])
@@ -137,9 +149,9 @@ def _sentences(language: str) -> list[str]:
 def measure_documents(name: str, documents: Sequence[PlacedText], find: Finder) -> None:
     wanted = hit = wrong = 0
     for document, spans in zip(documents, find([document.text for document in documents]), strict=True):
-        wanted += len(document.persons)
-        hit += sum(any(s <= a and b <= e for s, e in spans) for a, b in document.persons)
-        wrong += sum(not any(s < b and a < e for a, b in document.persons) for s, e in spans)
+        wanted += len(document.persons())
+        hit += sum(any(s <= a and b <= e for s, e in spans) for a, b in document.persons())
+        wrong += sum(not any(s < b and a < e for a, b in document.persons()) for s, e in spans)
     if documents:
         recall = hit / max(1, wanted)
         say(

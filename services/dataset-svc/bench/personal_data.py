@@ -1,4 +1,4 @@
-"""Measures how well and how fast personal data is found, against Presidio in the same run; `names.py` has names alone.
+"""Measures how well and how fast personal data is found, against ko-pii and Presidio in the same run; `names.py` has names.
 
 Run: python services/dataset-svc/bench/personal_data.py [--peer .venv-bench/bin/python] [--texts FILE]
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import corpus
 import msgspec
+from names import Peer
 from personal_data_suite import TECHNICAL_PROSE, cases
 
 from dataset_svc.domain.personal.masking import mask_text
@@ -42,11 +43,15 @@ class _Text(msgspec.Struct):
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", type=Path, help="Python with presidio-analyzer; without it only ours is measured")
+    parser.add_argument(
+        "--peer", type=Path, help="Python with ko-pii and presidio-analyzer; without it only ours is measured"
+    )
     parser.add_argument("--texts", type=Path, help="lines of {text}, for the speed where every word is new")
     options = parser.parse_args(arguments)
     warm_up()
     measure_suite()
+    if options.peer is not None:
+        measure_documents(Peer(options.peer))
     texts = list(TECHNICAL_PROSE)
     if options.texts:
         texts = [msgspec.json.decode(line, type=_Text).text for line in options.texts.read_bytes().splitlines()]
@@ -72,6 +77,24 @@ def measure_suite() -> None:
         say(f"{kind:26}{wanted[kind]:7}{hit[kind] / max(1, wanted[kind]):9.3f}{hit[kind] / max(1, found):11.3f}")
     structured = [kind for kind in wanted if kind != "name"]
     say(f"structured recall {sum(hit[k] for k in structured) / sum(wanted[k] for k in structured):.4f}")
+
+
+def measure_documents(peer: Peer) -> None:
+    """Official documents that ko-pii's authors made: what of each kind is covered wholly, whatever it is taken for."""
+    documents = peer.documents()
+    texts = [document.text for document in documents]
+    ours = [[(one.start, one.end) for one in found] for found in Finder().find(texts)]
+    theirs = [[(start, end) for _, start, end in found] for found in peer.find(texts)]
+    wanted: Counter[str] = Counter()
+    hit: dict[str, Counter[str]] = {"ours": Counter(), "ko-pii": Counter()}
+    for document, *both in zip(documents, ours, theirs, strict=True):
+        for label, start, end in document.spans:
+            wanted[label] += 1
+            for name, spans in zip(hit, both, strict=True):
+                hit[name][label] += any(first <= start and end <= last for first, last in spans)
+    say(f"{'official documents':26}{'cases':>7}{'ours':>9}{'ko-pii':>11}")
+    for label, count in wanted.items():
+        say(f"{label:26}{count:7}{hit['ours'][label] / count:9.3f}{hit['ko-pii'][label] / count:11.3f}")
 
 
 def measure_speed(texts: Sequence[str]) -> None:
