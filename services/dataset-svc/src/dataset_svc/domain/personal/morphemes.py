@@ -147,7 +147,9 @@ def is_joining_verb(word: str) -> bool:
     words = _dictionary()
     if _holds_verb(np.frombuffer(word.encode(), dtype=np.uint8), words, words.joining):
         return True
-    vowel = (ord(word[-2]) - _FIRST_SYLLABLE) // _ENDS % _VOWELS if len(word) > 1 else -1
+    if len(word) == 1:
+        return False
+    vowel = (ord(word[-2]) - _FIRST_SYLLABLE) // _ENDS % _VOWELS
     if word[-1] != ("아" if vowel in _LOW_VOWELS else "어"):
         return False
     return _holds_verb(np.frombuffer(word[:-1].encode(), dtype=np.uint8), words, words.roots)
