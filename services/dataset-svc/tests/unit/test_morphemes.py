@@ -117,7 +117,9 @@ def test_a_verb_on_which_another_follows(word: str) -> None:
     assert is_joining_verb(word)
 
 
-@pytest.mark.parametrize("word", ["김해", "이하", "하나", "서지", "지아", "서아", "민아", "이서", "가은", "정", "어", "쀍쀍"])
+@pytest.mark.parametrize(
+    "word", ["김해", "이하", "하나", "서지", "지아", "서아", "민아", "이서", "가은", "정", "어", "쀍쀍"]
+)
 def test_no_verb_on_which_another_follows(word: str) -> None:
     assert not is_joining_verb(word)
 
