@@ -55,9 +55,6 @@ class PlacedText(msgspec.Struct):
     text: str
     spans: list[Labelled]
 
-    def persons(self) -> list[Span]:
-        return _persons(self.spans)
-
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -79,7 +76,8 @@ def main(arguments: Sequence[str]) -> None:
     for folder in options.manuals:
         proses |= {f"{folder.name}, {half}": part for half, part in _halves(paragraphs_of_manual(folder), str).items()}
     for name, find in finders.items():
-        measure_documents(name, documents, find)
+        if documents:
+            measure_documents(name, documents, find)
         for half, part in _halves(rows, lambda row: row.id).items():
             measure_names(name, half, part, find)
         for prose, texts in proses.items():
@@ -149,14 +147,12 @@ def _sentences(language: str) -> list[str]:
 def measure_documents(name: str, documents: Sequence[PlacedText], find: Finder) -> None:
     wanted = hit = wrong = 0
     for document, spans in zip(documents, find([document.text for document in documents]), strict=True):
-        wanted += len(document.persons())
-        hit += sum(any(s <= a and b <= e for s, e in spans) for a, b in document.persons())
-        wrong += sum(not any(s < b and a < e for a, b in document.persons()) for s, e in spans)
-    if documents:
-        recall = hit / max(1, wanted)
-        say(
-            f"{name}: {len(documents)} official documents: recall {recall:.3f} of {wanted}, {wrong} wrong; goal {_GOAL}"
-        )
+        persons = _persons(document.spans)
+        wanted += len(persons)
+        hit += sum(any(s <= a and b <= e for s, e in spans) for a, b in persons)
+        wrong += sum(not any(s < b and a < e for a, b in persons) for s, e in spans)
+    recall = hit / max(1, wanted)
+    say(f"{name}: {len(documents)} official documents: recall {recall:.3f} of {wanted}, {wrong} wrong; goal {_GOAL}")
 
 
 def measure_names(name: str, half: str, rows: Sequence[NamedText], find: Finder) -> None:

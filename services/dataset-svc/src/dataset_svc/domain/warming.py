@@ -10,7 +10,7 @@ from dataset_svc.domain.building import Memory, Recipe, VersionBuilder
 from dataset_svc.domain.kept_lines import LinesInMemory
 from dataset_svc.domain.likeness.clusters import RememberedQuestion
 from dataset_svc.domain.likeness.held_out import Cases, CaseVersion
-from dataset_svc.domain.personal.morphemes import firsts_of
+from dataset_svc.domain.personal.name_shapes import read_words
 from dataset_svc.domain.preparing import PreparationRules, Preparer
 from dataset_svc.domain.samples import SplitName
 from dataset_svc.domain.sources.lines import LineCutter
@@ -52,7 +52,7 @@ def warm_up() -> None:
     rules = Rules(kinds=np.full(CODES, Kind.LETTER, dtype=np.uint8), steps=steps_of(Pattern(family=Family.GPT2)))
     PieceCounter(rules, (), lambda pieces: np.ones(len(pieces), dtype=np.int32)).count([b"one two"])
     sha256s([b"-"] * 16)
-    firsts_of("이름")
+    read_words(["전해준"])  # a name as well as two verbs: all is asked of the dictionary
     hashed(b"".join(built.splits[SplitName.TRAIN].lines(lines)), b"\0" * 16)
 
 

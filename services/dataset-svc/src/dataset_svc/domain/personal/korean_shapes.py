@@ -34,7 +34,7 @@ _LENGTHENING = _PARTICLE_SYLLABLES | frozenset("성적화자권형식제상장�
 _NO_PREFIXES = frozenset("김박최윤황홍권류엄허안임장오서송문배백심곽변염")
 _VERBAL = frozenset("한해할하되된될")
 # that particles and forms of "to do" begin with, and what makes of a word what somebody is
-_FORMS = frozenset("하한할해함되된될은의이만로")
+_FORMS = _VERBAL | frozenset("함은의이만로")
 _TO_BE = ("며", "고", "다", "라", "었", "지만", "므로")  # behind "이"
 _OBJECTS = frozenset("을를에가")
 _QUALITIES = frozenset("인일자형")
@@ -134,7 +134,7 @@ def _surety_by_odds(given: str, likely: float | None, weak: float) -> Surety:
 
 
 def _is_verb(stem: str, rest: str) -> bool:
-    """이용하는, 사용한: a stem of two syllables with the verb "to do"."""
+    """이용하는, 사용한, 형태이며: two syllables with the verb "to do" or "to be"."""
     if len(stem) != 3:
         return False
     if stem[2] == "하":

@@ -84,11 +84,6 @@ class Word:
     technical: bool = False
     surname: bool = False
 
-    @property
-    def starting(self) -> bool:
-        """Whether a name may start with the word."""
-        return self.length > 0 or self.surname
-
 
 _NO_NAME: Final = Word()
 
@@ -203,8 +198,8 @@ def _is_row_of_words(word: str, reading: Word, firsts: Firsts) -> bool:
 
 
 def _surety_by_dictionary(word: str, length: int, odds: float) -> Surety:
-    stem, rest = word[:length], word[length:]
-    fits = not rest or rest in PARTICLES or _is_honoured(rest)
+    stem = word[:length]
+    fits = _rest(word[length:]) & (_PARTICLE | _HONOURED)
     if odds < (_AS_NOT if fits else _MOSTLY) or (length == 2 and not fits):
         return Surety.NONE
     if stem in BORROWED or (length == 3 and is_word_form(stem)):
