@@ -6,7 +6,6 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
@@ -17,10 +16,8 @@ from loopwright.errors import InvalidPayload, StoreUnavailable
 from loopwright.sealing import HEADER_BYTES, KeyFile, KeyRing, after, rewrap, seal, unseal
 from loopwright.settings import CommonSettings
 
-if TYPE_CHECKING:
-    from obstore import GetResult  # of its types alone
-
 _CHUNK_BYTES = 1 << 20
+_RANGE_BYTES = 8 << 20  # of one request
 
 
 class Storage:
@@ -66,7 +63,7 @@ class Storage:
         name = self._name_of(artifact.uri)
         digest = hashlib.sha256()
         try:
-            async with aclosing(one_ahead(self._plain(name))) as pieces:
+            async with aclosing(one_ahead(self._plain(name, artifact.size_bytes))) as pieces:
                 async for piece in pieces:
                     hashing = asyncio.create_task(beside(len(piece), digest.update, piece))
                     try:
@@ -82,11 +79,29 @@ class Storage:
         if digest.hexdigest() != artifact.sha256:
             raise InvalidPayload("storage.hash-mismatch", f"{name} does not have the bytes that were named")
 
-    async def _plain(self, name: str) -> AsyncGenerator[bytes]:
-        response = await self._store.get_async(name)
-        stored = _chunks_of(response)
+    async def _plain(self, name: str, size_bytes: int) -> AsyncGenerator[bytes]:
+        stored = _pieces_of(one_ahead(self._stored(name, size_bytes)))
         async for piece in stored if self._keys is None else unseal(stored, self._keys.ring()):
             yield piece
+
+    async def _stored(self, name: str, size_bytes: int) -> AsyncGenerator[memoryview]:
+        """An object as it lies there. It never changes but for how its data key is wrapped, which is in the first range.
+
+        Args:
+            size_bytes: That it should have, unsealed.
+        """
+        if size_bytes < _RANGE_BYTES:
+            response = await self._store.get_async(name)
+            if response.meta["size"] < 2 * _RANGE_BYTES:  # as it was said
+                yield memoryview(await response.bytes_async())
+                return
+        async for some in self._ranges(name, 0, (await self._store.head_async(name))["size"]):
+            yield some
+
+    async def _ranges(self, name: str, first: int, stop: int) -> AsyncGenerator[memoryview]:
+        """Some megabytes at a time; of a folder, streams of objects read 8 KiB at a time."""
+        for start in range(first, stop, _RANGE_BYTES):
+            yield memoryview(await self._store.get_range_async(name, start=start, end=min(start + _RANGE_BYTES, stop)))
 
     async def read_bytes(self, artifact: Artifact) -> bytes:
         """The whole object; for small ones."""
@@ -153,10 +168,9 @@ class Storage:
             new = rewrap(old, ring)
             if new is None:
                 return False
-            response = await self._store.get_async(name, options={"range": {"offset": HEADER_BYTES}})
+            await self._store.put_async(name, after(new, _pieces_of(self._ranges(name, HEADER_BYTES, size_bytes))))
         except FileNotFoundError:
             return False  # deleted since it was listed
-        await self._store.put_async(name, after(new, _chunks_of(response)))
         return True
 
     def _name_of(self, uri: str) -> str:
@@ -193,6 +207,13 @@ def _hash_file(path: Path) -> tuple[str, int]:
         return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
 
 
+async def _pieces_of(ranges: AsyncGenerator[memoryview]) -> AsyncGenerator[bytes]:
+    async with aclosing(ranges):
+        async for some in ranges:
+            for first in range(0, len(some), _CHUNK_BYTES):
+                yield bytes(some[first : first + _CHUNK_BYTES])
+
+
 async def _pieces(content: bytes | Path) -> AsyncGenerator[bytes]:
     if isinstance(content, bytes):
         for first in range(0, len(content), _CHUNK_BYTES):
@@ -201,8 +222,3 @@ async def _pieces(content: bytes | Path) -> AsyncGenerator[bytes]:
     with content.open("rb") as file:
         while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
             yield piece
-
-
-async def _chunks_of(response: "GetResult") -> AsyncGenerator[bytes]:
-    async for chunk in response.stream(min_chunk_size=_CHUNK_BYTES):
-        yield bytes(chunk)

@@ -161,7 +161,7 @@ class TestStorage:
         self, tmp_path: Path, keys: KeyFile
     ) -> None:
         storage = Storage(f"file://{tmp_path}/root", keys)
-        content = os.urandom(2 * FRAME)
+        content = os.urandom(9 * FRAME)  # rotation reads it in two ranges
         artifact = await storage.put_bytes(content, kind="k", suffix="", media_type="text/plain")
         plain = await Storage(f"file://{tmp_path}/root").put_bytes(
             b"p" * 500, kind="k", suffix="", media_type="text/plain"

@@ -86,6 +86,28 @@ async def test_a_file_larger_than_a_chunk_goes_there_and_back(storage: Storage, 
     assert [path.name for path in target.parent.iterdir()] == ["big"]
 
 
+@pytest.mark.parametrize("said_bytes", [2_999, 3_000, 1])
+@pytest.mark.parametrize("range_bytes", [999, 1_000, 1_001, 1_500, 2_999, 3_000, 3_001])
+async def test_an_object_is_read_in_ranges_whatever_size_was_said(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, range_bytes: int, said_bytes: int
+) -> None:
+    monkeypatch.setattr("loopwright.storage._RANGE_BYTES", range_bytes)
+    content = os.urandom(3_000)
+    artifact = await storage.put_bytes(content, kind="k", suffix="", media_type=TEXT)
+
+    assert await storage.read_bytes(artifact.model_copy(update={"size_bytes": said_bytes})) == content
+
+
+async def test_pieces_of_a_large_object_are_small(storage: Storage) -> None:
+    content = os.urandom((9 << 20) + 1)
+    artifact = await storage.put_bytes(content, kind="k", suffix="", media_type=TEXT)
+
+    pieces = [piece async for piece in storage.chunks(artifact)]
+
+    assert b"".join(pieces) == content
+    assert max(map(len, pieces)) == 1 << 20
+
+
 async def test_an_empty_object_is_an_object(storage: Storage) -> None:
     artifact = await storage.put_bytes(b"", kind="k", suffix="", media_type=TEXT)
     assert await storage.read_bytes(artifact) == b""
